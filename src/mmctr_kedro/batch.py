@@ -1,0 +1,62 @@
+"""The tensors and arrays everybody shares: ``Clicks`` (a split on disk) and ``Batch`` (what a model sees)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """One split: R target rows over H distinct (user, history) pairs; histories jagged, oldest click first.
+
+    History h is ``history_items[history_offsets[h]:history_offsets[h + 1]]``; it may be empty.
+    Arrays may be memory maps and are never written to. Rows keep the order of the raw file.
+    """
+
+    history_user: np.ndarray  # [H] int32
+    history_offsets: np.ndarray  # [H + 1] int64, first 0
+    history_items: np.ndarray  # [sum of lengths] int32, item ids 1..N
+    history: np.ndarray  # [R] int32, the history each row belongs to
+    item: np.ndarray  # [R] int32, target item id
+    likes_level: np.ndarray  # [R] int8, 0..10
+    views_level: np.ndarray  # [R] int8, 0..10
+    row_id: np.ndarray  # [R] int64: the test file's ID; the row number in train and valid
+    label: np.ndarray | None = None  # [R] int8, 1 = click; None for test
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def user(self) -> np.ndarray:
+        """User id of every row: ``[R]`` int32."""
+        return self.history_user[self.history]
+
+    @property
+    def history_length(self) -> np.ndarray:
+        """Clicks in the history of every row: ``[R]`` int64."""
+        return np.diff(self.history_offsets)[self.history]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows as tensors. Only real clicks are here: P history positions in all, U distinct items.
+
+    Models look items up once per distinct item and then index with ``target`` and ``history``.
+    """
+
+    items: Tensor  # [U] int64, distinct item ids of the batch, ascending
+    target: Tensor  # [B] int64, index into items
+    history: Tensor  # [P] int64, index into items; oldest click first within a row
+    offsets: Tensor  # [B + 1] int64, row b owns positions offsets[b]:offsets[b + 1]
+    likes_level: Tensor  # [B] int64
+    views_level: Tensor  # [B] int64
+    label: Tensor | None = None  # [B] float32
+
+    def __len__(self) -> int:
+        return len(self.target)

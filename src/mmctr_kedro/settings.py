@@ -1,0 +1,17 @@
+"""Kedro's project settings: hooks and configuration merging."""
+
+import warnings
+
+# kedro 1.7.0 registers its resolvers through a call omegaconf 2.4 has deprecated; nothing of ours can change that.
+warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=DeprecationWarning)
+
+from mmctr_kedro.hooks import ProjectHooks  # noqa: E402
+
+HOOKS = (ProjectHooks(),)
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # An environment overrides single keys, not whole blocks.
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+}
