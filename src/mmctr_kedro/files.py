@@ -1,0 +1,51 @@
+"""Writing files so that a reader sees the old one or the new one, never a half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+
+    The block may create a file or a folder there. Contents are synced before the rename; on an error the
+    temporary is removed and whatever was at ``path`` stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        temporary = room / path.name
+        yield temporary
+        _sync(temporary)
+        _replace(temporary, path, room)
+        _sync_entry(path.parent)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _replace(temporary: Path, path: Path, room: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        # A folder cannot be replaced in one step: move the old one aside first, so that none is lost.
+        path.rename(room / "replaced")
+    os.replace(temporary, path)
+
+
+def _sync(path: Path) -> None:
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            _sync_entry(file)
+
+
+def _sync_entry(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
