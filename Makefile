@@ -1,0 +1,53 @@
+# `make run` does everything from a bare clone: environment, locked dependencies, the main job.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: run test check format lock viz bench clean help
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+run: $(VENV)/.base  ## install if needed, then `kedro run`; more by ARGS="--env movielens"
+	$(BIN)/kedro run $(ARGS)
+
+test: $(VENV)/.dev  ## the whole test suite; more by ARGS="-k name"
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev  ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+viz: $(VENV)/.base  ## browse the lineage graph
+	$(BIN)/kedro viz run
+
+# Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
+$(VENV)/.base: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmctr_kedro needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 run")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	@touch $@
+
+# torch loses its local version (+cpu) and its CUDA companions: which build is right is the machine's matter.
+lock: $(VENV)/.dev  ## resolve pyproject.toml's ranges anew
+	$(BIN)/python -m pip install --quiet uv
+	echo 'torch==2.13.0' > $(VENV)/torch.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --quiet --constraint $(VENV)/torch.txt $(UV_ARGS) -o $(VENV)/lock.txt
+	grep -vE '^(torch|triton|nvidia-|cuda-|--)' $(VENV)/lock.txt > requirements.lock
+	echo 'torch==2.13.0' >> requirements.lock
+	LC_ALL=C sort -o requirements.lock requirements.lock
+
+clean:  ## remove the environment and tool caches (data stays)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build src/*.egg-info
