@@ -1,5 +1,47 @@
 """What happens around a run: every setting checked before it, a summary after it."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from mmctr_kedro.params import check_settings
+
 
 class ProjectHooks:
     """Kedro hooks of the project."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work."""
+        check_settings(
+            parameters=context.config_loader["parameters"],
+            one_line_choices=context.config_loader["globals"],
+            given=context.config_loader.runtime_params or {},
+        )
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Print the valid AUCs this run made and where its report and submission are."""
+        made = pipeline.outputs()
+        lines = [_score(name, catalog.load(name)) for name in sorted(made) if name.endswith(".metrics")]
+        for kind in ("report", "submission"):
+            if wanted := sorted(name for name in made if name.split(".")[-1] == kind):
+                # The combined one says it all; single ones are named when they are all there is.
+                lines += [_place(name, catalog) for name in ([kind] if kind in wanted else wanted)]
+        if lines:
+            print("\n" + "\n".join(lines) + "\n", flush=True)
+
+
+def _score(name: str, metrics: dict[str, Any]) -> str:
+    best = metrics["best_reachable_auc"]
+    ceiling = f"   (best reachable in this world {best:.4f})" if best is not None else ""
+    return f"{name.removesuffix('.metrics'):<12} valid AUC {metrics['auc']:.4f}{ceiling}"
+
+
+def _place(name: str, catalog: CatalogProtocol) -> str:
+    return f"{name:<12} {catalog.get(name)._filepath}"

@@ -7,9 +7,12 @@ suggestion. Defaults live here, so that YAML holds only what an environment choo
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mmctr_kedro.errors import MmctrError
 
 
 def suggest(unknown: str, known: list[str]) -> str:
@@ -122,3 +125,85 @@ class FixedCtrParams(RunControls):
         """The same training in the general form: the fixed DIN with these values."""
         values = self.model_dump()
         return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **values)
+
+
+# --- every block of conf/ --------------------------------------------------------------------------------
+
+SETTINGS: dict[str, type[Params]] = {
+    "source": SourceParams,
+    "simulate": WorldParams,
+    "import_log": InteractionLogParams,
+    "processing": ProcessingParams,
+    "embedding": EmbeddingParams,
+    "ctr": CtrParams,
+    "task1.ctr": FixedCtrParams,
+    "task2.ctr": CtrParams,
+    "task1_and_2.ctr": CtrParams,
+}
+
+
+def check_settings(
+    parameters: dict[str, Any], one_line_choices: dict[str, Any], given: dict[str, Any]
+) -> None:
+    """Check every setting of the project, whether the coming run uses it or not.
+
+    Args:
+        parameters: The merged tree of conf/ and ``--params``.
+        one_line_choices: The tree of globals.yml, whose keys ``--params`` may also set.
+        given: What came by ``--params``.
+
+    Raises:
+        MmctrError: With every problem found: its key, the value seen, what was expected.
+    """
+    choices = [key for key in one_line_choices if key in given and key not in _tree(SETTINGS)]
+    parameters = {key: value for key, value in parameters.items() if key not in choices}
+    problems = list(_unknown_blocks(parameters, _tree(SETTINGS), extra=tuple(one_line_choices)))
+    for name, settings in SETTINGS.items():
+        if (block := _find(parameters, name)) is not None:
+            problems += _problems_of(name, settings, block)
+    if problems:
+        raise MmctrError(
+            "\n".join([f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)])
+        )
+
+
+def _tree(names: Iterable[str]) -> dict[str, Any]:
+    """``["a", "b.c"]`` as ``{"a": None, "b": {"c": None}}``: blocks end in None."""
+    tree: dict[str, Any] = {}
+    for name in names:
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = None
+    return tree
+
+
+def _unknown_blocks(
+    values: Any, tree: dict[str, Any], at: str = "", extra: tuple[str, ...] = ()
+) -> Iterator[str]:
+    if not isinstance(values, dict):
+        yield f"{at}: expected a block with {', '.join(tree)}, got {values!r}"
+        return
+    for key, value in values.items():
+        if key not in tree:
+            yield (f"{at}: " if at else "") + suggest(str(key), [*tree, *extra])
+        elif tree[key] is not None:
+            yield from _unknown_blocks(value, tree[key], f"{at}.{key}".lstrip("."))
+
+
+def _find(values: Any, name: str) -> Any:
+    for key in name.split("."):
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+def _problems_of(name: str, settings: type[Params], block: Any) -> Iterator[str]:
+    try:
+        settings.model_validate(block)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            place = ".".join([name, *(str(part) for part in problem["loc"])])
+            message = problem["msg"].removeprefix("Value error, ")
+            seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+            yield f"{place}: {message}{seen}"

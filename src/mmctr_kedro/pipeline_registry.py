@@ -1,9 +1,35 @@
-"""The registered pipelines."""
+"""The registered pipelines: each stage alone, one composition per submission type, and the main job."""
 
-from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
+
+from mmctr_kedro.pipelines import ctr, data_processing, embedding, import_log, reporting, simulate, submission
+
+TASKS = ("task1", "task2", "task1_and_2")
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every pipeline by name; ``__default__`` is the main job."""
-    return find_pipelines(raise_errors=True)
+    """Every pipeline by name.
+
+    ``task1``, ``task2`` and ``task1_and_2`` hold all that a submission of that type needs and nothing else, so
+    ``task2`` runs no encoder. ``__default__`` is the main job: all three, one report, one combined submission.
+    """
+    data = data_processing.create_pipeline()
+    item_embedding = data + embedding.create_pipeline()
+    tasks = {
+        task: (data if task == "task2" else item_embedding)
+        + ctr.create_pipeline(task)
+        + reporting.create_task_pipeline(task)
+        + submission.create_task_pipeline(task)
+        for task in TASKS
+    }
+    return {
+        "__default__": sum(tasks.values(), reporting.create_pipeline() + submission.create_pipeline()),
+        "simulate": simulate.create_pipeline(),
+        "import_log": import_log.create_pipeline(),
+        "data_processing": data,
+        "embedding": item_embedding,
+        **tasks,
+        "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),
+        "submission": sum((submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()),
+    }

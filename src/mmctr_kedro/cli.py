@@ -1,0 +1,33 @@
+"""``kedro run`` as Kedro has it, except that a user's mistake is shown as a message, not as a traceback."""
+
+from __future__ import annotations
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+
+from mmctr_kedro.errors import MmctrError
+
+
+class _Run(click.Command):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if (mistake := _users_mistake(error)) is None:
+                raise
+            raise click.ClickException(str(mistake)) from error
+
+
+def _users_mistake(error: BaseException | None) -> MmctrError | None:
+    """The project's own error in a chain of causes: Kedro wraps what a dataset raises."""
+    while error is not None and not isinstance(error, MmctrError):
+        error = error.__cause__
+    return error
+
+
+@click.group(name="mmctr_kedro")
+def cli() -> None:
+    """Commands of this project."""
+
+
+cli.add_command(_Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help))

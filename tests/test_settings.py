@@ -1,0 +1,65 @@
+"""Settings: unknown keys are errors with a suggestion, and every block has its class."""
+
+import pytest
+
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import SETTINGS, check_settings
+
+GLOBALS = {"root": "data", "embedding": {"variant": "concat_pca"}}
+
+
+def problems(parameters: dict, given: dict | None = None) -> str:
+    with pytest.raises(MmctrError) as error:
+        check_settings(parameters, GLOBALS, given or {})
+    return str(error.value)
+
+
+def test_the_defaults_of_every_block_are_accepted():
+    check_settings({}, GLOBALS, {})
+
+
+def test_a_misspelt_block_is_refused_with_the_nearest_known_one():
+    assert "unknown setting 'simulat'. Did you mean 'simulate'?" in problems({"simulat": {"items": 50}})
+
+
+def test_a_misspelt_block_inside_a_task_names_its_place():
+    assert "task1: unknown setting 'ctrr'. Did you mean 'ctr'?" in problems({"task1": {"ctrr": {}}})
+
+
+def test_a_misspelt_key_deep_inside_a_block_is_refused():
+    text = problems({"task2": {"ctr": {"model": {"name": "din", "net_droput": 0.2}}}})
+    assert "task2.ctr.model" in text
+    assert "Did you mean 'net_dropout'?" in text
+
+
+def test_a_value_out_of_range_shows_the_value_and_the_range():
+    text = problems({"ctr": {"learning_rate": -1}})
+    assert "ctr.learning_rate" in text
+    assert "greater than 0" in text
+    assert "-1" in text
+
+
+def test_all_problems_are_reported_at_once():
+    text = problems({"ctr": {"learning_rate": -1}, "simulat": {}, "source": {"name": "simulation"}})
+    assert text.startswith("3 wrong setting(s)")
+
+
+def test_a_one_line_choice_may_be_given_on_the_command_line():
+    check_settings({"root": "data/mine"}, GLOBALS, given={"root": "data/mine"})
+
+
+def test_a_one_line_choice_in_a_parameters_file_is_refused():
+    assert "unknown setting 'root'" in problems({"root": "data/mine"})
+
+
+def test_task1_tunes_five_values_and_names_the_rule():
+    text = problems({"task1": {"ctr": {"model": {"name": "qin"}}}})
+    assert "task1.ctr" in text
+    assert "fixed DIN" in text
+    assert "qin" in text
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_cannot_be_changed_once_made(name):
+    assert SETTINGS[name].model_config["frozen"]
+    assert SETTINGS[name].model_config["extra"] == "forbid"
