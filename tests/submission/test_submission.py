@@ -1,0 +1,199 @@
+"""A submission is exactly what the challenge accepts, or an error that says why not."""
+
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.pipelines.submission import create_pipeline, create_task_pipeline
+from mmctr_kedro.pipelines.submission.checks import check_predictions
+from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+
+
+@pytest.fixture
+def clicks_test() -> Clicks:
+    """Four test rows of two users."""
+    return Clicks(
+        history_user=np.array([1, 2], np.int32),
+        history_offsets=np.array([0, 1, 2]),
+        history_items=np.array([1, 2], np.int32),
+        history=np.array([0, 0, 1, 1], np.int32),
+        item=np.array([1, 2, 1, 2], np.int32),
+        likes_level=np.zeros(4, np.int8),
+        views_level=np.zeros(4, np.int8),
+        row_id=np.arange(4),
+    )
+
+
+@pytest.fixture
+def predictions() -> pd.DataFrame:
+    """Two valid rows, then the four test rows."""
+    return pd.DataFrame(
+        {
+            "split": ["valid"] * 2 + ["test"] * 4,
+            "row_id": [0, 1, 0, 1, 2, 3],
+            "pctr": np.array([0.9, 0.8, 0.25, 0.5, 0.125, 1.0], np.float32),
+        }
+    )
+
+
+def csv_of(table: pd.DataFrame, path) -> str:
+    SubmissionZipDataset(filepath=str(path)).save(table)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["prediction.csv"]
+        return archive.read("prediction.csv").decode()
+
+
+@pytest.mark.parametrize(
+    ("task", "header"), [("task1", "ID,Task1"), ("task2", "ID,Task2"), ("task1_and_2", "ID,Task1&2")]
+)
+def test_a_task_gets_its_own_header_and_the_test_rows_in_order(
+    task, header, predictions, clicks_test, tmp_path
+):
+    text = csv_of(make_submission(predictions, clicks_test, task=task), tmp_path / "a.zip")
+    assert text == f"{header}\n0,0.25\n1,0.5\n2,0.125\n3,1\n"
+
+
+def test_the_combined_submission_has_the_three_columns_in_the_challenges_order(
+    predictions, clicks_test, tmp_path
+):
+    third = predictions.assign(pctr=predictions["pctr"] / 2)
+    text = csv_of(combine_submissions(predictions, predictions, third, clicks_test), tmp_path / "a.zip")
+    assert text.splitlines()[:3] == ["ID,Task1,Task2,Task1&2", "0,0.25,0.25,0.125", "1,0.5,0.5,0.25"]
+
+
+def test_valid_rows_are_never_in_a_submission(predictions, clicks_test):
+    table = make_submission(predictions, clicks_test, task="task1")
+    assert len(table) == 4
+    assert not set(table["Task1"]) & {np.float32(0.9), np.float32(0.8)}
+
+
+def test_making_a_submission_leaves_its_inputs_alone(predictions, clicks_test):
+    before = predictions.copy()
+    make_submission(predictions, clicks_test, task="task1")
+    pd.testing.assert_frame_equal(predictions, before)
+
+
+def test_the_same_table_gives_the_same_bytes(predictions, clicks_test, tmp_path):
+    table = make_submission(predictions, clicks_test, task="task1")
+    for name in ("a.zip", "b.zip"):
+        SubmissionZipDataset(filepath=str(tmp_path / name)).save(table)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    entry = zipfile.ZipFile(tmp_path / "a.zip").infolist()[0]
+    assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+
+
+def test_neighbouring_float32_scores_keep_their_order_and_come_back_exactly(tmp_path):
+    near_half = np.float32(0.5)
+    tiny = np.array([1e-45, 1.2e-38, 1e-7, 1.0000001e-7], np.float32)
+    close = [near_half, np.nextafter(near_half, np.float32(1)), np.nextafter(near_half, np.float32(0))]
+    random = np.random.default_rng(1).random(50_000, dtype=np.float32)
+    scores = np.concatenate([tiny, np.array(close, np.float32), random])
+    table = pd.DataFrame({"ID": np.arange(len(scores)), "Task1": scores})
+    text = csv_of(table, tmp_path / "a.zip")
+    pd.testing.assert_frame_equal(SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).load(), table)
+    # A judge reads float64: the order, ties included, must be the same there.
+    read = np.array([line.split(",")[1] for line in text.splitlines()[1:]], dtype=np.float64)
+    assert np.array_equal(np.unique(read, return_inverse=True)[1], np.unique(scores, return_inverse=True)[1])
+
+
+GOOD = pd.DataFrame({"ID": [0, 1, 2, 3], "Task1": np.array([0.25, 0.5, 0.125, 1.0], np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            GOOD.assign(Task1=[0.1, np.nan, 0.2, 0.3]),
+            r"Task1: 1 scores, first nan at ID 1; expected a finite number",
+        ),
+        (
+            GOOD.assign(Task1=[0.1, 0.2, np.inf, 0.3]),
+            r"Task1: 1 scores, first inf at ID 2; expected a finite",
+        ),
+        (GOOD.assign(Task1=[0.1, 0.2, 1.5, 2.0]), r"Task1: 2 scores, first 1.5 at ID 2; expected a prob"),
+        (GOOD.assign(Task1=[-0.1, 0.2, 0.5, 0.3]), r"Task1: 1 scores, first -0.1 at ID 0; expected a prob"),
+        (GOOD.assign(Task1=0.5), r"Task1: all 4 scores are 0.5, which ranks nothing"),
+        (GOOD.drop(index=2), r"ID: 1 of 4 test IDs are missing, first 2"),
+        (GOOD.iloc[:0], r"ID: 4 of 4 test IDs are missing, first 0"),
+        (GOOD.assign(ID=[0, 1, 1, 3]), r"ID: 1 IDs occur more than once, first 1 \(2 times\)"),
+        (GOOD.assign(ID=[0, 2, 1, 3]), r"ID: not ascending, row 2 has 1 after 2"),
+        (GOOD.assign(ID=[0, 1, 2, 9]), r"ID: 1 IDs are not in the test file, first 9"),
+    ],
+    ids="nan infinite above-one negative constant missing empty twice unordered unknown".split(),
+)
+def test_a_bad_prediction_is_refused_by_name(table, message):
+    with pytest.raises(MmctrError, match=message):
+        check_predictions(table, np.arange(4), file="task1.submission", remedy="kedro run --pipeline task1")
+
+
+def test_all_problems_come_in_one_error_with_the_next_command():
+    table = GOOD.assign(ID=[0, 1, 1, 3], Task1=[0.1, np.nan, 2.0, 0.3])
+    with pytest.raises(MmctrError) as caught:
+        check_predictions(table, np.arange(4), file="task1.submission", remedy="kedro run --pipeline task1")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "task1.submission is not a valid submission:"
+    assert len([line for line in lines if line.startswith("  - ")]) == 4  # missing 2, twice 1, nan, above one
+    assert lines[-1] == "kedro run --pipeline task1"
+
+
+def test_a_valid_submission_passes():
+    check_predictions(GOOD, np.arange(4), file="task1.submission", remedy="")
+
+
+def test_a_refused_prediction_leaves_the_old_zip_as_it_was(predictions, clicks_test, tmp_path):
+    path = tmp_path / "submission.zip"
+    path.write_bytes(b"the old one")
+    bad = predictions.assign(pctr=np.float32(0.5))
+    catalog = DataCatalog(
+        {
+            "task1.predictions": MemoryDataset(bad),
+            "clicks.test": MemoryDataset(clicks_test),
+            "task1.submission": SubmissionZipDataset(filepath=str(path)),
+        }
+    )
+    with pytest.raises(MmctrError, match=r"task1.submission \(task1.predictions\)"):
+        SequentialRunner().run(create_task_pipeline("task1"), catalog)
+    assert path.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_pipelines_write_each_tasks_zip_and_the_combined_one(predictions, clicks_test, tmp_path):
+    tasks = ("task1", "task2", "task1_and_2")
+    names = [*(f"{task}.submission" for task in tasks), "submission"]
+    catalog = DataCatalog(
+        {
+            "clicks.test": MemoryDataset(clicks_test),
+            **{f"{task}.predictions": MemoryDataset(predictions) for task in tasks},
+            **{name: SubmissionZipDataset(filepath=str(tmp_path / f"{name}.zip")) for name in names},
+        }
+    )
+    together = sum((create_task_pipeline(task) for task in tasks), start=create_pipeline())
+    SequentialRunner().run(together, catalog)
+    assert list(catalog["submission"].load().columns) == ["ID", "Task1", "Task2", "Task1&2"]
+    assert list(catalog["task1_and_2.submission"].load().columns) == ["ID", "Task1&2"]
+    assert catalog["task1.submission"].preview()["columns"] == ["ID", "Task1"]
+
+
+def test_a_pipeline_of_one_task_touches_nothing_of_the_others():
+    pipeline = create_task_pipeline("task2")
+    assert pipeline.inputs() == {"task2.predictions", "clicks.test"}
+    assert pipeline.outputs() == {"task2.submission"}
+
+
+def test_the_challenges_size_is_written_in_seconds(tmp_path):
+    import time
+
+    rows = 379_142
+    scores = np.random.default_rng(2).random(rows, dtype=np.float32)
+    start = time.perf_counter()
+    SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).save(
+        pd.DataFrame({"ID": np.arange(rows), "Task1": scores})
+    )
+    assert time.perf_counter() - start < 5  # 0.8 s on an idle core
