@@ -5,7 +5,7 @@ import pytest
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import SETTINGS, check_settings
 
-GLOBALS = {"root": "data", "embedding": {"variant": "concat_pca"}}
+GLOBALS = {"root": "data", "log_folder": "logs", "embedding": {"variant": "concat_pca"}}
 
 
 def problems(parameters: dict, given: dict | None = None) -> str:
@@ -50,6 +50,18 @@ def test_a_one_line_choice_may_be_given_on_the_command_line():
 
 def test_a_one_line_choice_in_a_parameters_file_is_refused():
     assert "unknown setting 'root'" in problems({"root": "data/mine"})
+
+
+def test_a_misspelt_one_line_choice_is_refused_with_a_suggestion():
+    with pytest.raises(MmctrError, match=r"globals: unknown setting 'rot'. Did you mean 'root'\?"):
+        check_settings({}, GLOBALS | {"rot": "data"}, {})
+    assert "Did you mean 'root'?" in problems({"rooot": "data/mine"}, given={"rooot": "data/mine"})
+
+
+def test_a_default_that_would_not_reach_a_task_is_refused():
+    given = {"ctr": {"learning_rate": 0.1}, "task2": {"ctr": {"seed": 1}}}
+    merged = {"ctr": {"learning_rate": 0.1}, "task2": {"ctr": {"seed": 1, "learning_rate": 0.001}}}
+    assert "ctr.learning_rate=0.1 does not reach task2.ctr" in problems(merged, given)
 
 
 def test_task1_tunes_five_values_and_names_the_rule():

@@ -7,7 +7,7 @@ suggestion. Defaults live here, so that YAML holds only what an environment choo
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -45,16 +45,32 @@ class SourceParams(Params):
 
 
 class WorldParams(Params):
-    """The simulated world (pipeline ``simulate``). Rows come in fours: one click, three not."""
+    """The simulated world (pipeline ``simulate``). Rows come in fours: one click, three not. See docs/world.md."""
 
-    seed: int = 20242025
-    items: int = Field(1_200, ge=20)
+    seed: int = Field(20242025, ge=0)
+    user_seed: int | None = Field(
+        None, ge=0, description="Other users and clicks over the same items; None: seed."
+    )
+    items: int = Field(1_200, ge=40)
     train_rows: int = Field(40_000, ge=40, multiple_of=4)
     valid_rows: int = Field(5_000, ge=8, multiple_of=4)
-    test_rows: int = Field(5_000, ge=8, multiple_of=4)
+    test_rows: int = Field(
+        5_000, ge=8, description="The last user has fewer rows if this is no multiple of 4."
+    )
+    silent_users: int = Field(0, ge=0, description="Users of item_seq without any row.")
     covers: bool = True
+    cover_size: int = Field(128, ge=32, description="Width and height of a cover in pixels.")
     train_negatives: Literal["uniform", "popularity"] = "uniform"
     eval_negatives: Literal["uniform", "popularity"] = "popularity"
+    new_share: float = Field(0.02, ge=0, lt=0.5, description="Popularity of the items that train never sees.")
+    themes: int = Field(12, ge=2, le=20, description="Latent topics shown only in title words and tags.")
+    styles: int = Field(8, ge=2, le=12, description="Latent topics shown only in covers.")
+    theme_interest: float = Field(1.7, gt=0, description="Standard deviation of a user's theme logits.")
+    style_interest: float = Field(1.7, gt=0, description="Standard deviation of a user's style logits.")
+    persistence: float = Field(0.97, ge=0, le=1, description="Correlation of interests from click to click.")
+    popularity_spread: float = Field(
+        1.0, ge=0, description="Standard deviation of log popularity over items."
+    )
 
 
 class InteractionLogParams(Params):
@@ -73,12 +89,30 @@ class ProcessingParams(Params):
 # --- embedding -------------------------------------------------------------------------------------------
 
 
+class TextEncoderParams(Params):
+    """How titles become vectors."""
+
+    name: Literal["minilm"] = "minilm"
+    batch_size: int = Field(64, ge=1, description="Texts per forward pass.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
+
+
+class ImageEncoderParams(Params):
+    """How covers become vectors."""
+
+    name: Literal["efficientnet_lite0"] = "efficientnet_lite0"
+    batch_size: int = Field(64, ge=1, description="Covers decoded and encoded at a time.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
+    smallest_side: int = Field(8, ge=1, description="Pixels; a cover with a shorter side counts as tiny.")
+
+
 class EmbeddingParams(Params):
     """Item vectors from titles and covers (pipeline ``embedding``)."""
 
     variant: Literal["concat_pca"] = "concat_pca"
-    width: int = Field(128, ge=1)
-    seed: int = 20242025
+    width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
+    text: TextEncoderParams = TextEncoderParams()
+    image: ImageEncoderParams = ImageEncoderParams()
 
 
 # --- ctr -------------------------------------------------------------------------------------------------
@@ -142,6 +176,21 @@ SETTINGS: dict[str, type[Params]] = {
 }
 
 
+class VariantChoice(Params):
+    """Which variant of a stage is built and used."""
+
+    variant: str
+
+
+class OneLineChoices(Params):
+    """globals.yml: choices that catalog paths and parameters share; ``--params`` sets them too."""
+
+    root: str
+    log_folder: str
+    challenge_folder: str | None = None
+    embedding: VariantChoice
+
+
 def check_settings(
     parameters: dict[str, Any], one_line_choices: dict[str, Any], given: dict[str, Any]
 ) -> None:
@@ -155,15 +204,25 @@ def check_settings(
     Raises:
         MmctrError: With every problem found: its key, the value seen, what was expected.
     """
-    choices = [key for key in one_line_choices if key in given and key not in _tree(SETTINGS)]
-    parameters = {key: value for key, value in parameters.items() if key not in choices}
-    problems = list(_unknown_blocks(parameters, _tree(SETTINGS), extra=tuple(one_line_choices)))
+    tree, choices = _tree(SETTINGS), list(OneLineChoices.model_fields)
+    ours = {
+        key: value
+        for key, value in parameters.items()
+        if key in tree or key not in choices or key not in given
+    }
+    problems = [
+        *_problems_of("globals", OneLineChoices, one_line_choices),
+        *_unknown_blocks(ours, tree, extra=choices),
+    ]
+    problems += _shadowed(given, parameters)
     for name, settings in SETTINGS.items():
-        if (block := _find(parameters, name)) is not None:
+        if (block := _find(ours, name)) is not None:
             problems += _problems_of(name, settings, block)
     if problems:
         raise MmctrError(
-            "\n".join([f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)])
+            "\n".join(
+                [f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)]
+            )
         )
 
 
@@ -180,7 +239,7 @@ def _tree(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _unknown_blocks(
-    values: Any, tree: dict[str, Any], at: str = "", extra: tuple[str, ...] = ()
+    values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()
 ) -> Iterator[str]:
     if not isinstance(values, dict):
         yield f"{at}: expected a block with {', '.join(tree)}, got {values!r}"
@@ -207,3 +266,20 @@ def _problems_of(name: str, settings: type[Params], block: Any) -> Iterator[str]
             message = problem["msg"].removeprefix("Value error, ")
             seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
             yield f"{place}: {message}{seen}"
+
+
+def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
+    """A ``ctr`` setting given beside one of ``task2.ctr`` would be lost there: omegaconf expands the default first."""
+    for task in ("task2", "task1_and_2"):
+        own = dict(_leaves(_find(given, f"{task}.ctr") or {}))
+        for key, value in _leaves(given.get("ctr", {})):
+            if own and key not in own and _find(parameters, f"{task}.ctr.{key}") != value:
+                yield f"ctr.{key}={value!r} does not reach {task}.ctr, which --params also sets: give {task}.ctr.{key} too"
+
+
+def _leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(values, dict):
+        yield at, values
+        return
+    for key, value in values.items():
+        yield from _leaves(value, f"{at}.{key}".lstrip("."))

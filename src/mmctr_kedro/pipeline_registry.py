@@ -30,6 +30,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         "embedding": item_embedding,
         **tasks,
         "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),
-        "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),
-        "submission": sum((submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()),
+        "reporting": sum(
+            (reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()
+        ),
+        "submission": sum(
+            (submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()
+        ),
     }

@@ -2,8 +2,8 @@
 
 import warnings
 
-# kedro 1.7.0 registers its resolvers through a call omegaconf 2.4 has deprecated; nothing of ours can change that.
-warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=DeprecationWarning)
+# kedro 1.7.0 registers its resolvers through a call that omegaconf 2.4 has deprecated; nothing of ours can change that.
+warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=UserWarning)
 
 from mmctr_kedro.hooks import ProjectHooks  # noqa: E402
 

@@ -1,0 +1,138 @@
+"""A lint of conf/: nothing unused, nothing unpersisted, every choice reaching path and parameter alike."""
+
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import configure_project, pipelines
+from kedro.io import DataCatalog
+from kedro.validation.type_extractor import TypeExtractor
+
+from mmctr_kedro.params import SETTINGS, check_settings
+from mmctr_kedro.settings import CONFIG_LOADER_ARGS
+
+CONF = Path(__file__).parents[1] / "conf"
+ENVIRONMENTS = sorted(
+    path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"base", "local"}
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _project():
+    configure_project("mmctr_kedro")
+
+
+def loader(env: str = "smoke", **given) -> OmegaConfigLoader:
+    return OmegaConfigLoader(str(CONF), env=env, runtime_params=given, **CONFIG_LOADER_ARGS)
+
+
+def used(kind: str) -> set[str]:
+    names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+    return {name for name in names if name.startswith("params:") == (kind == "parameters")}
+
+
+def test_every_dataset_of_every_pipeline_is_persisted():
+    catalog = DataCatalog.from_config(loader()["catalog"])
+    stray = [name for name in used("datasets") if name not in catalog]
+    assert not stray
+
+
+def test_every_catalog_entry_is_used():
+    catalog = DataCatalog.from_config(loader()["catalog"])
+    patterns = catalog.config_resolver.list_patterns()
+    matched = {catalog.config_resolver.match_dataset_pattern(name) for name in used("datasets")}
+    explicit = {name for name in loader()["catalog"] if "{" not in name and not name.startswith("_")}
+    assert explicit <= used("datasets")
+    assert set(patterns) <= matched
+
+
+def test_every_catalog_entry_has_a_layer():
+    for name, entry in loader()["catalog"].items():
+        if not name.startswith("_"):
+            assert entry["metadata"]["kedro-viz"]["layer"], name
+
+
+def test_every_params_input_resolves_to_its_class():
+    """Kedro silently hands over a raw dict where it cannot resolve the annotation."""
+    found = TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
+    assert set(found) == {name.removeprefix("params:") for name in used("parameters")}
+    # `ctr` is no node's input: it is the default that task2 and task1_and_2 interpolate.
+    assert found == {name: settings for name, settings in SETTINGS.items() if name != "ctr"}
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_environment_passes_the_check_of_settings(env):
+    config = loader(env)
+    check_settings(config["parameters"], config["globals"], {})
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_environment_sets_only_known_blocks(env):
+    parameters = loader(env)["parameters"]
+    assert set(parameters) <= {name.split(".")[0] for name in SETTINGS}
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_environment_passes_its_ctr_block_on_to_task2_and_task1_and_2(env):
+    """Kedro resolves base and environment separately: an environment that changes ctr must repeat the interpolation."""
+    parameters = loader(env)["parameters"]
+    assert parameters["task2"]["ctr"] == parameters["ctr"]
+    assert parameters["task1_and_2"]["ctr"] == parameters["ctr"]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_environment_writes_below_its_own_root(env):
+    root = loader(env)["globals"]["root"]
+    others = [loader(other)["globals"]["root"] for other in ENVIRONMENTS if other != env]
+    assert root not in others
+    assert root != "data"
+
+
+def test_a_ctr_setting_on_the_command_line_reaches_task2_and_task1_and_2_and_leaves_task1_alone():
+    before, after = loader()["parameters"], loader(ctr={"learning_rate": 0.5})["parameters"]
+    assert after["task2"]["ctr"]["learning_rate"] == after["task1_and_2"]["ctr"]["learning_rate"] == 0.5
+    assert after["task1"] == before["task1"]
+
+
+def test_one_tasks_setting_on_the_command_line_changes_that_task_only():
+    before, after = loader()["parameters"], loader(task2={"ctr": {"learning_rate": 0.5}})["parameters"]
+    assert after["task2"]["ctr"] == before["task2"]["ctr"] | {"learning_rate": 0.5}
+    assert after["task1_and_2"] == before["task1_and_2"]
+
+
+def paths(config: OmegaConfigLoader) -> dict[str, str]:
+    return {name: entry["filepath"] for name, entry in config["catalog"].items() if "filepath" in entry}
+
+
+def with_global(tmp_path: Path, line: str) -> OmegaConfigLoader:
+    """The configuration with one line of globals.yml set otherwise, in an environment of its own."""
+    (tmp_path / "base").symlink_to(CONF / "base")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "globals.yml").write_text(line)
+    return OmegaConfigLoader(str(tmp_path), env="mine", **CONFIG_LOADER_ARGS)
+
+
+def test_the_data_root_moves_every_path_that_a_run_writes(tmp_path):
+    chosen = [paths(loader(root="elsewhere")), paths(with_global(tmp_path, "root: elsewhere"))]
+    for found in chosen:
+        assert {name for name, path in found.items() if not path.startswith("elsewhere/")} == {"log_folder"}
+
+
+@pytest.mark.parametrize("choice", ["log_folder", "challenge_folder"])
+def test_an_input_folder_is_one_line(tmp_path, choice):
+    assert paths(loader(**{choice: "elsewhere"}))[choice] == "elsewhere"
+    assert paths(with_global(tmp_path, f"{choice}: elsewhere"))[choice] == "elsewhere"
+
+
+def test_covers_are_looked_for_where_the_challenge_files_are():
+    found = paths(loader(challenge_folder="elsewhere"))
+    assert found["covers"] == "elsewhere"
+
+
+def test_the_embedding_variant_reaches_path_and_parameter(tmp_path):
+    for config in (
+        loader(embedding={"variant": "other"}),
+        with_global(tmp_path, "embedding: {variant: other}"),
+    ):
+        assert "/other/" in paths(config)["item_embedding"]
+        assert config["parameters"]["embedding"]["variant"] == "other"

@@ -1,0 +1,85 @@
+"""The project as a whole: what is registered, what it costs to look, how it says a user's mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.framework.project import configure_project, pipelines
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _project():
+    configure_project("mmctr_kedro")
+
+
+def kedro(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_pipeline_of_the_readme_is_registered():
+    assert {
+        "__default__",
+        "simulate",
+        "import_log",
+        "data_processing",
+        "embedding",
+        "ctr",
+        "reporting",
+        "submission",
+        "task1",
+        "task2",
+        "task1_and_2",
+    } == set(pipelines)
+
+
+def test_task2_runs_no_encoder():
+    assert not [node.name for node in pipelines["task2"].nodes if "embedding" in node.name]
+
+
+@pytest.mark.parametrize("task", ["task1", "task2", "task1_and_2"])
+def test_a_task_makes_its_own_artifacts_and_no_other_tasks(task):
+    others = {"task1", "task2", "task1_and_2"} - {task}
+    made = pipelines[task].all_outputs()
+    assert f"{task}.submission" in made
+    assert not [name for name in made if name.split(".")[0] in others]
+
+
+def test_namespaces_are_joined_by_contracts_alone():
+    """Inside a namespace names carry its prefix; whatever crosses is a contract without one."""
+    for name, pipeline in pipelines.items():
+        for node in pipeline.nodes:
+            for dataset in node.inputs:
+                prefix = dataset.removeprefix("params:").split(".")[0]
+                if prefix in {
+                    "task1",
+                    "task2",
+                    "task1_and_2",
+                    "embedding",
+                    "data_processing",
+                } and not dataset.startswith("params:"):
+                    assert (node.namespace or prefix).startswith(prefix), (name, node.name, dataset)
+
+
+def test_looking_at_the_registry_imports_no_heavy_library():
+    code = (
+        "from kedro.framework.project import configure_project, pipelines; import sys;"
+        "configure_project('mmctr_kedro'); list(pipelines);"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime', 'pandera'};"
+        "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_misspelt_setting_on_the_command_line_is_a_message_not_a_traceback():
+    result = kedro("run", "--env", "smoke", "--params", "ctr.model.net_droput=0.2")
+    assert result.returncode != 0
+    assert "Did you mean 'net_dropout'?" in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
