@@ -1,5 +1,6 @@
 """A submission is exactly what the challenge accepts, or an error that says why not."""
 
+import time
 import zipfile
 
 import numpy as np
@@ -126,7 +127,7 @@ GOOD = pd.DataFrame({"ID": [0, 1, 2, 3], "Task1": np.array([0.25, 0.5, 0.125, 1.
         (GOOD.assign(ID=[0, 2, 1, 3]), r"ID: not ascending, row 2 has 1 after 2"),
         (GOOD.assign(ID=[0, 1, 2, 9]), r"ID: 1 IDs are not in the test file, first 9"),
     ],
-    ids="nan infinite above-one negative constant missing empty twice unordered unknown".split(),
+    ids=["nan", "infinite", "above one", "negative", "constant", "missing", "empty", "twice", "order", "unknown"],
 )
 def test_a_bad_prediction_is_refused_by_name(table, message):
     with pytest.raises(MmctrError, match=message):
@@ -154,7 +155,7 @@ def test_a_refused_prediction_leaves_the_old_zip_as_it_was(predictions, clicks_t
     catalog = DataCatalog(
         {
             "task1.predictions": MemoryDataset(bad),
-            "clicks.test": MemoryDataset(clicks_test),
+            "clicks_test": MemoryDataset(clicks_test),
             "task1.submission": SubmissionZipDataset(filepath=str(path)),
         }
     )
@@ -169,7 +170,7 @@ def test_the_pipelines_write_each_tasks_zip_and_the_combined_one(predictions, cl
     names = [*(f"{task}.submission" for task in tasks), "submission"]
     catalog = DataCatalog(
         {
-            "clicks.test": MemoryDataset(clicks_test),
+            "clicks_test": MemoryDataset(clicks_test),
             **{f"{task}.predictions": MemoryDataset(predictions) for task in tasks},
             **{name: SubmissionZipDataset(filepath=str(tmp_path / f"{name}.zip")) for name in names},
         }
@@ -183,13 +184,11 @@ def test_the_pipelines_write_each_tasks_zip_and_the_combined_one(predictions, cl
 
 def test_a_pipeline_of_one_task_touches_nothing_of_the_others():
     pipeline = create_task_pipeline("task2")
-    assert pipeline.inputs() == {"task2.predictions", "clicks.test"}
+    assert pipeline.inputs() == {"task2.predictions", "clicks_test"}
     assert pipeline.outputs() == {"task2.submission"}
 
 
 def test_the_challenges_size_is_written_in_seconds(tmp_path):
-    import time
-
     rows = 379_142
     scores = np.random.default_rng(2).random(rows, dtype=np.float32)
     start = time.perf_counter()

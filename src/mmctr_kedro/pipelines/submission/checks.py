@@ -35,7 +35,7 @@ def _id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
     if np.array_equal(ids, expected):
         return
     if len(missing := np.setdiff1d(expected, ids)):
-        yield f"ID: {len(missing)} of {len(expected)} test IDs are missing, first {missing[0]}; expected each once"
+        yield f"ID: {len(missing)} of {len(expected)} test IDs are missing, first {missing[0]}"
     if len(unknown := np.setdiff1d(ids, expected)):
         yield f"ID: {len(unknown)} IDs are not in the test file, first {unknown[0]}"
     distinct, count = np.unique(ids, return_counts=True)
@@ -43,7 +43,7 @@ def _id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
         yield f"ID: {len(twice)} IDs occur more than once, first {twice[0]} ({count[count > 1][0]} times)"
     if len(falls := np.flatnonzero(ids[1:] < ids[:-1])):
         row = falls[0] + 1
-        yield f"ID: not ascending, row {row} has {ids[row]} after {ids[row - 1]}; expected the order of the test file"
+        yield f"ID: not ascending, row {row} has {ids[row]} after {ids[row - 1]}; expected the test file's order"
 
 
 def _score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[str]:
@@ -56,4 +56,4 @@ def _score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[
             row = rows[0]
             yield f"{name}: {len(rows)} scores, first {scores[row]} at ID {ids[row]}; expected {expected}"
     if len(scores) > 1 and finite.all() and np.ptp(scores) == 0:
-        yield f"{name}: all {len(scores)} scores are {scores[0]}, which ranks nothing; expected differing scores"
+        yield f"{name}: all {len(scores)} scores are {scores[0]}, which ranks nothing"

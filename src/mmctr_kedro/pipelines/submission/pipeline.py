@@ -13,12 +13,12 @@ def create_task_pipeline(task: str) -> Pipeline:
     nodes = [
         node(make, ["predictions", "clicks_test"], "submission", name="make_submission", tags="submission")
     ]
-    return Pipeline(nodes, namespace=task, inputs={"clicks_test": "clicks.test"})
+    return Pipeline(nodes, namespace=task, inputs={"clicks_test"})
 
 
 def create_pipeline() -> Pipeline:
     """The predictions of all three tasks to one submission."""
-    inputs = {**{task: f"{task}.predictions" for task in COLUMNS}, "clicks_test": "clicks.test"}
-    names = {name: name for name in inputs}
-    nodes = [node(combine_submissions, names, "submission", name="combine_submissions", tags="submission")]
-    return Pipeline(nodes, inputs=inputs)
+    inputs = [*(f"{task}.predictions" for task in COLUMNS), "clicks_test"]
+    return Pipeline(
+        [node(combine_submissions, inputs, "submission", name="combine_submissions", tags="submission")]
+    )

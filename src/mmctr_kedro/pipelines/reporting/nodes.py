@@ -1,0 +1,160 @@
+"""From predictions to metrics, figures and readable pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.pipelines.reporting import figures, measures, report
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Metrics = dict[str, Any]
+History = list[dict[str, Any]]
+
+
+def evaluate(
+    predictions: pd.DataFrame,
+    training_history: History,
+    clicks_train: Clicks,
+    clicks_valid: Clicks,
+    clicks_test: Clicks,
+    truth: pd.DataFrame,
+    *,
+    task: str,
+) -> Metrics:
+    """Judge the predictions of the valid rows; of the test rows only count.
+
+    Args:
+        predictions: ``split`` ("valid", "test"), ``row_id`` int64, ``pctr`` float32, in row order.
+        training_history: One entry per epoch, oldest first.
+        clicks_train: What popularity is counted in.
+        clicks_valid: The judged rows.
+        clicks_test: Rows without labels.
+        truth: ``split, row_id, posterior``; its test rows are never looked at. Empty where nobody knows it.
+        task: Name of the namespace.
+
+    Returns:
+        Plain JSON without NaN: what cannot be known is None. ``auc``, ``logloss`` and all the rest are of the
+        valid rows.
+    """
+    score = _of_valid(
+        predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}"
+    )
+    posterior = None
+    if (truth["split"] == "valid").any():
+        posterior = _of_valid(
+            truth, "posterior", clicks_valid, "truth", "kedro run --pipeline data_processing"
+        )
+    label = np.asarray(clicks_valid.label)
+    popularity = measures.train_clicks(clicks_train, clicks_valid.item)
+    unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
+    bins = measures.calibration(label, score)
+    return {
+        "task": task,
+        "rows": len(label),
+        "clicks": int(label.sum()),
+        "click_share": float(label.mean()),
+        "auc": measures.auc(label, score),
+        "auc_standard_error": measures.auc_standard_error(label, score),
+        "best_reachable_auc": None if posterior is None else measures.auc(label, posterior),
+        "logloss": measures.logloss(label, score),
+        "mean_prediction": float(score.mean(dtype=np.float64)),
+        "expected_calibration_error": measures.expected_calibration_error(bins),
+        **_training_facts(training_history),
+        "test_rows": len(clicks_test),
+        "test_rows_with_unseen_item": int(unseen_in_test.sum()),
+        "slices": {
+            "history_length": measures.by_bucket(
+                clicks_valid.history_length, measures.HISTORY_EDGES, label, score, posterior
+            ),
+            "popularity": measures.by_bucket(popularity, measures.POPULARITY_EDGES, label, score, posterior),
+        },
+        "calibration": bins,
+        "roc": measures.roc(label, score),
+    }
+
+
+def draw_figures(metrics: Metrics, training_history: History) -> tuple[Figure, ...]:
+    """The figures of one task, in the order of ``figures.NAMES``."""
+    drawn = figures.draw({metrics["task"]: metrics}, {metrics["task"]: training_history})
+    return tuple(drawn[name] for name in figures.NAMES)
+
+
+def write_task_report(
+    metrics: Metrics,
+    training_history: History,
+    raw_files: dict[str, Any],
+    data_report: dict[str, Any],
+    settings: CtrParams,
+) -> str:
+    """The page of one task, as HTML."""
+    return report.task_page(metrics, training_history, raw_files, data_report, settings)
+
+
+def write_fixed_task_report(
+    metrics: Metrics,
+    training_history: History,
+    raw_files: dict[str, Any],
+    data_report: dict[str, Any],
+    settings: FixedCtrParams,
+) -> str:
+    """The page of Task 1, whose settings are of another class."""
+    return report.task_page(metrics, training_history, raw_files, data_report, settings)
+
+
+def write_report(
+    task1_metrics: Metrics,
+    task2_metrics: Metrics,
+    task1_and_2_metrics: Metrics,
+    task1_history: History,
+    task2_history: History,
+    task1_and_2_history: History,
+    raw_files: dict[str, Any],
+    data_report: dict[str, Any],
+    cover_report: dict[str, Any],
+) -> str:
+    """The page of all three tasks side by side, as HTML."""
+    return report.combined_page(
+        {"task1": task1_metrics, "task2": task2_metrics, "task1_and_2": task1_and_2_metrics},
+        {"task1": task1_history, "task2": task2_history, "task1_and_2": task1_and_2_history},
+        raw_files,
+        data_report,
+        cover_report,
+    )
+
+
+def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks, name: str, remedy: str) -> np.ndarray:
+    """A column of the valid rows of ``table``, which must be those of ``clicks``, in their order."""
+    rows = table[table["split"] == "valid"]
+    row_id, values = rows["row_id"].to_numpy(), rows[column].to_numpy()
+    if not np.array_equal(row_id, clicks.row_id):
+        raise MmctrError(
+            f"{name} has {len(row_id)} valid rows, not the {len(clicks)} of clicks_valid in their order."
+            f" Make it again from the same data: {remedy}"
+        )
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
+        raise MmctrError(
+            f"{name}: {column} of valid row {row_id[bad[0]]} is {values[bad[0]]} ({len(bad)} such rows);"
+            f" expected a finite number. Make it again: {remedy}"
+        )
+    return values
+
+
+def _training_facts(history: History) -> dict[str, Any]:
+    """Epochs run, the one with the best valid AUC (the first of equals), and time."""
+    seconds = sum(entry["seconds"] for entry in history)
+    rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in history)
+    best = max(history, key=lambda entry: entry["valid_auc"], default=None)
+    return {
+        "epochs": len(history),
+        "best_epoch": best["epoch"] if best else None,
+        "seconds": seconds,
+        "rows_per_second": rows / seconds if seconds > 0 else 0.0,
+    }

@@ -1,0 +1,200 @@
+"""The frame of a report: one HTML page that needs no network, the same bytes for the same contents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+# Nothing may be loaded: a browser that reads this refuses every request the page could make.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
+
+_CSS = """
+:root { --ink: #1f2933; --muted: #6b7785; --line: #dfe3e8; --soft: #f5f7f9; --accent: #1f5fa8; }
+* { box-sizing: border-box; }
+body { margin: 0; background: white; color: var(--ink);
+  font: 16px/1.6 system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 56px 32px 80px; }
+.eyebrow { color: var(--muted); font-size: 14px; letter-spacing: .04em; margin: 0 0 6px; }
+h1 { font-size: 36px; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 14px; font-weight: 650; }
+h2 { font-size: 22px; margin: 56px 0 8px; font-weight: 650; letter-spacing: -.01em; }
+h3 { font-size: 16px; margin: 28px 0 6px; font-weight: 650; }
+p { max-width: 44em; margin: 0 0 12px; }
+.lead { font-size: 18px; }
+.note { color: var(--muted); font-size: 14px; }
+.warning { border-left: 3px solid #c4561a; padding: 2px 0 2px 14px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0;
+  background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+.facts div { background: white; padding: 14px 18px; }
+.facts b { display: block; font-size: 23px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.facts span { color: var(--muted); font-size: 13px; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 32px; }
+.pair > *, .wide { min-width: 0; }
+@media (max-width: 820px) { .pair { grid-template-columns: 1fr; gap: 0; } main { padding: 32px 18px; } }
+.plot { margin: 8px 0 0; }
+table { border-collapse: collapse; font-size: 14px; width: 100%; margin: 8px 0 16px; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; color: var(--muted); border-bottom: 1px solid #b8c0c8; }
+th, td { padding: 6px 14px 6px 0; vertical-align: top; }
+td { border-bottom: 1px solid var(--line); }
+.number { text-align: right; white-space: nowrap; }
+.scroll { overflow-x: auto; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 12px 16px; overflow-x: auto;
+  font: 14px/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
+details { margin: 8px 0; } summary { cursor: pointer; color: var(--accent); font-size: 14px; }
+.scale { margin: 22px 0 8px; } .scale .row { display: grid; grid-template-columns: 92px 1fr; align-items: center; }
+.scale .name { font-size: 14px; font-weight: 600; }
+.track { position: relative; height: 34px; }
+.track i { position: absolute; top: 16px; height: 2px; left: 0; right: 0; background: var(--line); }
+.track .reach { background: #aab4bf; right: auto; }
+.track .got { right: auto; height: 6px; top: 14px; border-radius: 3px; }
+.track em { position: absolute; top: 8px; width: 2px; height: 18px; background: var(--muted); }
+.ends { display: flex; justify-content: space-between; color: var(--muted); font-size: 13px; margin-left: 92px; }
+"""
+
+
+def html_page(title: str, body: str, figures: Mapping[str, Figure]) -> str:
+    """One self-contained page; ``figures`` go where ``figure_place`` of the same name stands in the body."""
+    from plotly.offline import get_plotlyjs
+
+    # In JSON "<" occurs only within strings, where it may be written so that no </script> can arise.
+    drawn = ",\n".join(f'"{name}": {figure.to_json()}' for name, figure in figures.items()).replace(
+        "<", "\\u003c"
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{_CSS}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+<script>{get_plotlyjs()}</script>
+<script>
+const figures = {{
+{drawn}
+}};
+for (const [name, figure] of Object.entries(figures))
+  Plotly.newPlot(name, figure.data, figure.layout, {{displaylogo: false, responsive: true, displayModeBar: false}});
+</script>
+</body>
+</html>
+"""
+
+
+def figure_place(name: str) -> str:
+    """Where the figure of this name is drawn."""
+    return f'<div class="plot" id="{name}"></div>'
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """A paragraph of plain text."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """A strip of figures, each above what it is: pairs of (what it is, figure)."""
+    return (
+        '<div class="facts">'
+        + "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in pairs)
+        + "</div>"
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table; numbers are written by ``show`` and set flush right, None as a dash."""
+    rows = [list(row) for row in rows]
+    right = [
+        any(isinstance(row[column], int | float) for row in rows)
+        and all(row[column] is None or isinstance(row[column], int | float) for row in rows)
+        for column in range(len(header))
+    ]
+    cell = [' class="number"' if flush else "" for flush in right]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(header, cell, strict=True))
+    body = "\n".join(
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(show(value))}</td>" for value, kind in zip(row, cell, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    )
+
+
+def details(summary: str, body: str) -> str:
+    """Something folded away until it is wanted."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>"
+
+
+def scale(rows: Iterable[tuple[str, float | None, float | None, str]]) -> str:
+    """AUCs on a line from chance to 1: rows of (name, AUC, best reachable AUC, colour)."""
+    lines = []
+    for name, got, reach, colour in rows:
+        marks = "<i></i>"
+        if reach is not None:
+            marks += f'<i class="reach" style="width:{_percent(reach)}"></i>'
+            marks += f'<em style="left:{_percent(reach)}" title="best reachable {reach:.4f}"></em>'
+        if got is not None:
+            marks += f'<i class="got" style="width:{_percent(got)};background:{colour}"></i>'
+        lines.append(
+            f'<div class="row"><span class="name">{escape(name)}</span><div class="track">{marks}</div></div>'
+        )
+    ends = '<div class="ends"><span>0.5 chance</span><span>1 perfect</span></div>'
+    return f'<div class="scale">{"".join(lines)}{ends}</div>'
+
+
+def show(value: Any) -> str:
+    """A value as a reader wants it: thousands grouped, four significant digits, None as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value == int(value) and abs(value) < 1e15:
+            return f"{int(value):,}"
+        digits = 4 - math.ceil(math.log10(abs(value))) if abs(value) >= 1 else 4
+        return f"{value:,.{max(0, digits)}f}" if abs(value) >= 1e-3 else f"{value:.3g}"
+    return str(value)
+
+
+def flat(facts_: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested JSON as (place, value) lines; lists are shortened to their length and first entries."""
+    if isinstance(facts_, Mapping):
+        return [line for key, value in facts_.items() for line in flat(value, _place(prefix, key))]
+    if isinstance(facts_, list):
+        if all(not isinstance(entry, Mapping | list) for entry in facts_):
+            return [(prefix, _few(facts_))]
+        return [
+            line
+            for number, entry in enumerate(facts_[:12])
+            for line in flat(entry, _place(prefix, number + 1))
+        ]
+    return [(prefix, show(facts_))]
+
+
+def _few(values: list[Any]) -> str:
+    if not values:
+        return "none"
+    shown = ", ".join(show(value) for value in values[:12])
+    return shown if len(values) <= 12 else f"{len(values):,}: {shown}, …"
+
+
+def _place(prefix: str, key: Any) -> str:
+    name = str(key).replace("_", " ")
+    return f"{prefix} · {name}" if prefix else name
+
+
+def _percent(auc: float) -> str:
+    """Where an AUC lies between 0.5 and 1, as a CSS length."""
+    return f"{min(1.0, max(0.0, (auc - 0.5) / 0.5)) * 100:.2f}%"

@@ -1,0 +1,42 @@
+"""Reporting: metrics, figures and a page per task, and one page for all three."""
+
+from functools import partial, update_wrapper
+
+from kedro.pipeline import Pipeline, node
+
+from mmctr_kedro.pipelines.reporting.figures import NAMES
+from mmctr_kedro.pipelines.reporting.nodes import (
+    draw_figures,
+    evaluate,
+    write_fixed_task_report,
+    write_report,
+    write_task_report,
+)
+
+TASKS = ("task1", "task2", "task1_and_2")
+
+
+def create_task_pipeline(task: str) -> Pipeline:
+    """Predictions to metrics, figures and a page, in the namespace of the task."""
+    clicks = ["clicks_train", "clicks_valid", "clicks_test"]
+    judge = update_wrapper(partial(evaluate, task=task), evaluate)
+    write = write_fixed_task_report if task == "task1" else write_task_report
+    shared = ["raw_files", "data_report"]
+    nodes = [
+        node(judge, ["predictions", "training_history", *clicks, "truth"], "metrics", name="evaluate"),
+        node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
+        node(write, ["metrics", "training_history", *shared, "params:ctr"], "report", name="write_report"),
+    ]
+    return Pipeline(nodes, namespace=task, inputs={*clicks, "truth", *shared}, tags="reporting")
+
+
+def create_pipeline() -> Pipeline:
+    """The metrics and histories of all three tasks to one page."""
+    inputs = [
+        *(f"{task}.metrics" for task in TASKS),
+        *(f"{task}.training_history" for task in TASKS),
+        "raw_files",
+        "data_report",
+        "cover_report",
+    ]
+    return Pipeline([node(write_report, inputs, "report", name="write_report", tags="reporting")])

@@ -1,0 +1,244 @@
+"""The contents of the report pages: one task's, and all three side by side."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.pipelines.reporting import text
+from mmctr_kedro.pipelines.reporting.figures import COLOURS, draw
+from mmctr_kedro.pipelines.reporting.page import (
+    details,
+    facts,
+    figure_place,
+    flat,
+    html_page,
+    paragraph,
+    scale,
+    table,
+)
+from mmctr_kedro.pipelines.reporting.text import LABELS
+
+Metrics = dict[str, Any]
+History = list[dict[str, Any]]
+
+
+def task_page(
+    metrics: Metrics,
+    history: History,
+    raw_files: dict[str, Any],
+    data_report: dict[str, Any],
+    settings: CtrParams | FixedCtrParams,
+) -> str:
+    """The page of one task."""
+    task = metrics["task"]
+    label = LABELS[task]
+    body = [
+        f'<p class="eyebrow">MM-CTR · {label}: {escape(text.NAMES[task])}</p>',
+        f"<h1>{_headline(metrics)}</h1>",
+        paragraph(text.about_auc(metrics), "lead"),
+        _unofficial(settings),
+        scale([(label, metrics["auc"], metrics["best_reachable_auc"], COLOURS[task])]),
+        facts(_task_facts(metrics)),
+        "<h2>Training</h2>",
+        paragraph(text.about_training(metrics, settings)),
+        figure_place("training_curves"),
+        details("Every epoch", _epochs(history)),
+        "<h2>Ranking and calibration</h2>",
+        paragraph(text.about_calibration(metrics)),
+        _pair(figure_place("roc"), figure_place("calibration")),
+        "<h2>Where the model is good</h2>",
+        paragraph(text.about_slices(metrics["slices"]["history_length"], "clicks in the history")),
+        figure_place("auc_by_history_length"),
+        paragraph(text.about_slices(metrics["slices"]["popularity"], "clicks on the item in train")),
+        paragraph(text.about_unseen(metrics)),
+        figure_place("auc_by_popularity"),
+        paragraph("Bars are one standard error. AUC within a bucket compares its own rows alone.", "note"),
+        details("The same in numbers", _slices({task: metrics})),
+        "<h2>Test rows</h2>",
+        paragraph(text.about_test(metrics)),
+        _data(raw_files, data_report),
+        "<h2>Settings</h2>",
+        table(["setting", "value"], flat({f"{task}.ctr": settings.model_dump()})),
+        _reproduce(f"kedro run --pipeline {task}", _changed(task, settings)),
+    ]
+    return html_page(f"{label}: {_headline(metrics)}", _joined(body), draw({task: metrics}, {task: history}))
+
+
+def combined_page(
+    metrics: dict[str, Metrics],
+    histories: dict[str, History],
+    raw_files: dict[str, Any],
+    data_report: dict[str, Any],
+    cover_report: dict[str, Any],
+) -> str:
+    """The page of all tasks side by side."""
+    first = next(iter(metrics.values()))
+    title = "Three tasks, one data set"
+    body = [
+        '<p class="eyebrow">MM-CTR · multimodal click-through-rate prediction</p>',
+        f"<h1>{title}</h1>",
+        paragraph(text.about_tasks(metrics), "lead"),
+        scale(
+            (LABELS[task], of["auc"], of["best_reachable_auc"], COLOURS[task]) for task, of in metrics.items()
+        ),
+        _side_by_side(metrics),
+        paragraph(text.about_best(first), "note"),
+        "<h2>Training</h2>",
+        figure_place("training_curves"),
+        *(paragraph(f"{LABELS[task]}. {text.about_training(of)}") for task, of in metrics.items()),
+        "<h2>Ranking and calibration</h2>",
+        _pair(figure_place("roc"), figure_place("calibration")),
+        "<h2>Where the models are good</h2>",
+        figure_place("auc_by_history_length"),
+        figure_place("auc_by_popularity"),
+        paragraph("Bars are one standard error. AUC within a bucket compares its own rows alone.", "note"),
+        paragraph(text.about_unseen(first)),
+        details("The same in numbers", _slices(metrics)),
+        "<h2>Test rows</h2>",
+        paragraph(text.about_test(first)),
+        _data(raw_files, data_report),
+        "<h2>Covers</h2>",
+        table(["fact", "value"], flat(cover_report)),
+        _reproduce("kedro run", {}),
+    ]
+    return html_page(f"MM-CTR: {title}", _joined(body), draw(metrics, histories))
+
+
+def _headline(metrics: Metrics) -> str:
+    best = metrics["best_reachable_auc"]
+    return f"Valid AUC {_auc(metrics['auc'])}" + (f" of at most {_auc(best)}" if best is not None else "")
+
+
+def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
+    error = metrics["auc_standard_error"]
+    return [
+        ("valid AUC", _auc(metrics["auc"])),
+        ("its standard error", "–" if error is None else f"{error:.4f}"),
+        ("best reachable AUC", _auc(metrics["best_reachable_auc"])),
+        ("valid logloss", f"{metrics['logloss']:.4f}"),
+        ("epochs, kept one", f"{metrics['epochs']}, {metrics['best_epoch']}"),
+        ("training time", text.duration(metrics["seconds"])),
+    ]
+
+
+def _side_by_side(metrics: dict[str, Metrics]) -> str:
+    header = [
+        "",
+        "valid AUC",
+        "± one s.e.",
+        "best reachable",
+        "of the way",
+        "logloss",
+        "calibration",
+        "epochs",
+        "kept",
+        "time",
+    ]
+    rows = []
+    for task, of in metrics.items():
+        way = text.way_to_best(of)
+        rows.append(
+            [
+                f"{LABELS[task]}: {text.NAMES[task]}",
+                _auc(of["auc"]),
+                _auc(of["auc_standard_error"]),
+                _auc(of["best_reachable_auc"]),
+                "–" if way is None else f"{way:.0%}",
+                f"{of['logloss']:.4f}",
+                f"{of['expected_calibration_error']:.3f}",
+                of["epochs"],
+                of["best_epoch"],
+                text.duration(of["seconds"]),
+            ]
+        )
+    return table(header, rows)
+
+
+def _epochs(history: History) -> str:
+    columns = [
+        "epoch",
+        "train_loss",
+        "valid_auc",
+        "valid_logloss",
+        "learning_rate",
+        "seconds",
+        "rows_per_second",
+    ]
+    return table(
+        [name.replace("_", " ") for name in columns], ([entry[name] for name in columns] for entry in history)
+    )
+
+
+def _slices(metrics: dict[str, Metrics]) -> str:
+    """Both kinds of slice as tables, one AUC column per task."""
+    parts = []
+    for name, title in (
+        ("history_length", "clicks in the history"),
+        ("popularity", "clicks on the item in train"),
+    ):
+        rows = [
+            [entry["bucket"], entry["rows"], entry["clicks"], _auc(entry["best_reachable_auc"])]
+            for entry in next(iter(metrics.values()))["slices"][name]
+        ]
+        for of in metrics.values():
+            for row, entry in zip(rows, of["slices"][name], strict=True):
+                error = entry["auc_standard_error"]
+                row.append(_auc(entry["auc"]) + (f" ± {error:.3f}" if error is not None else ""))
+        parts.append(
+            table([title, "rows", "clicks", "best reachable", *(LABELS[task] for task in metrics)], rows)
+        )
+    return "".join(parts)
+
+
+def _data(raw_files: dict[str, Any], data_report: dict[str, Any]) -> str:
+    return _joined(
+        [
+            "<h2>Data</h2>",
+            table(["raw files", "value"], flat(raw_files)),
+            details("What data_processing found", table(["fact", "value"], flat(data_report))),
+        ]
+    )
+
+
+def _unofficial(settings: CtrParams | FixedCtrParams) -> str:
+    changed = text.unofficial(settings)
+    if not changed:
+        return ""
+    return paragraph(f"Not submittable: {', '.join(changed)}. The organisers' values are fixed.", "warning")
+
+
+def _changed(task: str, settings: CtrParams | FixedCtrParams) -> dict[str, str]:
+    """The settings that differ from their defaults, as ``--params`` takes them."""
+    found = settings.model_dump(exclude_defaults=True)
+    return {
+        f"{task}.ctr.{place.replace(' · ', '.').replace(' ', '_')}": value for place, value in flat(found)
+    }
+
+
+def _reproduce(command: str, params: dict[str, str]) -> str:
+    given = ",".join(f"{name}={value.replace(',', '')}" for name, value in params.items())
+    command += f' --params "{given}"' if given else ""
+    return _joined(
+        [
+            "<h2>Make this page again</h2>",
+            f"<pre>{escape(command)}</pre>",
+            paragraph(
+                "Add the --env and any other --params of its run. The same inputs give the same bytes.",
+                "note",
+            ),
+        ]
+    )
+
+
+def _pair(left: str, right: str) -> str:
+    return f'<div class="pair">{left}{right}</div>'
+
+
+def _auc(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _joined(parts: list[str]) -> str:
+    return "\n".join(part for part in parts if part)

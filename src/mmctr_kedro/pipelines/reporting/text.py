@@ -1,0 +1,153 @@
+"""What the report says about its numbers, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mmctr_kedro.params import RunControls
+
+Metrics = dict[str, Any]
+
+LABELS = {"task1": "Task 1", "task2": "Task 2", "task1_and_2": "Task 1 & 2"}
+NAMES = {
+    "task1": "multimodal item embedding, judged by the fixed DIN",
+    "task2": "CTR prediction on the provided embedding",
+    "task1_and_2": "our embedding and our CTR model",
+}
+
+
+def way_to_best(metrics: Metrics) -> float | None:
+    """How far the AUC has come from chance to the best reachable one; None where that is not known."""
+    best = metrics["best_reachable_auc"]
+    if metrics["auc"] is None or best is None or best <= 0.5:
+        return None
+    return (metrics["auc"] - 0.5) / (best - 0.5)
+
+
+def about_auc(metrics: Metrics) -> str:
+    """What the AUC means and how sure it is."""
+    if metrics["auc"] is None:
+        return "The valid rows hold only one class, so no AUC can be computed."
+    said = f"Of a clicked and a skipped valid row, the model ranks the click higher {metrics['auc']:.1%} of the time."
+    way = way_to_best(metrics)
+    if way is None:
+        said += " The best reachable AUC of this data is not known."
+    else:
+        said += (
+            f" Knowing this world's true probabilities would give {metrics['best_reachable_auc']:.1%}, a coin"
+            f" 50%: the model has gone {way:.0%} of the way."
+        )
+    if metrics["auc_standard_error"] is not None:
+        said += (
+            f" With {metrics['rows']:,} rows one standard error is {metrics['auc_standard_error']:.4f};"
+            " differences of that size between two models mean nothing unless they are compared row by row."
+        )
+    return said
+
+
+def about_tasks(metrics: dict[str, Metrics]) -> str:
+    """All tasks' AUCs in one sentence, best first, and whether noise could explain their order."""
+    known = {task: of for task, of in metrics.items() if of["auc"] is not None}
+    ranked = sorted(known, key=lambda task: -known[task]["auc"])
+    if not ranked:
+        return "The valid rows hold only one class, so no AUC can be computed."
+    said = (
+        "Valid AUC is " + ", ".join(f"{known[task]['auc']:.4f} for {LABELS[task]}" for task in ranked) + "."
+    )
+    best = known[ranked[0]]["best_reachable_auc"]
+    return said + (f" The best reachable AUC of this world is {best:.4f}." if best is not None else "")
+
+
+def about_best(metrics: Metrics) -> str:
+    """How to read the columns of the comparison."""
+    said = "s.e.: standard error of the AUC (DeLong), rows taken as independent. "
+    if metrics["best_reachable_auc"] is not None:
+        said += (
+            "Best reachable: the AUC of the true click probabilities, which only the world's maker knows;"
+            " of the way: where the AUC lies between chance (0.5) and that. "
+        )
+    return said + "Calibration: mean distance of prediction and share of clicks over bins of equal size."
+
+
+def about_training(metrics: Metrics, settings: RunControls | None = None) -> str:
+    """How long training took and why it ended."""
+    epochs, kept = metrics["epochs"], metrics["best_epoch"]
+    said = f"Training ran {epochs} epoch{'s' if epochs != 1 else ''} in {duration(metrics['seconds'])}"
+    said += f" ({metrics['rows_per_second']:,.0f} rows a second); epoch {kept} had the best valid AUC,"
+    said += " and its weights were kept."
+    if settings is not None and epochs >= settings.epochs and kept == epochs:
+        said += " The last epoch was the best one: more epochs may still gain."
+    return said
+
+
+def about_calibration(metrics: Metrics) -> str:
+    """Whether predictions can be read as probabilities."""
+    return (
+        f"The mean prediction is {metrics['mean_prediction']:.1%}, the share of clicks"
+        f" {metrics['click_share']:.1%}; over bins of equal size the two differ by {metrics['expected_calibration_error']:.1%} on average."
+        " The challenge judges order alone, so this costs no AUC."
+    )
+
+
+def about_slices(slices: list[dict[str, Any]], what: str) -> str:
+    """The weakest and the strongest bucket, and whether noise could explain the difference."""
+    # Buckets of a handful of clicks are the extremes by chance alone.
+    known = [entry for entry in slices if entry["auc_standard_error"] and entry["clicks"] >= 20]
+    if len(known) < 2:
+        return "There are too few rows to compare buckets."
+    low, high = min(known, key=_auc), max(known, key=_auc)
+    noise = math.hypot(low["auc_standard_error"], high["auc_standard_error"])
+    verdict = "more than" if _auc(high) - _auc(low) > 3 * noise else "no more than"
+    return (
+        f"AUC is lowest at {low['bucket']} {what} ({_auc(low):.3f}) and highest at {high['bucket']}"
+        f" ({_auc(high):.3f}), {verdict} noise explains (one standard error of the difference is {noise:.3f})."
+    )
+
+
+def about_unseen(metrics: Metrics) -> str:
+    """How well items are ranked that training never saw."""
+    unseen = next((s for s in metrics["slices"]["popularity"] if s["bucket"] == "not in train"), None)
+    if unseen is None:
+        return "Every item of the valid rows occurs in train."
+    share = unseen["rows"] / metrics["rows"]
+    said = f"{unseen['rows']:,} valid rows ({share:.1%}) show an item that no train row has"
+    if unseen["auc"] is None:
+        return said + "; they hold only one class, so they have no AUC."
+    error = unseen["auc_standard_error"]
+    return said + f"; their AUC is {unseen['auc']:.3f}" + (f" ± {error:.3f}." if error is not None else ".")
+
+
+def about_test(metrics: Metrics) -> str:
+    """What is known of the test rows: their number, never their labels."""
+    share = metrics["test_rows_with_unseen_item"] / max(1, metrics["test_rows"])
+    return (
+        f"The {metrics['test_rows']:,} test rows are predicted for the submission and never evaluated here;"
+        f" {metrics['test_rows_with_unseen_item']:,} of them ({share:.1%}) show an item that train never does."
+    )
+
+
+def unofficial(settings: RunControls) -> list[str]:
+    """Run controls that differ from the organisers' values: results made so are not for submission."""
+    official = RunControls()
+    return [
+        f"{name} is {getattr(settings, name)}, not {getattr(official, name)}"
+        for name in ("epochs", "patience", "precision")
+        if getattr(settings, name) != getattr(official, name)
+    ]
+
+
+def duration(seconds: float) -> str:
+    """``"41 s"``, ``"3 min 5 s"``, ``"2 h 14 min"``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _auc(entry: dict[str, Any]) -> float:
+    return float(entry["auc"])
