@@ -1,0 +1,176 @@
+"""Covers by item id, whatever holds them: a folder, .zip, .tar, .tar.gz or .rar, nested or not."""
+
+import io
+import multiprocessing
+import pickle
+import sys
+import tarfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmctr_kedro.covers import Covers
+from mmctr_kedro.errors import MmctrError
+
+COVERS = {7: b"seven", 12: b"twelve" * 1000, 3: b""}
+STRANGERS = {"readme.txt": b"?", "seven.jpg": b"?", "7.jpg.part": b"?", "__MACOSX/._7.jpg": b"?"}
+
+
+def files(inside: str) -> dict[str, bytes]:
+    return {
+        inside + name: data
+        for name, data in {**{f"{i}.jpg": b for i, b in COVERS.items()}, **STRANGERS}.items()
+    }
+
+
+def write_folder(folder: Path, contents: dict[str, bytes]) -> Path:
+    for name, data in contents.items():
+        path = folder / "item_images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "item_images"
+
+
+def write_zip(folder: Path, contents: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    path = folder / "item_images.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return path
+
+
+def write_tar(folder: Path, contents: dict[str, bytes], ending: str = ".tar") -> Path:
+    path = folder / f"item_images{ending}"
+    with tarfile.open(path, "w:gz" if ending.endswith("gz") else "w") as archive:
+        for name, data in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def write_tar_gz(folder: Path, contents: dict[str, bytes]) -> Path:
+    return write_tar(folder, contents, ".tar.gz")
+
+
+def write_tgz(folder: Path, contents: dict[str, bytes]) -> Path:
+    return write_tar(folder, contents, ".tgz")
+
+
+WRITERS = [write_folder, write_zip, write_tar, write_tar_gz, write_tgz]
+ARCHIVES = WRITERS[1:]
+
+
+@pytest.mark.parametrize("inside", ["", "item_images/", "item_images/item_images/"])
+@pytest.mark.parametrize("write", WRITERS)
+def test_every_container_gives_the_same_covers_nested_or_not(tmp_path, write, inside):
+    path = write(tmp_path, files(inside))
+    covers = Covers.find(tmp_path)
+    assert covers.path == path
+    assert covers.item_ids.tolist() == [3, 7, 12]
+    assert covers.item_ids.dtype == np.int64
+    assert dict(covers.read([12, 3, 7])) == COVERS
+    assert covers.ignored == len(STRANGERS)
+    assert covers.duplicates == {}
+    assert covers.name(7) == f"{inside}7.jpg"
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_an_item_without_a_cover_reads_as_none_and_each_item_comes_once(tmp_path, write):
+    write(tmp_path, files(""))
+    covers = Covers.find(tmp_path)
+    assert list(covers.read([9, 7, 7, 8])) == [(7, b"seven"), (8, None), (9, None)]
+    assert list(covers.read(np.array([], np.int64))) == []
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar, write_tar_gz])
+def test_an_archive_is_read_in_its_own_order(tmp_path, write):
+    write(tmp_path, files(""))
+    assert [item for item, _ in Covers.find(tmp_path).read([3, 7, 12])] == [7, 12, 3]
+
+
+def test_a_folder_without_covers_is_an_empty_store(tmp_path):
+    for covers in (Covers.find(tmp_path), Covers.find(tmp_path / "absent"), Covers(None)):
+        assert len(covers) == 0
+        assert covers.item_ids.dtype == np.int64
+        assert list(covers.read([1])) == [(1, None)]
+
+
+def test_an_empty_folder_gives_way_to_the_archive_beside_it(tmp_path):
+    (tmp_path / "item_images").mkdir()
+    path = write_zip(tmp_path, files(""))
+    assert Covers.find(tmp_path).path == path
+
+
+def test_jpeg_png_and_webp_count_in_any_case(tmp_path):
+    write_folder(tmp_path, {"1.JPG": b"a", "2.jpeg": b"b", "3.png": b"c", "4.WebP": b"d", "5.gif": b"e"})
+    assert dict(Covers.find(tmp_path).read([1, 2, 3, 4])) == {1: b"a", 2: b"b", 3: b"c", 4: b"d"}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_two_files_of_one_item_are_reported_and_the_shorter_name_is_used(tmp_path, write):
+    write(tmp_path, {"old/7.jpg": b"old", "7.png": b"new", "7.jpg": b"first", "8.jpg": b"8"})
+    covers = Covers.find(tmp_path)
+    assert covers.duplicates == {7: 3}
+    assert dict(covers.read([7])) == {7: b"first"}
+
+
+def test_a_member_that_points_outside_is_only_read(tmp_path):
+    write_tar(tmp_path, {"../../5.jpg": b"five", "/etc/6.jpg": b"six"})
+    before = sorted(tmp_path.rglob("*"))
+    assert dict(Covers.find(tmp_path).read([5, 6])) == {5: b"five", 6: b"six"}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("write", ARCHIVES)
+def test_an_archive_cut_short_anywhere_is_an_error_that_names_it(tmp_path, write):
+    noise = np.random.default_rng(0).bytes(3000)
+    path = write(tmp_path, {"1.jpg": b"one", "2.jpg": noise, "3.jpg": b"three"})
+    whole = path.read_bytes()
+    end = whole.rstrip(b"\0") if write is write_tar else whole  # a tar is padded with zeros
+    for cut in (0, 1, 300, 511, 512, 700, 1024, 1100, 1536, 2000, len(end) - 1):
+        if cut < len(end):
+            path.write_bytes(whole[:cut])
+            with pytest.raises(MmctrError, match=f"(?s){path.name}.*Fetch it again"):
+                Covers.find(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
+def test_a_file_that_is_no_archive_is_an_error_that_names_it(tmp_path, ending):
+    path = tmp_path / f"item_images{ending}"
+    path.write_text("<html>404 Not Found</html>" * 100)
+    with pytest.raises(MmctrError, match=path.name):
+        Covers.find(tmp_path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "images.7z").write_bytes(b"7z")
+    with pytest.raises(MmctrError, match=r"images\.7z is no place for covers.*\.zip"):
+        Covers(tmp_path / "images.7z")
+
+
+def test_a_damaged_member_reads_as_empty_bytes_and_the_others_as_they_are(tmp_path):
+    path = write_zip(tmp_path, {"1.jpg": b"A" * 50, "2.jpg": b"B" * 50}, zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"A" * 50, b"C" * 50))
+    assert dict(Covers.find(tmp_path).read([1, 2])) == {1: b"", 2: b"B" * 50}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_store_can_be_pickled_and_read_by_threads_and_forked_processes(tmp_path, write):
+    write(tmp_path, files(""))
+    covers = Covers.find(tmp_path)
+    assert dict(covers.read([7])) == {7: b"seven"}  # opens what stays open
+    assert dict(pickle.loads(pickle.dumps(covers)).read([7, 12, 3])) == COVERS
+    with ThreadPoolExecutor(4) as threads:
+        assert all(found == COVERS for found in threads.map(lambda _: dict(covers.read(COVERS)), range(8)))
+    if sys.platform == "linux":
+        queue = multiprocessing.get_context("fork").Queue()
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: queue.put(dict(covers.read(COVERS)))
+        )
+        child.start()
+        assert queue.get(timeout=30) == COVERS
+        child.join()
