@@ -127,7 +127,18 @@ GOOD = pd.DataFrame({"ID": [0, 1, 2, 3], "Task1": np.array([0.25, 0.5, 0.125, 1.
         (GOOD.assign(ID=[0, 2, 1, 3]), r"ID: not ascending, row 2 has 1 after 2"),
         (GOOD.assign(ID=[0, 1, 2, 9]), r"ID: 1 IDs are not in the test file, first 9"),
     ],
-    ids=["nan", "infinite", "above one", "negative", "constant", "missing", "empty", "twice", "order", "unknown"],
+    ids=[
+        "nan",
+        "infinite",
+        "above one",
+        "negative",
+        "constant",
+        "missing",
+        "empty",
+        "twice",
+        "order",
+        "unknown",
+    ],
 )
 def test_a_bad_prediction_is_refused_by_name(table, message):
     with pytest.raises(MmctrError, match=message):

@@ -40,26 +40,27 @@ def training_curves(histories: dict[str, History], metrics: dict[str, Metrics]) 
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.55, 0.45])
-    several = len(histories) > 1
+    several = len(histories) > 1  # then the legend names tasks, and a task's lines belong together in it
     for task, history in histories.items():
         epoch = [entry["epoch"] for entry in history]
         name = LABELS[task] if several else "valid AUC"
         line = {"color": COLOURS[task], "width": 2.2}
+        group = task if several else None
         figure.add_scatter(
             x=epoch, y=[entry["valid_auc"] for entry in history], name=name, line=line, mode="lines+markers",
-            marker={"size": 6, "symbol": MARKS[task]}, legendgroup=task, row=1, col=1,
+            marker={"size": 6, "symbol": MARKS[task]}, legendgroup=group, row=1, col=1,
         )  # fmt: skip
         kept = next((entry for entry in history if entry["epoch"] == metrics[task]["best_epoch"]), None)
         if kept:
             figure.add_scatter(
-                x=[kept["epoch"]], y=[kept["valid_auc"]], name="kept epoch", mode="markers", legendgroup=task,
+                x=[kept["epoch"]], y=[kept["valid_auc"]], name="kept", legendgroup=group, mode="markers",
                 marker={"size": 13, "symbol": "circle-open", "color": COLOURS[task], "line": {"width": 2}},
                 showlegend=not several, row=1, col=1,
             )  # fmt: skip
         for key, dash in (("train_loss", "solid"), ("valid_logloss", "dot")):
             figure.add_scatter(
                 x=epoch, y=[entry[key] for entry in history], mode="lines", line={**line, "dash": dash},
-                name=key.replace("_", " "), legendgroup=task, showlegend=not several, row=2, col=1,
+                name=key.replace("_", " "), legendgroup=group, showlegend=not several, row=2, col=1,
                 hovertemplate=f"{LABELS[task]} {key.replace('_', ' ')} %{{y:.4f}}<extra></extra>",
             )  # fmt: skip
     figure.update_yaxes(title_text="valid AUC", tickformat=".3f", row=1, col=1)
@@ -75,12 +76,12 @@ def roc(metrics: dict[str, Metrics]) -> Figure:
     from plotly.graph_objects import Figure
 
     figure = Figure()
-    _diagonal(figure, "chance")
+    _diagonal(figure, "chance", limit=1)
     for task, values in metrics.items():
         if values["roc"]:
             figure.add_scatter(
                 x=values["roc"]["false_positive_rate"], y=values["roc"]["true_positive_rate"], mode="lines",
-                name=f"{LABELS[task]}, AUC {values['auc']:.4f}", line={"color": COLOURS[task], "width": 2.2},
+                name=f"{LABELS[task]}: {values['auc']:.4f}", line={"color": COLOURS[task], "width": 2.2},
             )  # fmt: skip
     figure.update_xaxes(title_text="non-clicks taken for clicks", range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title_text="clicks found", range=[0, 1.005], tickformat=".0%")
@@ -92,7 +93,6 @@ def calibration(metrics: dict[str, Metrics]) -> Figure:
     from plotly.graph_objects import Figure
 
     figure = Figure()
-    _diagonal(figure, "perfect")
     top = 0.0
     for task, values in metrics.items():
         bins = values["calibration"]
@@ -103,9 +103,10 @@ def calibration(metrics: dict[str, Metrics]) -> Figure:
         figure.add_scatter(
             x=predicted, y=share, mode="lines+markers", line={"color": COLOURS[task], "width": 2.2},
             marker={"size": 8, "symbol": MARKS[task]}, error_y=_error_bars(error),
-            name=f"{LABELS[task]}, error {values['expected_calibration_error']:.3f}",
+            name=LABELS[task],
         )  # fmt: skip
     limit = min(1.0, top * 1.05)
+    _diagonal(figure, "perfect", limit)
     figure.update_xaxes(title_text="mean prediction", range=[0, limit], tickformat=".0%")
     figure.update_yaxes(title_text="share clicked", range=[0, limit], tickformat=".0%")
     return _styled(figure, height=420)
@@ -125,39 +126,54 @@ def _auc_by(metrics: dict[str, Metrics], slice_name: str, title: str) -> Figure:
     from plotly.graph_objects import Figure
 
     figure = Figure()
-    first = next(iter(metrics.values()))["slices"][slice_name]
-    buckets = [entry["bucket"] for entry in first]
-    if any(entry["best_reachable_auc"] is not None for entry in first):
+    tasks = list(metrics)
+    buckets = metrics[tasks[0]]["slices"][slice_name]
+    if any(bucket["best_reachable_auc"] is not None for bucket in buckets):
+        _ceiling(figure, [bucket["best_reachable_auc"] for bucket in buckets])
+    for number, task in enumerate(tasks):
+        entries = metrics[task]["slices"][slice_name]
+        aside = 0.16 * (number - (len(tasks) - 1) / 2)  # tasks stand side by side within a bucket
         figure.add_scatter(
-            x=buckets, y=[entry["best_reachable_auc"] for entry in first], mode="markers", name="best reachable",
-            marker={"symbol": "line-ew", "size": 26, "line": {"color": _MUTED, "width": 2.5}},
-        )  # fmt: skip
-    for task, values in metrics.items():
-        entries = values["slices"][slice_name]
-        figure.add_scatter(
-            x=[entry["bucket"] for entry in entries], y=[entry["auc"] for entry in entries],
+            x=[place + aside for place in range(len(entries))], y=[entry["auc"] for entry in entries],
             error_y=_error_bars([entry["auc_standard_error"] for entry in entries]), mode="markers",
             marker={"size": 9, "symbol": MARKS[task], "color": COLOURS[task]}, name=LABELS[task],
-            customdata=[[entry["rows"], entry["clicks"]] for entry in entries],
-            hovertemplate="AUC %{y:.4f}<br>%{customdata[0]} rows, %{customdata[1]} clicks",
+            customdata=[[entry["bucket"], entry["rows"], entry["clicks"]] for entry in entries],
+            hovertemplate="%{customdata[0]}: AUC %{y:.4f}<br>%{customdata[1]} rows, %{customdata[2]} clicks",
         )  # fmt: skip
     figure.add_hline(y=0.5, line={"color": _MUTED, "width": 1, "dash": "dot"})
-    rows = [
-        f"{name}<br><span style='color:{_MUTED}'>{entry['rows']:,}</span>"
-        for name, entry in zip(buckets, first, strict=True)
+    names = [
+        f"{bucket['bucket']}<br><span style='color:{_MUTED}'>{bucket['rows']:,}</span>" for bucket in buckets
     ]
     figure.update_xaxes(
-        title_text=f"{title} (rows below)", type="category", tickvals=buckets, ticktext=rows, tickangle=0
-    )
-    figure.update_yaxes(title_text="AUC", tickformat=".2f")
-    if len(metrics) > 1:
-        figure.update_layout(scattermode="group", scattergap=0.6)
-    return _styled(figure, height=380)
+        title={"text": f"{title} (below: valid rows)", "standoff": 14}, range=[-0.6, len(buckets) - 0.4],
+        tickvals=list(range(len(buckets))), ticktext=names, tickangle=0, showgrid=False,
+    )  # fmt: skip
+    lowest = min((low for of in metrics.values() for low in _low_ends(of["slices"][slice_name])), default=0.5)
+    figure.update_yaxes(title_text="AUC", tickformat=".2f", range=[max(0.0, min(0.48, lowest - 0.02)), 1])
+    _styled(figure, height=400)
+    return figure.update_layout(margin_b=84)
 
 
-def _diagonal(figure: Figure, name: str) -> None:
+def _ceiling(figure: Figure, best: list[float | None]) -> None:
+    """A short level line above each bucket at its best reachable AUC."""
+    gap = [(place - 0.36, place + 0.36, None) for place in range(len(best))]
+    figure.add_scatter(
+        x=[x for ends in gap for x in ends], y=[y for value in best for y in (value, value, None)],
+        mode="lines", line={"color": "#aab4bf", "width": 3}, name="best reachable", hoverinfo="y",
+    )  # fmt: skip
+
+
+def _low_ends(slices: list[dict[str, Any]]) -> list[float]:
+    return [entry["auc"] - (entry["auc_standard_error"] or 0) for entry in slices if entry["auc"] is not None]
+
+
+def _diagonal(figure: Figure, name: str, limit: float) -> None:
     line = {"color": _MUTED, "width": 1, "dash": "dot"}
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, name=name, hoverinfo="skip")
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    place = 0.8 * limit
+    figure.add_annotation(
+        x=place, y=place, text=name, showarrow=False, yshift=-12, xanchor="left", font_color=_MUTED
+    )
 
 
 def _error_bars(error: list[float | None]) -> dict[str, Any]:
@@ -166,7 +182,7 @@ def _error_bars(error: list[float | None]) -> dict[str, Any]:
 
 def _styled(figure: Figure, height: int) -> Figure:
     figure.update_layout(
-        template="none", height=height, margin={"l": 62, "r": 16, "t": 44, "b": 56},
+        template="none", height=height, margin={"l": 62, "r": 28, "t": 44, "b": 56},
         font={"family": _FONT, "size": 13, "color": _INK}, paper_bgcolor="white", plot_bgcolor="white",
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left"},
         hoverlabel={"font": {"family": _FONT}},
@@ -177,8 +193,9 @@ def _styled(figure: Figure, height: int) -> Figure:
         "zeroline": False,
         "showline": True,
         "ticks": "outside",
+        "automargin": True,
         "ticklen": 4,
     }
     figure.update_xaxes(tickcolor="#b8c0c8", **axis)
-    figure.update_yaxes(tickcolor="#b8c0c8", **axis)
+    figure.update_yaxes(tickcolor="#b8c0c8", title_standoff=10, **axis)
     return figure

@@ -16,6 +16,7 @@ from mmctr_kedro.batch import Clicks
 HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
 # Clicks of an item in train, doubling; -1 stands for an item without any train row.
 POPULARITY_EDGES = (-1, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+UNSEEN = "not in train"
 CALIBRATION_BINS = 10
 ROC_POINTS = 201
 
@@ -127,10 +128,10 @@ def by_bucket(
 
 
 def bucket_name(edges: tuple[int, ...], number: int) -> str:
-    """``"3-4"``, ``"0"``, ``"30+"``; an edge of -1 is called ``"not in train"``."""
+    """``"3-4"``, ``"0"``, ``"30+"``; an edge of -1 is called ``UNSEEN``."""
     low = edges[number]
     if low < 0:
-        return "not in train"
+        return UNSEEN
     if number + 1 == len(edges):
         return f"{low}+"
     high = edges[number + 1] - 1

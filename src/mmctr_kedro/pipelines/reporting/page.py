@@ -21,11 +21,11 @@ body { margin: 0; background: white; color: var(--ink);
 main { max-width: 1080px; margin: 0 auto; padding: 56px 32px 80px; }
 .eyebrow { color: var(--muted); font-size: 14px; letter-spacing: .04em; margin: 0 0 6px; }
 h1 { font-size: 36px; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 14px; font-weight: 650; }
-h2 { font-size: 22px; margin: 56px 0 8px; font-weight: 650; letter-spacing: -.01em; }
-h3 { font-size: 16px; margin: 28px 0 6px; font-weight: 650; }
-p { max-width: 44em; margin: 0 0 12px; }
+h2 { font-size: 22px; margin: 52px 0 8px; font-weight: 650; letter-spacing: -.01em; }
+h3 { font-size: 15px; margin: 20px 0 4px; font-weight: 650; }
+p { max-width: 46em; margin: 0 0 10px; }
 .lead { font-size: 18px; }
-.note { color: var(--muted); font-size: 14px; }
+.note { color: var(--muted); font-size: 14px; max-width: 56em; }
 .warning { border-left: 3px solid #c4561a; padding: 2px 0 2px 14px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
@@ -33,27 +33,36 @@ p { max-width: 44em; margin: 0 0 12px; }
 .facts b { display: block; font-size: 23px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .facts span { color: var(--muted); font-size: 13px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 32px; }
-.pair > *, .wide { min-width: 0; }
-@media (max-width: 820px) { .pair { grid-template-columns: 1fr; gap: 0; } main { padding: 32px 18px; } }
-.plot { margin: 8px 0 0; }
-table { border-collapse: collapse; font-size: 14px; width: 100%; margin: 8px 0 16px; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; color: var(--muted); border-bottom: 1px solid #b8c0c8; }
-th, td { padding: 6px 14px 6px 0; vertical-align: top; }
-td { border-bottom: 1px solid var(--line); }
-.number { text-align: right; white-space: nowrap; }
+.pair > * { min-width: 0; }
+@media (max-width: 820px) {
+  .pair { grid-template-columns: 1fr; gap: 0; }
+  main { padding: 32px 18px; }
+  h1 { font-size: 28px; }
+}
+.plot { margin: 8px 0 12px; }
 .scroll { overflow-x: auto; }
-pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 12px 16px; overflow-x: auto;
-  font: 14px/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
-details { margin: 8px 0; } summary { cursor: pointer; color: var(--accent); font-size: 14px; }
-.scale { margin: 22px 0 8px; } .scale .row { display: grid; grid-template-columns: 92px 1fr; align-items: center; }
-.scale .name { font-size: 14px; font-weight: 600; }
-.track { position: relative; height: 34px; }
-.track i { position: absolute; top: 16px; height: 2px; left: 0; right: 0; background: var(--line); }
+table { border-collapse: collapse; font-size: 14px; margin: 10px 0 16px; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; color: var(--muted); border-bottom: 1px solid #b8c0c8; }
+th, td { padding: 6px 22px 6px 0; vertical-align: top; }
+td { border-bottom: 1px solid var(--line); }
+.list th { font-weight: 400; border-bottom: 1px solid var(--line); padding-right: 36px; }
+.number { text-align: right; white-space: nowrap; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 12px 16px;
+  overflow-x: auto; font: 14px/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
+details { margin: 8px 0; }
+summary { cursor: pointer; color: var(--accent); font-size: 14px; }
+.scale { margin: 24px 0 20px; }
+.scale .row { display: grid; grid-template-columns: 92px 94px 1fr; align-items: center; }
+.scale b { font-size: 20px; font-weight: 650; font-variant-numeric: tabular-nums; }
+.track { position: relative; height: 36px; }
+.track i { position: absolute; top: 17px; height: 2px; left: 0; right: 0; background: var(--line); }
 .track .reach { background: #aab4bf; right: auto; }
-.track .got { right: auto; height: 6px; top: 14px; border-radius: 3px; }
-.track em { position: absolute; top: 8px; width: 2px; height: 18px; background: var(--muted); }
-.ends { display: flex; justify-content: space-between; color: var(--muted); font-size: 13px; margin-left: 92px; }
+.track .got { right: auto; height: 8px; top: 14px; border-radius: 0 4px 4px 0; }
+.track em { position: absolute; top: 8px; width: 2px; height: 20px; background: var(--ink); }
+.ends { display: flex; justify-content: space-between; color: var(--muted); font-size: 13px;
+  margin-left: 186px; }
 """
+_PLOTLY = "{displaylogo: false, responsive: true, displayModeBar: false}"
 
 
 def html_page(title: str, body: str, figures: Mapping[str, Figure]) -> str:
@@ -83,7 +92,7 @@ const figures = {{
 {drawn}
 }};
 for (const [name, figure] of Object.entries(figures))
-  Plotly.newPlot(name, figure.data, figure.layout, {{displaylogo: false, responsive: true, displayModeBar: false}});
+  Plotly.newPlot(name, figure.data, figure.layout, {_PLOTLY});
 </script>
 </body>
 </html>
@@ -110,24 +119,35 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; numbers are written by ``show`` and set flush right, None as a dash."""
-    rows = [list(row) for row in rows]
-    right = [
-        any(isinstance(row[column], int | float) for row in rows)
-        and all(row[column] is None or isinstance(row[column], int | float) for row in rows)
-        for column in range(len(header))
+    """A table; values are written by ``show``, columns of figures set flush right."""
+    shown = [[show(value) for value in row] for row in rows]
+    columns = list(zip(*shown, strict=True)) or [()] * len(header)
+    kinds = [' class="number"' if all(_is_figure(cell) for cell in column) else "" for column in columns]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(header, kinds, strict=True))
+    lines = [
+        "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
+        for row in shown
     ]
-    cell = [' class="number"' if flush else "" for flush in right]
-    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(header, cell, strict=True))
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(show(value))}</td>" for value, kind in zip(row, cell, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
-    )
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="scroll"><table><tr>{head}</tr>\n{body}\n</table></div>'
+
+
+def json_tables(data: Mapping[str, Any]) -> str:
+    """Any JSON object as tables: one of plain facts, and one per list or group of like records."""
+    records = {key: rows for key, value in data.items() if (rows := _records(value))}
+    plain = flat({key: value for key, value in data.items() if key not in records})
+    parts = [fact_list(plain)] if plain else []
+    for key, rows in records.items():
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        listed = ([row.get(name) for name in names] for row in rows[:50])
+        parts.append(f"<h3>{escape(_words(key))}</h3>" + table([_words(name) for name in names], listed))
+    return "".join(parts)
+
+
+def fact_list(pairs: Iterable[tuple[str, str]]) -> str:
+    """Facts one below the other, each beside what it is."""
+    rows = "\n".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in pairs)
+    return f'<div class="scroll"><table class="list">{rows}</table></div>'
 
 
 def details(summary: str, body: str) -> str:
@@ -145,10 +165,14 @@ def scale(rows: Iterable[tuple[str, float | None, float | None, str]]) -> str:
             marks += f'<em style="left:{_percent(reach)}" title="best reachable {reach:.4f}"></em>'
         if got is not None:
             marks += f'<i class="got" style="width:{_percent(got)};background:{colour}"></i>'
+        number = "–" if got is None else f"{got:.4f}"
         lines.append(
-            f'<div class="row"><span class="name">{escape(name)}</span><div class="track">{marks}</div></div>'
+            f'<div class="row"><span>{escape(name)}</span><b style="color:{colour}">{number}</b>'
+            f'<div class="track">{marks}</div></div>'
         )
-    ends = '<div class="ends"><span>0.5 chance</span><span>1 perfect</span></div>'
+    known = any("<em" in line for line in lines)
+    middle = "<span>upright mark: best reachable</span>" if known else ""
+    ends = f'<div class="ends"><span>0.5 chance</span>{middle}<span>1 perfect</span></div>'
     return f'<div class="scale">{"".join(lines)}{ends}</div>'
 
 
@@ -183,6 +207,29 @@ def flat(facts_: Any, prefix: str = "") -> list[tuple[str, str]]:
     return [(prefix, show(facts_))]
 
 
+def _records(value: Any) -> list[dict[str, Any]]:
+    """The rows of a list of flat objects, or of an object of them (its keys become ``name``); else none."""
+    if isinstance(value, Mapping) and len(value) > 1 and all(_is_flat(entry) for entry in value.values()):
+        return [{"name": key, **entry} for key, entry in value.items()]
+    if isinstance(value, list) and value and all(_is_flat(entry) for entry in value):
+        return value
+    return []
+
+
+def _is_flat(value: Any) -> bool:
+    return isinstance(value, Mapping) and not any(
+        isinstance(entry, Mapping | list) for entry in value.values()
+    )
+
+
+def _is_figure(cell: str) -> bool:
+    return cell[:1].isdigit() or cell[:1] in "–-"
+
+
+def _words(key: Any) -> str:
+    return str(key).replace("_", " ")
+
+
 def _few(values: list[Any]) -> str:
     if not values:
         return "none"
@@ -191,8 +238,7 @@ def _few(values: list[Any]) -> str:
 
 
 def _place(prefix: str, key: Any) -> str:
-    name = str(key).replace("_", " ")
-    return f"{prefix} · {name}" if prefix else name
+    return f"{prefix} · {_words(key)}" if prefix else _words(key)
 
 
 def _percent(auc: float) -> str:

@@ -10,10 +10,12 @@ from mmctr_kedro.pipelines.reporting import text
 from mmctr_kedro.pipelines.reporting.figures import COLOURS, draw
 from mmctr_kedro.pipelines.reporting.page import (
     details,
+    fact_list,
     facts,
     figure_place,
     flat,
     html_page,
+    json_tables,
     paragraph,
     scale,
     table,
@@ -52,7 +54,7 @@ def task_page(
         paragraph(text.about_slices(metrics["slices"]["history_length"], "clicks in the history")),
         figure_place("auc_by_history_length"),
         paragraph(text.about_slices(metrics["slices"]["popularity"], "clicks on the item in train")),
-        paragraph(text.about_unseen(metrics)),
+        paragraph(text.about_unseen({task: metrics})),
         figure_place("auc_by_popularity"),
         paragraph("Bars are one standard error. AUC within a bucket compares its own rows alone.", "note"),
         details("The same in numbers", _slices({task: metrics})),
@@ -60,7 +62,7 @@ def task_page(
         paragraph(text.about_test(metrics)),
         _data(raw_files, data_report),
         "<h2>Settings</h2>",
-        table(["setting", "value"], flat({f"{task}.ctr": settings.model_dump()})),
+        fact_list(flat({f"{task}.ctr": settings.model_dump()})),
         _reproduce(f"kedro run --pipeline {task}", _changed(task, settings)),
     ]
     return html_page(f"{label}: {_headline(metrics)}", _joined(body), draw({task: metrics}, {task: history}))
@@ -75,15 +77,17 @@ def combined_page(
 ) -> str:
     """The page of all tasks side by side."""
     first = next(iter(metrics.values()))
-    title = "Three tasks, one data set"
+    labels = [LABELS[task] for task in metrics]
+    title = f"{', '.join(labels[:-1])} and {labels[-1]} side by side"
     body = [
         '<p class="eyebrow">MM-CTR · multimodal click-through-rate prediction</p>',
-        f"<h1>{title}</h1>",
+        f"<h1>{escape(title)}</h1>",
         paragraph(text.about_tasks(metrics), "lead"),
         scale(
             (LABELS[task], of["auc"], of["best_reachable_auc"], COLOURS[task]) for task, of in metrics.items()
         ),
         _side_by_side(metrics),
+        paragraph(text.what_tasks_are(metrics), "note"),
         paragraph(text.about_best(first), "note"),
         "<h2>Training</h2>",
         figure_place("training_curves"),
@@ -94,13 +98,13 @@ def combined_page(
         figure_place("auc_by_history_length"),
         figure_place("auc_by_popularity"),
         paragraph("Bars are one standard error. AUC within a bucket compares its own rows alone.", "note"),
-        paragraph(text.about_unseen(first)),
+        paragraph(text.about_unseen(metrics)),
         details("The same in numbers", _slices(metrics)),
         "<h2>Test rows</h2>",
         paragraph(text.about_test(first)),
         _data(raw_files, data_report),
         "<h2>Covers</h2>",
-        table(["fact", "value"], flat(cover_report)),
+        json_tables(cover_report),
         _reproduce("kedro run", {}),
     ]
     return html_page(f"MM-CTR: {title}", _joined(body), draw(metrics, histories))
@@ -118,7 +122,7 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
         ("its standard error", "–" if error is None else f"{error:.4f}"),
         ("best reachable AUC", _auc(metrics["best_reachable_auc"])),
         ("valid logloss", f"{metrics['logloss']:.4f}"),
-        ("epochs, kept one", f"{metrics['epochs']}, {metrics['best_epoch']}"),
+        (f"epochs (best: {metrics['best_epoch']})", f"{metrics['epochs']}"),
         ("training time", text.duration(metrics["seconds"])),
     ]
 
@@ -141,7 +145,7 @@ def _side_by_side(metrics: dict[str, Metrics]) -> str:
         way = text.way_to_best(of)
         rows.append(
             [
-                f"{LABELS[task]}: {text.NAMES[task]}",
+                LABELS[task],
                 _auc(of["auc"]),
                 _auc(of["auc_standard_error"]),
                 _auc(of["best_reachable_auc"]),
@@ -196,8 +200,8 @@ def _data(raw_files: dict[str, Any], data_report: dict[str, Any]) -> str:
     return _joined(
         [
             "<h2>Data</h2>",
-            table(["raw files", "value"], flat(raw_files)),
-            details("What data_processing found", table(["fact", "value"], flat(data_report))),
+            json_tables(raw_files),
+            details("What data_processing found", json_tables(data_report)),
         ]
     )
 

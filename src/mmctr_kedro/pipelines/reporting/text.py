@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from mmctr_kedro.params import RunControls
+from mmctr_kedro.pipelines.reporting.measures import UNSEEN
 
 Metrics = dict[str, Any]
 
@@ -15,6 +17,11 @@ NAMES = {
     "task2": "CTR prediction on the provided embedding",
     "task1_and_2": "our embedding and our CTR model",
 }
+
+
+def what_tasks_are(tasks: Iterable[str]) -> str:
+    """Each task in half a sentence."""
+    return " ".join(f"{LABELS[task]}: {NAMES[task]}." for task in tasks)
 
 
 def way_to_best(metrics: Metrics) -> float | None:
@@ -29,7 +36,7 @@ def about_auc(metrics: Metrics) -> str:
     """What the AUC means and how sure it is."""
     if metrics["auc"] is None:
         return "The valid rows hold only one class, so no AUC can be computed."
-    said = f"Of a clicked and a skipped valid row, the model ranks the click higher {metrics['auc']:.1%} of the time."
+    said = f"In {metrics['auc']:.1%} of pairs of a clicked and a skipped valid row the click is ranked first."
     way = way_to_best(metrics)
     if way is None:
         said += " The best reachable AUC of this data is not known."
@@ -83,9 +90,10 @@ def about_training(metrics: Metrics, settings: RunControls | None = None) -> str
 
 def about_calibration(metrics: Metrics) -> str:
     """Whether predictions can be read as probabilities."""
+    predicted, clicked = metrics["mean_prediction"], metrics["click_share"]
     return (
-        f"The mean prediction is {metrics['mean_prediction']:.1%}, the share of clicks"
-        f" {metrics['click_share']:.1%}; over bins of equal size the two differ by {metrics['expected_calibration_error']:.1%} on average."
+        f"The mean prediction is {predicted:.1%}, the share of clicks {clicked:.1%}; over bins of equal size"
+        f" they differ by {metrics['expected_calibration_error']:.1%} on average."
         " The challenge judges order alone, so this costs no AUC."
     )
 
@@ -101,29 +109,38 @@ def about_slices(slices: list[dict[str, Any]], what: str) -> str:
     verdict = "more than" if _auc(high) - _auc(low) > 3 * noise else "no more than"
     return (
         f"AUC is lowest at {low['bucket']} {what} ({_auc(low):.3f}) and highest at {high['bucket']}"
-        f" ({_auc(high):.3f}), {verdict} noise explains (one standard error of the difference is {noise:.3f})."
+        f" ({_auc(high):.3f}), {verdict} noise explains (standard error of the difference: {noise:.3f})."
     )
 
 
-def about_unseen(metrics: Metrics) -> str:
-    """How well items are ranked that training never saw."""
-    unseen = next((s for s in metrics["slices"]["popularity"] if s["bucket"] == "not in train"), None)
-    if unseen is None:
+def about_unseen(metrics: dict[str, Metrics]) -> str:
+    """How well each task ranks items that training never saw."""
+    found = {
+        task: entry for task, of in metrics.items() for entry in of["slices"]["popularity"]
+        if entry["bucket"] == UNSEEN
+    }  # fmt: skip
+    if not found:
         return "Every item of the valid rows occurs in train."
-    share = unseen["rows"] / metrics["rows"]
-    said = f"{unseen['rows']:,} valid rows ({share:.1%}) show an item that no train row has"
-    if unseen["auc"] is None:
+    first, of = next(iter(found.values())), next(iter(metrics.values()))
+    said = (
+        f"{first['rows']:,} valid rows ({first['rows'] / of['rows']:.1%}) show an item that no train row has"
+    )
+    if first["auc"] is None:
         return said + "; they hold only one class, so they have no AUC."
-    error = unseen["auc_standard_error"]
-    return said + f"; their AUC is {unseen['auc']:.3f}" + (f" ± {error:.3f}." if error is not None else ".")
+    scores = [
+        _with_error(entry) + (f" for {LABELS[task]}" if len(found) > 1 else "")
+        for task, entry in found.items()
+    ]
+    return f"{said}; their AUC is {', '.join(scores)}."
 
 
 def about_test(metrics: Metrics) -> str:
     """What is known of the test rows: their number, never their labels."""
-    share = metrics["test_rows_with_unseen_item"] / max(1, metrics["test_rows"])
+    unseen = metrics["test_rows_with_unseen_item"]
+    share = unseen / max(1, metrics["test_rows"])
     return (
         f"The {metrics['test_rows']:,} test rows are predicted for the submission and never evaluated here;"
-        f" {metrics['test_rows_with_unseen_item']:,} of them ({share:.1%}) show an item that train never does."
+        f" {unseen:,} of them ({share:.1%}) show an item that no train row has."
     )
 
 
@@ -147,6 +164,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _with_error(entry: dict[str, Any]) -> str:
+    error = entry["auc_standard_error"]
+    return f"{entry['auc']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
 
 
 def _auc(entry: dict[str, Any]) -> float:

@@ -1,0 +1,254 @@
+"""Reports say what the predictions of the valid rows are worth, and work without a network."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.plotly import JSONDataset as FigureDataset
+
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline, text
+from mmctr_kedro.pipelines.reporting.figures import NAMES
+from mmctr_kedro.pipelines.reporting.nodes import evaluate, write_report, write_task_report
+
+TASKS = ("task1", "task2", "task1_and_2")
+RAW_FILES = {
+    "source": "simulated",
+    "world_version": "1",
+    "files": [{"path": "train.parquet", "bytes": 10, "rows": 4}],
+}
+DATA_REPORT = {"items": 3, "problems": ["<script>alert(1)</script>"]}
+COVER_REPORT = {"missing": [2], "tiny": []}
+
+
+@pytest.fixture
+def inputs(clicks):
+    """Six valid rows: clicks score .8 .4 .7, the others .6 .2 .1; the truth ranks all of them right."""
+    valid = np.array([0.8, 0.6, 0.4, 0.2, 0.7, 0.1])
+    return {
+        "predictions": pd.DataFrame(
+            {
+                "split": ["valid"] * 6 + ["test"] * 3,
+                "row_id": [*range(6), *range(3)],
+                "pctr": np.concatenate([valid, [0.3, 0.2, 0.1]]).astype(np.float32),
+            }
+        ),
+        "training_history": [epoch(1, 0.6), epoch(2, 0.8), epoch(3, 0.7)],
+        "clicks_train": clicks(item=[1, 1, 2, 2], label=[1, 1, 1, 0]),
+        "clicks_valid": clicks(
+            item=[1, 1, 2, 2, 3, 3], label=[1, 0, 1, 0, 1, 0], length=[3, 4, 3, 4, 64, 70]
+        ),
+        "clicks_test": clicks(item=[1, 3, 3]),
+        "truth": pd.DataFrame(
+            {
+                "split": ["valid"] * 6 + ["test"] * 3,
+                "row_id": [*range(6), *range(3)],
+                "posterior": [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.5, 0.5, 0.5],
+            }
+        ),
+    }
+
+
+def epoch(number: int, auc: float) -> dict:
+    return {
+        "epoch": number, "train_loss": 0.5, "valid_auc": auc, "valid_logloss": 0.6, "learning_rate": 1e-3,
+        "seconds": 2.0, "rows_per_second": 100.0,
+    }  # fmt: skip
+
+
+def test_metrics_are_those_of_the_valid_rows(inputs):
+    metrics = evaluate(**inputs, task="task1")
+    # Nine pairs, one wrong: the click at .4 lies below the other at .6.
+    assert metrics["auc"] == pytest.approx(8 / 9)
+    assert metrics["best_reachable_auc"] == 1.0
+    assert (metrics["rows"], metrics["clicks"], metrics["click_share"]) == (6, 3, 0.5)
+    assert (metrics["epochs"], metrics["best_epoch"], metrics["seconds"]) == (3, 2, 6.0)
+    assert metrics["rows_per_second"] == pytest.approx(100)
+
+
+def test_slices_name_popularity_by_clicks_in_train_and_items_never_trained_on(inputs):
+    slices = evaluate(**inputs, task="task1")["slices"]
+    # Item 3 is in no train row, item 2 has one click, item 1 two.
+    assert [(s["bucket"], s["rows"], s["auc"]) for s in slices["popularity"]] == [
+        ("not in train", 2, 1.0), ("1", 2, 1.0), ("2-3", 2, 1.0),
+    ]  # fmt: skip
+    assert [(s["bucket"], s["rows"], s["auc"]) for s in slices["history_length"]] == [
+        ("3-4", 4, 0.75),
+        ("30+", 2, 1.0),
+    ]
+
+
+def test_of_the_test_rows_only_counts_are_told(inputs):
+    metrics = evaluate(**inputs, task="task1")
+    assert (metrics["test_rows"], metrics["test_rows_with_unseen_item"]) == (3, 2)
+    changed = inputs["truth"].assign(posterior=lambda t: t["posterior"].where(t["split"] == "valid", 0.99))
+    other = inputs["predictions"].assign(
+        pctr=lambda p: p["pctr"].where(p["split"] == "valid", np.float32(0.9))
+    )
+    assert evaluate(**{**inputs, "truth": changed, "predictions": other}, task="task1") == metrics
+
+
+def test_without_a_truth_the_best_reachable_auc_is_null_and_the_page_says_so(inputs):
+    metrics = evaluate(**{**inputs, "truth": inputs["truth"].iloc[:0]}, task="task2")
+    assert metrics["best_reachable_auc"] is None
+    assert metrics["slices"]["popularity"][0]["best_reachable_auc"] is None
+    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, CtrParams())
+    assert "The best reachable AUC of this data is not known." in page
+    assert "of at most" not in page
+
+
+def test_metrics_are_strict_json_even_where_a_slice_has_one_class(inputs, clicks):
+    valid = clicks(item=[1, 1, 2, 2, 3, 3], label=[1, 0, 0, 0, 1, 1])
+    metrics = evaluate(**{**inputs, "clicks_valid": valid}, task="task1")
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    assert metrics["slices"]["popularity"][0]["auc"] is None
+
+
+def test_valid_rows_of_one_class_give_null_and_a_page_all_the_same(inputs, clicks):
+    valid = clicks(item=[1, 1, 2, 2, 3, 3], label=[0] * 6)
+    metrics = evaluate(**{**inputs, "clicks_valid": valid}, task="task2")
+    assert metrics["auc"] is None
+    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, CtrParams())
+    assert "hold only one class" in page
+
+
+def test_evaluating_leaves_its_inputs_alone(inputs):
+    before = {name: inputs[name].copy() for name in ("predictions", "truth")}
+    evaluate(**inputs, task="task1")
+    for name, table in before.items():
+        pd.testing.assert_frame_equal(inputs[name], table)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p[p["row_id"] != 2], "has 5 valid rows, not the 6 of clicks_valid"),
+        (lambda p: p.iloc[::-1], "not the 6 of clicks_valid in their order"),
+        (lambda p: p.assign(pctr=np.nan), r"pctr of valid row 0 is nan \(6 such rows\)"),
+    ],
+    ids=["missing", "out of order", "nan"],
+)
+def test_predictions_that_do_not_fit_the_valid_rows_are_refused(inputs, change, message):
+    with pytest.raises(MmctrError, match=message):
+        evaluate(**{**inputs, "predictions": change(inputs["predictions"])}, task="task1")
+
+
+class Loads(HTMLParser):
+    """Collects everything a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag, attrs):
+        self.scripts += tag == "script"
+        self.found += [
+            f"<{tag} {name}={value}>" for name, value in attrs if name in {"src", "href", "srcset", "data"}
+        ]
+        if tag in {"link", "iframe", "img", "object"}:
+            self.found.append(tag)
+
+
+@pytest.fixture
+def pages(inputs):
+    metrics = {task: evaluate(**inputs, task=task) for task in TASKS}
+    histories = [inputs["training_history"]] * 3
+    one = write_task_report(metrics["task2"], histories[0], RAW_FILES, DATA_REPORT, CtrParams(batch_size=64))
+    return {
+        "task2": one,
+        "all": write_report(*metrics.values(), *histories, RAW_FILES, DATA_REPORT, COVER_REPORT),
+    }
+
+
+def test_a_page_loads_nothing(pages):
+    for page in pages.values():
+        loads = Loads()
+        loads.feed(page)
+        assert loads.found == []
+        assert loads.scripts == 2  # plotly.js once, and our own
+        assert "default-src 'none'" in page
+        assert "@import" not in page.split("<script>")[0]
+
+
+def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
+    for page in pages.values():
+        assert all(
+            f'<div class="plot" id="{name}"></div>' in page and f'"{name}": {{' in page for name in NAMES
+        )
+    assert "<h1>Valid AUC 0.8889 of at most 1.0000</h1>" in pages["task2"]
+    assert "kedro run --pipeline task2 --params &quot;task2.ctr.batch_size=64&quot;" in pages["task2"]
+    assert "<h1>Task 1, Task 2 and Task 1 &amp; 2 side by side</h1>" in pages["all"]
+    assert "world version" in pages["all"]
+
+
+def test_words_from_the_data_cannot_become_markup(pages):
+    for page in pages.values():
+        assert "<script>alert(1)</script>" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_same_inputs_give_the_same_page(inputs):
+    def page() -> str:
+        metrics = evaluate(**inputs, task="task1")
+        return write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, CtrParams())
+
+    assert page() == page()
+
+
+def test_results_under_other_than_the_official_run_controls_are_marked():
+    assert text.unofficial(FixedCtrParams(batch_size=512, net_dropout=0.3)) == []
+    assert text.unofficial(FixedCtrParams(epochs=2)) == ["epochs is 2, not 100"]
+
+
+def test_a_last_epoch_that_was_the_best_is_remarked_on(inputs):
+    metrics = {**evaluate(**inputs, task="task1"), "best_epoch": 3}
+    assert "more epochs may still gain" in text.about_training(metrics, FixedCtrParams(epochs=3))
+    assert "more epochs" not in text.about_training(metrics, FixedCtrParams(epochs=100))
+
+
+def test_buckets_are_called_different_only_beyond_three_standard_errors():
+    slices = [
+        {"bucket": "3-4", "auc": 0.70, "auc_standard_error": 0.03, "clicks": 100},
+        {"bucket": "5-6", "auc": 0.80, "auc_standard_error": 0.04, "clicks": 100},  # apart: 0.1 = two of 0.05
+    ]
+    assert "no more than noise explains" in text.about_slices(slices, "clicks")
+    slices[1]["auc"] = 0.86
+    assert "0.860), more than noise explains" in text.about_slices(slices, "clicks")
+
+
+def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
+    shared = {"raw_files": RAW_FILES, "data_report": DATA_REPORT, "cover_report": COVER_REPORT}
+    given = {
+        **shared,
+        **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history"}},
+    }
+    catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()})
+    for task in TASKS:
+        for name in ("predictions", "training_history"):
+            catalog[f"{task}.{name}"] = MemoryDataset(inputs[name])
+        catalog[f"params:{task}.ctr"] = FixedCtrParams() if task == "task1" else CtrParams()
+        catalog[f"{task}.metrics"] = JSONDataset(filepath=str(tmp_path / f"{task}.json"))
+        for name in NAMES:
+            catalog[f"{task}.{name}"] = FigureDataset(filepath=str(tmp_path / f"{task}_{name}.json"))
+    together = sum((create_task_pipeline(task) for task in TASKS), start=create_pipeline())
+    written = SequentialRunner().run(together, catalog)
+    assert {"report", *(f"{task}.report" for task in TASKS)} <= set(written)
+    assert catalog["task1.metrics"].load() == evaluate(**inputs, task="task1")
+    # Kedro-Viz shows what preview() gives: plain lists, which every version of plotly.js can draw.
+    assert catalog["task2.roc"].preview()["data"][1]["y"][-1] == 1.0
+
+
+def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
+    pipeline = create_task_pipeline("task2")
+    assert pipeline.inputs() == {
+        "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
+        "raw_files", "data_report", "params:task2.ctr",
+    }  # fmt: skip
+    assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
