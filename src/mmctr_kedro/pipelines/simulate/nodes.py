@@ -1,0 +1,14 @@
+"""The one node of ``simulate``."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mmctr_kedro import worlds
+from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.params import WorldParams
+
+
+def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
+    """Write a simulated challenge data set into ``folder`` and return the truth; see ``worlds.write_world``."""
+    return worlds.write_world(params, folder)

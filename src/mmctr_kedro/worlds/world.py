@@ -1,0 +1,243 @@
+"""Writes a whole simulated challenge data set, and hands back the truth about it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mmctr_kedro.challenge import COVERS, PATHS, RawFolder
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.files import atomic_write
+from mmctr_kedro.params import WorldParams
+from mmctr_kedro.worlds import users as crowd
+from mmctr_kedro.worlds import vectors
+from mmctr_kedro.worlds.items import Items, draw_items
+from mmctr_kedro.worlds.pictures import Looks, draw, draw_looks
+from mmctr_kedro.worlds.randomness import generator
+from mmctr_kedro.worlds.tables import CHUNK, jagged, padded_histories, padded_tags, table_writer
+from mmctr_kedro.worlds.texts import Texts, write_texts
+
+WORLD_VERSION = "1"  # raise it whenever the same settings give other bytes
+COVER_CHUNK = 250
+USER_CHUNK = 10_000
+_DESCRIPTION = "world.json"
+
+
+def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
+    """Write every challenge file of a simulated world into ``folder``.
+
+    Returns:
+        The truth, which is never written there: one row per valid and test row with ``split``, ``row_id`` (int64,
+        row number in its file) and ``posterior`` (float64), the exact P(click | user, item) under that split's
+        sampling law. Ranking by it gives the best AUC that any model can reach.
+    """
+    _claim(folder, params)
+    items = draw_items(params)
+    _write_items(items, params, folder)
+    return _write_users(items, params, folder)
+
+
+def _claim(folder: RawFolder, params: WorldParams) -> None:
+    """Write world.json, having made sure that no data but an earlier world's is overwritten."""
+    description = folder.path / _DESCRIPTION
+    found = [path for path in PATHS.values() if (folder.path / path).exists()]
+    if found and not description.exists():
+        raise MmctrError(
+            f"{folder.path} already holds {found[0]}, and no {_DESCRIPTION} that would mark it as simulated. "
+            "Nothing was overwritten. Use these files: --params source.name=challenge_files, "
+            "or write the world elsewhere: --params challenge_folder=<another folder>"
+        )
+    with atomic_write(description) as path:
+        path.write_text(
+            json.dumps(
+                {"world_version": WORLD_VERSION, "params": params.model_dump()}, indent=1, sort_keys=True
+            )
+            + "\n"
+        )
+    if (folder.path / COVERS).exists():
+        shutil.rmtree(folder.path / COVERS)  # an earlier world's; this one may have fewer or none
+
+
+# --- items -----------------------------------------------------------------------------------------------
+
+
+def _write_items(items: Items, params: WorldParams, folder: RawFolder) -> None:
+    texts = write_texts(items.theme, params.seed)
+    looks = draw_looks(items.style, params.seed)
+    statistics = (
+        _write_covers(looks, params, folder) if params.covers else _thumbnail_statistics(looks, params)
+    )
+    text, image = vectors.text_vectors(texts.documents()), vectors.image_vectors(statistics)
+    fused = vectors.item_vectors(text, image)
+    _write_item_feature(items, texts, text, image, folder)
+    _write_item_emb(fused, folder)
+    _write_item_info(texts, fused, params.seed, folder)
+    with table_writer(folder, "tag_words") as table:
+        table.append({"tag_id": np.arange(1, len(texts.tag_words) + 1), "word": pa.array(texts.tag_words)})
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _thumbnail_statistics(looks: Looks, params: WorldParams) -> np.ndarray:
+    """Statistics of covers that are drawn small and never written."""
+    return np.concatenate(
+        [
+            vectors.image_statistics(
+                draw(looks.take(chunk), vectors.THUMBNAIL, generator(params.seed, "cover_noise", chunk.start))
+            )
+            for chunk in _chunks(len(looks), COVER_CHUNK)
+        ]
+    )
+
+
+def _write_covers(looks: Looks, params: WorldParams, folder: RawFolder) -> np.ndarray:
+    """Write ``item_images/{id}.jpg``; return the statistics of these pictures as read back, made small."""
+    from PIL import Image
+
+    statistics = []
+    with atomic_write(folder.path / COVERS) as room:
+        room.mkdir()
+        for chunk in _chunks(len(looks), COVER_CHUNK):
+            pictures = draw(
+                looks.take(chunk), params.cover_size, generator(params.seed, "cover_noise", chunk.start)
+            )
+            thumbnails = np.empty((len(pictures), vectors.THUMBNAIL, vectors.THUMBNAIL, 3), dtype=np.uint8)
+            for place, picture in enumerate(pictures):
+                path = room / f"{chunk.start + place + 1}.jpg"
+                Image.fromarray(picture).save(path, quality=85)
+                with Image.open(path) as image:
+                    small = image.resize(thumbnails.shape[1:3], Image.Resampling.BOX)
+                    thumbnails[place] = np.asarray(small)
+            statistics.append(vectors.image_statistics(thumbnails))
+    return np.concatenate(statistics)
+
+
+def _write_item_feature(
+    items: Items, texts: Texts, text: np.ndarray, image: np.ndarray, folder: RawFolder
+) -> None:
+    with table_writer(folder, "item_feature") as table:
+        for rows in _chunks(len(items), CHUNK):
+            table.append(
+                {
+                    "item_id": np.arange(rows.start, rows.stop) + 1,
+                    "item_title": pa.array(texts.titles[rows]),
+                    "item_tags": jagged(texts.tags[rows]),
+                    "likes_level": items.likes_level[rows],
+                    "views_level": items.views_level[rows],
+                    "txt_emb_BERT": text[rows],
+                    "img_emb_CLIPRN50": image[rows],
+                }
+            )
+
+
+def _write_item_emb(fused: np.ndarray, folder: RawFolder) -> None:
+    with table_writer(folder, "item_emb") as table:
+        for rows in _chunks(len(fused), CHUNK):
+            variants = vectors.item_vector_variants(fused)
+            named = {f"item_emb_d128_{name}": vector[rows] for name, vector in variants.items()}
+            table.append({"item_id": np.arange(rows.start, rows.stop) + 1, **named})
+
+
+def _write_item_info(texts: Texts, fused: np.ndarray, seed: int, folder: RawFolder) -> None:
+    """item_info: row 0 is padding; its vectors are near v3, not equal, as the organisers' are."""
+    noise = generator(seed, "item_info").normal(0, 1e-4, fused.shape)
+    with table_writer(folder, "item_info") as table:
+        table.append(
+            {
+                "item_id": np.arange(len(fused) + 1),
+                "item_tags": np.concatenate([np.zeros((1, 5), np.int64), padded_tags(texts.tags)]),
+                "item_emb_d128": np.concatenate([np.zeros((1, fused.shape[1])), fused + noise]),
+            }
+        )
+
+
+# --- users -----------------------------------------------------------------------------------------------
+
+
+def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.DataFrame:
+    """Write train, valid, test and item_seq; return the truth."""
+    seed = params.seed if params.user_seed is None else params.user_seed
+    rows = {"train": params.train_rows, "valid": params.valid_rows, "test": params.test_rows}
+    counts = [-(-count // crowd.ROWS_PER_USER) for count in rows.values()]
+    ids = generator(seed, "user_ids").permutation(sum(counts) + params.silent_users) + 1
+    parts = dict(zip([*rows, "silent"], np.split(ids, np.cumsum(counts)), strict=True))
+    splits = {part: _Split(part, items, params, seed) for part in parts}
+    histories, truth = [], []
+    for part, user_ids in parts.items():
+        user_ids = np.sort(user_ids)
+        if part == "silent":
+            histories += [users.history for _, users, _ in splits[part].crowds(len(user_ids))]
+            continue
+        with table_writer(folder, part) as table:
+            for chunk, users, rng in splits[part].crowds(len(user_ids)):
+                columns, posterior = splits[part].rows(users, user_ids[chunk], items, rng)
+                first = chunk.start * crowd.ROWS_PER_USER
+                kept = min(len(posterior), rows[part] - first)  # the last test user may have fewer rows
+                row_id = np.arange(first, first + kept)
+                columns = {name: column[:kept] for name, column in columns.items()} | {"ID": row_id}
+                table.append(columns)
+                histories.append(users.history)
+                if part != "train":
+                    truth.append(
+                        pd.DataFrame({"split": part, "row_id": row_id, "posterior": posterior[:kept]})
+                    )
+    _write_item_seq(np.concatenate([np.sort(user_ids) for user_ids in parts.values()]), histories, folder)
+    return pd.concat(truth, ignore_index=True)
+
+
+class _Split:
+    """How the users of one split are drawn: what they are offered, and against what their clicks are set."""
+
+    def __init__(self, part: str, items: Items, params: WorldParams, seed: int) -> None:
+        offered = ~items.is_new if part in ("train", "silent") else np.ones(len(items), dtype=bool)
+        self.market = crowd.Market(items, offered, (params.themes, params.styles))
+        self.law = params.train_negatives if part == "train" else params.eval_negatives
+        self.part, self.params, self.seed = part, params, seed
+
+    def crowds(self, count: int) -> Iterator[tuple[slice, crowd.Users, np.random.Generator]]:
+        """Users in chunks, each chunk with a random stream of its own."""
+        for chunk in _chunks(count, USER_CHUNK):
+            rng = generator(self.seed, self.part, chunk.start)
+            yield chunk, crowd.draw_users(self.market, chunk.stop - chunk.start, self.params, rng), rng
+
+    def rows(
+        self, users: crowd.Users, user_ids: np.ndarray, items: Items, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Four rows per user in random order, as columns of the challenge's files, and their posteriors."""
+        negatives = crowd.draw_negatives(self.market, users.history, self.law, rng)
+        order = rng.permuted(np.tile(np.arange(crowd.ROWS_PER_USER), (len(user_ids), 1)), axis=1)
+        item = np.take_along_axis(np.column_stack([users.click, negatives]), order, axis=1)
+        columns = {
+            "user_id": np.repeat(user_ids, crowd.ROWS_PER_USER),
+            "item_seq": np.repeat(padded_histories(users.history), crowd.ROWS_PER_USER, axis=0),
+            "item_id": item.ravel() + 1,
+            "likes_level": items.likes_level[item.ravel()],
+            "views_level": items.views_level[item.ravel()],
+            "label": (order == 0).astype(np.int64).ravel(),
+        }
+        return columns, crowd.posterior(self.market, users, item, self.law).ravel()
+
+
+def _write_item_seq(user_ids: np.ndarray, histories: list[np.ndarray], folder: RawFolder) -> None:
+    """item_seq: one row per user, by user id; the history alone, never a target."""
+    lengths = np.concatenate([(history >= 0).sum(axis=1) for history in histories])
+    values = np.concatenate([history[history >= 0] for history in histories])
+    ends = np.cumsum(lengths)
+    order = np.argsort(user_ids)
+    with table_writer(folder, "item_seq") as table:
+        for rows in _chunks(len(order), 20 * CHUNK):
+            chosen = order[rows]
+            size = lengths[chosen]
+            offsets = np.concatenate([[0], np.cumsum(size)])
+            place = np.arange(offsets[-1]) + np.repeat(ends[chosen] - size - offsets[:-1], size)
+            sequences = pa.ListArray.from_arrays(
+                pa.array(offsets, pa.int32()), pa.array(values[place] + 1, pa.int64())
+            )
+            table.append({"user_id": user_ids[chosen], "item_seq": sequences})
