@@ -71,6 +71,9 @@ class WorldParams(Params):
     popularity_spread: float = Field(
         1.0, ge=0, description="Standard deviation of log popularity over items."
     )
+    appeal_exponent: float = Field(
+        1.1, gt=0, description="Appeal is popularity to this power: above 1, as liked popular items are used up first."
+    )
 
 
 class InteractionLogParams(Params):
@@ -148,6 +151,19 @@ class CtrParams(RunControls):
 
 class FixedCtrParams(RunControls):
     """Task 1's fixed DIN: five tunable values and the run controls, nothing else (block ``task1.ctr``)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_misspelt(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (unknown := [key for key in values if key not in cls.model_fields]):
+            tunable = [name for name in cls.model_fields if name not in RunControls.model_fields]
+            raise ValueError(
+                f"Task 1 is judged by the fixed DIN: only {', '.join(tunable)} may be tuned. "
+                + " ".join(
+                    f"{key}={values[key]!r}: {suggest(str(key), list(cls.model_fields))}" for key in unknown
+                )
+            )
+        return values
 
     embedding_regularizer: float = Field(1e-6, ge=0)
     net_regularizer: float = Field(0.0, ge=0)

@@ -1,0 +1,209 @@
+"""The challenge's fixed model: Deep Interest Network, after Zhou et al., KDD 2018 (arXiv:1706.06978).
+
+As the organisers run it on FuxiCTR 2.3.7: attention MLP with ReLU and dropout 0.1, no softmax; DNN with batch norm.
+Same function, less work: only real history positions are computed (P of them instead of B x 64), each distinct
+item's vector and key part once per batch (U of them), and the first attention layer is split, since
+
+    W [q, k, q - k, q * k] = (Wq + Wd) q + (Wk - Wd) k + Wp (q * k),
+
+so that only the product part is computed per position. B rows, P positions, U items, D item width, H and G the
+attention's hidden widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kedro.batch import Batch
+from mmctr_kedro.models.layers import (
+    LEVELS,
+    CtrModel,
+    ItemVectors,
+    embedding_table,
+    keep_mask,
+    mlp,
+    row_of_position,
+    sum_by_row,
+    xavier_linear,
+)
+from mmctr_kedro.params import DinParams
+
+WIDTH = 64
+ATTENTION_UNITS = (512, 256)
+ATTENTION_DROPOUT = 0.1
+DNN_UNITS = [1024, 512, 256]
+CHUNK = 2048  # positions worked on at a time: 2048 x 512 float32 is 4 MB, which stays in the cache
+
+
+class Din(CtrModel):
+    """Logits ``[B]`` of a ``Batch``: the target, its levels, and the history as the target sees it."""
+
+    def __init__(
+        self, params: DinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int
+    ) -> None:
+        super().__init__()
+        self.items = ItemVectors(item_tags, item_embedding, tags, WIDTH)
+        self.likes_level = embedding_table(LEVELS, WIDTH)
+        self.views_level = embedding_table(LEVELS, WIDTH)
+        self.attention = TargetAttention(self.items.width)
+        self.dnn = mlp([2 * WIDTH + 2 * self.items.width, *DNN_UNITS], params.net_dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        items_UD = self.items(batch.items)
+        target_BD = items_UD.index_select(0, batch.target)
+        pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
+        levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
+        return self.dnn(torch.cat([*levels, target_BD, pooled_BD], dim=-1)).squeeze(-1)
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        tables = [self.items, self.likes_level, self.views_level]
+        return [parameter for table in tables for parameter in table.parameters()]
+
+
+class TargetAttention(nn.Module):
+    """Pool a click history by how well each item matches the target.
+
+    Maps target ``[B, D]``, items ``[U, D]``, history ``[P]`` (index into items) and offsets ``[B + 1]`` to
+    ``[B, D]``. Scores stay unnormalised, so their sum carries the strength of interest; an empty history pools to
+    zeros.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = xavier_linear(4 * width, ATTENTION_UNITS[0])
+        self.second = xavier_linear(ATTENTION_UNITS[0], ATTENTION_UNITS[1])
+        self.last = xavier_linear(ATTENTION_UNITS[1], 1)
+
+    def forward(self, target_BD: Tensor, items_UD: Tensor, history_P: Tensor, offsets: Tensor) -> Tensor:
+        query, key, difference, product = self.first.weight.chunk(4, dim=1)
+        query_part_BH = F.linear(target_BD, query + difference, self.first.bias)
+        key_part_UH = F.linear(items_UD, key - difference)
+        dropout = ATTENTION_DROPOUT if self.training else 0.0
+        kept = 1 - dropout  # dropout divides what it keeps by this: here the weights that read it are divided
+        scores_P = _Scores.apply(
+            target_BD,
+            items_UD,
+            query_part_BH,
+            key_part_UH,
+            product,
+            self.second.weight / kept,
+            self.second.bias,
+            self.last.weight.squeeze(0) / kept,
+            self.last.bias,
+            history_P,
+            row_of_position(offsets, len(history_P)),
+            dropout,
+            torch.is_grad_enabled(),
+        )
+        return sum_by_row(scores_P, history_P, items_UD, offsets)
+
+
+class _Scores(torch.autograd.Function):
+    """The attention's score of every position, ``[P]``: the part of the model where the time goes.
+
+    Written out, forward and backward, to work through the positions in chunks that stay in the cache. A hidden unit
+    is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are all that the backward
+    pass needs to remember.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        target_BD: Tensor,
+        items_UD: Tensor,
+        query_part_BH: Tensor,
+        key_part_UH: Tensor,
+        product_HD: Tensor,
+        second_GH: Tensor,
+        second_bias_G: Tensor,
+        last_G: Tensor,
+        last_bias: Tensor,
+        history_P: Tensor,
+        row_P: Tensor,
+        dropout: float,
+        remember: bool,
+    ) -> Tensor:
+        positions = len(history_P)
+        kept = positions if remember else min(positions, _chunk_size(items_UD))
+        hidden_PH = items_UD.new_empty(kept, product_HD.shape[0])
+        hidden_PG = items_UD.new_empty(kept, second_GH.shape[0])
+        scores_P = items_UD.new_empty(positions)
+        for at in _chunks(positions, items_UD):
+            row, item = row_P[at], history_P[at]
+            part = at if remember else slice(0, len(row))
+            hidden_H, hidden_G = hidden_PH[part], hidden_PG[part]
+            torch.index_select(query_part_BH, 0, row, out=hidden_H)
+            hidden_H.add_(key_part_UH.index_select(0, item))
+            pairs = target_BD.index_select(0, row).mul_(items_UD.index_select(0, item))
+            _relu_dropout_(hidden_H.addmm_(pairs, product_HD.t()), dropout)
+            torch.addmm(second_bias_G, hidden_H, second_GH.t(), out=hidden_G)
+            _relu_dropout_(hidden_G, dropout)
+            torch.addmv(last_bias.expand(len(row)), hidden_G, last_G, out=scores_P[at])
+        ctx.save_for_backward(
+            target_BD, items_UD, product_HD, second_GH, last_G, history_P, row_P, hidden_PH, hidden_PG
+        )
+        return scores_P
+
+    @staticmethod
+    def backward(ctx: Any, d_scores_P: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        target_BD, items_UD, product_HD, second_GH, last_G, history_P, row_P, hidden_PH, hidden_PG = (
+            ctx.saved_tensors
+        )
+        d_target, d_items = torch.zeros_like(target_BD), torch.zeros_like(items_UD)
+        d_query_part = target_BD.new_zeros(len(target_BD), len(product_HD))
+        d_key_part = items_UD.new_zeros(len(items_UD), len(product_HD))
+        d_product = product_HD.new_zeros(product_HD.shape)
+        d_second, d_second_bias = torch.zeros_like(second_GH), second_GH.new_zeros(len(second_GH))
+        for at in _chunks(len(history_P), items_UD):
+            row, item = row_P[at], history_P[at]
+            hidden_H, hidden_G = hidden_PH[at], hidden_PG[at]
+            d_G = _where_positive(torch.outer(d_scores_P[at], last_G), hidden_G)
+            d_second.addmm_(d_G.t(), hidden_H)
+            d_second_bias.add_(d_G.sum(0))
+            d_H = _where_positive(d_G @ second_GH, hidden_H)
+            d_query_part.index_add_(0, row, d_H)
+            d_key_part.index_add_(0, item, d_H)
+            target, key = target_BD.index_select(0, row), items_UD.index_select(0, item)
+            d_product.addmm_(d_H.t(), target * key)
+            d_pairs = d_H @ product_HD
+            d_items.index_add_(0, item, target.mul_(d_pairs))
+            d_target.index_add_(0, row, key.mul_(d_pairs))
+        d_last, d_last_bias = hidden_PG.t() @ d_scores_P, d_scores_P.sum().view(1)
+        grads = (
+            d_target,
+            d_items,
+            d_query_part,
+            d_key_part,
+            d_product,
+            d_second,
+            d_second_bias,
+            d_last,
+            d_last_bias,
+        )
+        return (*grads, None, None, None, None)
+
+
+def _chunk_size(like: Tensor) -> int:
+    return CHUNK if like.device.type == "cpu" else 2**18
+
+
+def _chunks(positions: int, like: Tensor) -> Iterator[slice]:
+    size = _chunk_size(like)
+    return (slice(start, min(start + size, positions)) for start in range(0, positions, size))
+
+
+def _relu_dropout_(hidden: Tensor, dropout: float) -> None:
+    hidden.relu_()
+    if dropout:
+        hidden.mul_(keep_mask(hidden.shape, dropout, hidden.device))
+
+
+def _where_positive(gradient: Tensor, hidden: Tensor) -> Tensor:
+    """The gradient where ``hidden > 0``, else 0: the backward of ReLU and dropout in one."""
+    return torch.ops.aten.threshold_backward.grad_input(gradient, hidden, 0, grad_input=gradient)

@@ -1,0 +1,57 @@
+"""From ``Clicks`` (a split, memory-mapped) to ``Batch``es, by whole-array numpy: no padding, no per-row Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from mmctr_kedro.batch import Batch, Clicks
+
+
+def epoch_order(rows: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch visits the rows: ``[rows]`` int64, a function of seed and epoch alone."""
+    return np.random.default_rng([seed, epoch]).permutation(rows)
+
+
+def cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Cut row numbers into batches; none is dropped.
+
+    A last batch of one row joins the one before, since batch norm cannot be fitted to a single row.
+    """
+    edges = list(range(0, len(rows), batch_size)) + [len(rows)]
+    if len(edges) > 2 and edges[-1] - edges[-2] == 1:
+        edges.pop(-2)
+    return (rows[start:stop] for start, stop in zip(edges, edges[1:], strict=False))
+
+
+def make_batch(clicks: Clicks, rows: np.ndarray, device: torch.device | str = "cpu") -> Batch:
+    """Gather some rows of a split.
+
+    Args:
+        clicks: The split.
+        rows: ``[B]`` int64 row numbers, in the order wanted.
+        device: Where the tensors go.
+    """
+    history = clicks.history[rows]
+    begin = clicks.history_offsets[history]
+    length = clicks.history_offsets[history + 1] - begin
+    offsets = np.concatenate([[0], np.cumsum(length)])
+    # Position p of row b lies at begin[b] + (p - offsets[b]) in the split's items.
+    positions = np.repeat(begin - offsets[:-1], length) + np.arange(offsets[-1])
+    ids = np.concatenate([clicks.item[rows], clicks.history_items[positions]])
+    items, index = np.unique(ids, return_inverse=True)
+
+    def tensor(array: np.ndarray, dtype: type = np.int64) -> torch.Tensor:
+        return torch.from_numpy(array.astype(dtype)).to(device)
+
+    return Batch(
+        items=tensor(items),
+        target=tensor(index[: len(rows)]),
+        history=tensor(index[len(rows) :]),
+        offsets=tensor(offsets),
+        likes_level=tensor(clicks.likes_level[rows]),
+        views_level=tensor(clicks.views_level[rows]),
+        label=None if clicks.label is None else tensor(clicks.label[rows], np.float32),
+    )
