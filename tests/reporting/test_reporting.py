@@ -11,11 +11,13 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
 
+from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import CtrParams, FixedCtrParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline, text
+from mmctr_kedro.pipelines.reporting.examples import worst_rows
 from mmctr_kedro.pipelines.reporting.figures import NAMES
-from mmctr_kedro.pipelines.reporting.nodes import evaluate, write_report, write_task_report
+from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows, write_report, write_task_report
 
 TASKS = ("task1", "task2", "task1_and_2")
 RAW_FILES = {
@@ -24,6 +26,21 @@ RAW_FILES = {
     "files": [{"path": "train.parquet", "bytes": 10, "rows": 4}],
 }
 DATA_REPORT = {"items": 3, "problems": ["<script>alert(1)</script>"]}
+WORST = {
+    "missed_clicks": [
+        {
+            "row_id": 2,
+            "prediction": 0.4,
+            "item": "<b>Two</b>",
+            "tags": "x",
+            "clicked_before": ["One", "Three"],
+        }
+    ],
+    "false_hopes": [],
+}
+CONTENT = pd.DataFrame(
+    {"item_id": [1, 2, 3], "title": ["One", "Two", " "], "tag_words": [["cat", "dog"], [], ["bird"]]}
+)
 COVER_REPORT = {"missing": [2], "tiny": []}
 
 
@@ -98,7 +115,7 @@ def test_without_a_truth_the_best_reachable_auc_is_null_and_the_page_says_so(inp
     metrics = evaluate(**{**inputs, "truth": inputs["truth"].iloc[:0]}, task="task2")
     assert metrics["best_reachable_auc"] is None
     assert metrics["slices"]["popularity"][0]["best_reachable_auc"] is None
-    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, CtrParams())
+    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, WORST, CtrParams())
     assert "The best reachable AUC of this data is not known." in page
     assert "of at most" not in page
 
@@ -114,7 +131,7 @@ def test_valid_rows_of_one_class_give_null_and_a_page_all_the_same(inputs, click
     valid = clicks(item=[1, 1, 2, 2, 3, 3], label=[0] * 6)
     metrics = evaluate(**{**inputs, "clicks_valid": valid}, task="task2")
     assert metrics["auc"] is None
-    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, CtrParams())
+    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, WORST, CtrParams())
     assert "hold only one class" in page
 
 
@@ -160,7 +177,9 @@ class Loads(HTMLParser):
 def pages(inputs):
     metrics = {task: evaluate(**inputs, task=task) for task in TASKS}
     histories = [inputs["training_history"]] * 3
-    one = write_task_report(metrics["task2"], histories[0], RAW_FILES, DATA_REPORT, CtrParams(batch_size=64))
+    one = write_task_report(
+        metrics["task2"], histories[0], RAW_FILES, DATA_REPORT, WORST, CtrParams(batch_size=64)
+    )
     return {
         "task2": one,
         "all": write_report(*metrics.values(), *histories, RAW_FILES, DATA_REPORT, COVER_REPORT),
@@ -191,13 +210,16 @@ def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
 def test_words_from_the_data_cannot_become_markup(pages):
     for page in pages.values():
         assert "<script>alert(1)</script>" not in page
+        assert "<b>Two</b>" not in page
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
 def test_the_same_inputs_give_the_same_page(inputs):
     def page() -> str:
         metrics = evaluate(**inputs, task="task1")
-        return write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, CtrParams())
+        return write_task_report(
+            metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, WORST, CtrParams()
+        )
 
     assert page() == page()
 
@@ -224,7 +246,12 @@ def test_buckets_are_called_different_only_beyond_three_standard_errors():
 
 
 def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
-    shared = {"raw_files": RAW_FILES, "data_report": DATA_REPORT, "cover_report": COVER_REPORT}
+    shared = {
+        "item_content": CONTENT,
+        "raw_files": RAW_FILES,
+        "data_report": DATA_REPORT,
+        "cover_report": COVER_REPORT,
+    }
     given = {
         **shared,
         **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history"}},
@@ -234,6 +261,7 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
         for name in ("predictions", "training_history"):
             catalog[f"{task}.{name}"] = MemoryDataset(inputs[name])
         catalog[f"params:{task}.ctr"] = FixedCtrParams() if task == "task1" else CtrParams()
+        catalog[f"{task}.worst_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_worst.json"))
         catalog[f"{task}.metrics"] = JSONDataset(filepath=str(tmp_path / f"{task}.json"))
         for name in NAMES:
             catalog[f"{task}.{name}"] = FigureDataset(filepath=str(tmp_path / f"{task}_{name}.json"))
@@ -249,6 +277,30 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     pipeline = create_task_pipeline("task2")
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
-        "raw_files", "data_report", "params:task2.ctr",
+        "item_content", "raw_files", "data_report", "params:task2.ctr",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
+
+
+def test_the_worst_rows_are_low_clicks_and_high_skips_in_words(inputs, clicks):
+    predictions, valid = inputs["predictions"], inputs["clicks_valid"]
+    found = show_worst_rows(predictions, valid, CONTENT, task="task1")
+    # Clicks score .8 .4 .7 in rows 0 2 4, the others .6 .2 .1 in rows 1 3 5.
+    assert [row["row_id"] for row in found["missed_clicks"]] == [2, 4, 0]
+    assert [row["row_id"] for row in found["false_hopes"]] == [1, 3, 5]
+    assert found["false_hopes"][0] == {
+        "row_id": 1, "prediction": 0.6, "item": "One", "tags": "cat, dog", "clicked_before": ["One"] * 3
+    }  # fmt: skip
+    assert found["missed_clicks"][1]["item"] == "item 3"  # its title is blank
+
+
+def test_the_newest_clicks_come_first_and_an_empty_history_is_no_trouble():
+    valid = Clicks(
+        history_user=np.array([1, 2], np.int32), history_offsets=np.array([0, 0, 4]),
+        history_items=np.array([3, 3, 1, 2], np.int32), history=np.array([0, 1], np.int32),
+        item=np.array([1, 1], np.int32), likes_level=np.zeros(2, np.int8), views_level=np.zeros(2, np.int8),
+        row_id=np.arange(2), label=np.array([1, 1], np.int8),
+    )  # fmt: skip
+    found = worst_rows(np.array([0.1, 0.2], np.float32), valid, CONTENT)
+    assert [row["clicked_before"] for row in found["missed_clicks"]] == [[], ["Two", "One", "item 3"]]
+    assert found["false_hopes"] == []

@@ -10,7 +10,7 @@ import pandas as pd
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import CtrParams, FixedCtrParams
-from mmctr_kedro.pipelines.reporting import figures, measures, report
+from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -81,6 +81,16 @@ def evaluate(
     }
 
 
+def show_worst_rows(
+    predictions: pd.DataFrame, clicks_valid: Clicks, item_content: pd.DataFrame, *, task: str
+) -> dict[str, Any]:
+    """The valid rows the model got most wrong, with titles, as JSON; see ``examples.worst_rows``."""
+    score = _of_valid(
+        predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}"
+    )
+    return examples.worst_rows(score, clicks_valid, item_content)
+
+
 def draw_figures(metrics: Metrics, training_history: History) -> tuple[Figure, ...]:
     """The figures of one task, in the order of ``figures.NAMES``."""
     drawn = figures.draw({metrics["task"]: metrics}, {metrics["task"]: training_history})
@@ -92,10 +102,11 @@ def write_task_report(
     training_history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    worst_rows: dict[str, Any],
     settings: CtrParams,
 ) -> str:
     """The page of one task, as HTML."""
-    return report.task_page(metrics, training_history, raw_files, data_report, settings)
+    return report.task_page(metrics, training_history, raw_files, data_report, worst_rows, settings)
 
 
 def write_fixed_task_report(
@@ -103,10 +114,11 @@ def write_fixed_task_report(
     training_history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    worst_rows: dict[str, Any],
     settings: FixedCtrParams,
 ) -> str:
     """The page of Task 1, whose settings are of another class."""
-    return report.task_page(metrics, training_history, raw_files, data_report, settings)
+    return report.task_page(metrics, training_history, raw_files, data_report, worst_rows, settings)
 
 
 def write_report(

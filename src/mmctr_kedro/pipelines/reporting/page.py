@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # Nothing may be loaded: a browser that reads this refuses every request the page could make.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 
+MOST = 40  # entries of one list or object that a page shows
+
 _CSS = """
 :root { --ink: #1f2933; --muted: #6b7785; --line: #dfe3e8; --soft: #f5f7f9; --accent: #1f5fa8; }
 * { box-sizing: border-box; }
@@ -133,13 +135,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def json_tables(data: Mapping[str, Any]) -> str:
-    """Any JSON object as tables: one of plain facts, and one per list or group of like records."""
+    """Any JSON object as tables: plain facts, objects of equal keys side by side, records in rows."""
     records = {key: rows for key, value in data.items() if (rows := _records(value))}
-    plain = flat({key: value for key, value in data.items() if key not in records})
+    alike = _alike({key: value for key, value in data.items() if key not in records})
+    plain = flat({key: value for key, value in data.items() if key not in records | alike})
     parts = [fact_list(plain)] if plain else []
+    if alike:
+        places = [place for place, _ in next(iter(alike.values()))]
+        values = zip(*([value for _, value in facts_] for facts_ in alike.values()), strict=True)
+        lines = ([place, *line] for place, line in zip(places, values, strict=True))
+        parts.append(table(["", *(_words(key) for key in alike)], lines))
     for key, rows in records.items():
         names = list(dict.fromkeys(name for row in rows for name in row))
-        listed = ([row.get(name) for name in names] for row in rows[:50])
+        listed = ([row.get(name) for name in names] for row in rows[:MOST])
         parts.append(f"<h3>{escape(_words(key))}</h3>" + table([_words(name) for name in names], listed))
     return "".join(parts)
 
@@ -195,16 +203,30 @@ def show(value: Any) -> str:
 def flat(facts_: Any, prefix: str = "") -> list[tuple[str, str]]:
     """Nested JSON as (place, value) lines; lists are shortened to their length and first entries."""
     if isinstance(facts_, Mapping):
-        return [line for key, value in facts_.items() for line in flat(value, _place(prefix, key))]
+        kept = list(facts_.items())[:MOST]
+        lines = [line for key, value in kept for line in flat(value, _place(prefix, key))]
+        more = len(facts_) - len(kept)
+        return [*lines, (_place(prefix, "…"), f"{more:,} more")] if more else lines
     if isinstance(facts_, list):
         if all(not isinstance(entry, Mapping | list) for entry in facts_):
             return [(prefix, _few(facts_))]
         return [
             line
-            for number, entry in enumerate(facts_[:12])
+            for number, entry in enumerate(facts_[:MOST])
             for line in flat(entry, _place(prefix, number + 1))
         ]
     return [(prefix, show(facts_))]
+
+
+def _alike(data: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """The largest group of two or more objects that state the same facts, as those facts."""
+    groups: dict[tuple[str, ...], dict[str, list[tuple[str, str]]]] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            lines = flat(value)
+            groups.setdefault(tuple(place for place, _ in lines), {})[key] = lines
+    largest = max(groups.values(), key=len, default={})
+    return largest if len(largest) > 1 else {}
 
 
 def _records(value: Any) -> list[dict[str, Any]]:

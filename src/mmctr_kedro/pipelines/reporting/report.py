@@ -31,6 +31,7 @@ def task_page(
     history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    worst_rows: dict[str, Any],
     settings: CtrParams | FixedCtrParams,
 ) -> str:
     """The page of one task."""
@@ -58,6 +59,8 @@ def task_page(
         figure_place("auc_by_popularity"),
         paragraph("Bars are one standard error. AUC within a bucket compares its own rows alone.", "note"),
         details("The same in numbers", _slices({task: metrics})),
+        "<h2>Where it is most wrong</h2>",
+        _worst_rows(worst_rows),
         "<h2>Test rows</h2>",
         paragraph(text.about_test(metrics)),
         _data(raw_files, data_report),
@@ -194,6 +197,25 @@ def _slices(metrics: dict[str, Metrics]) -> str:
             table([title, "rows", "clicks", "best reachable", *(LABELS[task] for task in metrics)], rows)
         )
     return "".join(parts)
+
+
+def _worst_rows(found: dict[str, Any]) -> str:
+    titles = {
+        "missed_clicks": "Clicks it thought least likely",
+        "false_hopes": "Skipped rows it was surest of",
+    }
+    header = ["prediction", "item", "tags", "the user's newest clicks"]
+    return "".join(
+        f"<h3>{title}</h3>"
+        + table(
+            header,
+            (
+                [f"{row['prediction']:.3f}", row["item"], row["tags"], " · ".join(row["clicked_before"])]
+                for row in found[name]
+            ),
+        )
+        for name, title in titles.items()
+    )
 
 
 def _data(raw_files: dict[str, Any], data_report: dict[str, Any]) -> str:

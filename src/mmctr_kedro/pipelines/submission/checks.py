@@ -43,7 +43,7 @@ def _id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
         yield f"ID: {len(twice)} IDs occur more than once, first {twice[0]} ({count[count > 1][0]} times)"
     if len(falls := np.flatnonzero(ids[1:] < ids[:-1])):
         row = falls[0] + 1
-        yield f"ID: not ascending, row {row} has {ids[row]} after {ids[row - 1]}; expected the test file's order"
+        yield f"ID: not ascending, row {row} has {ids[row]} after {ids[row - 1]}; expected the file's order"
 
 
 def _score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[str]:
