@@ -1,0 +1,78 @@
+"""One NumPy array in a ``.npy`` file, given out as a read-only memory map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
+
+from mmctr_kedro.files import atomic_write
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 8
+
+
+def load_array(path: Path) -> np.ndarray:
+    """The array in ``path``, memory-mapped where it has any bytes (nothing cannot be mapped), read-only."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array = np.load(path, allow_pickle=False)
+        array.flags.writeable = False
+        return array
+
+
+def holds(path: Path, array: np.ndarray) -> bool:
+    """Whether ``path`` already holds exactly this array: dtype, shape and every byte (NaN equals itself)."""
+    try:
+        stored = load_array(path)
+    except (OSError, ValueError, EOFError):
+        return False  # absent, or no array: to be written anew
+    if stored.dtype != array.dtype or stored.shape != array.shape:
+        return False
+    flat = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (stored, array))
+    return np.array_equal(*flat)
+
+
+class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
+    """A ``.npy`` file. Loads a read-only memory map; saves atomically, and only what differs.
+
+    An array equal to the stored one leaves the file alone, so that two pipelines sharing a contract may both
+    make it.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> np.ndarray:
+        return load_array(self._filepath)
+
+    def save(self, data: np.ndarray) -> None:
+        array = np.ascontiguousarray(data)
+        if holds(self._filepath, array):
+            return
+        with atomic_write(self._filepath) as temporary:
+            np.save(temporary, array, allow_pickle=False)
+
+    def preview(self) -> TablePreview:
+        """Shape and dtype as the title of the index, then the first rows and columns."""
+        array = self.load()
+        head = np.atleast_2d(array[:PREVIEW_ROWS].T).T[:, :PREVIEW_COLUMNS]
+        title = f"row of {list(array.shape)} {array.dtype}"
+        rows = [[index, *row] for index, row in enumerate(head.tolist())]
+        return TablePreview(
+            {
+                "index": list(range(len(rows))),
+                "columns": [title, *map(str, range(head.shape[1]))],
+                "data": rows,
+            }
+        )
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,194 @@
+"""Items: item_info (tags and provided embedding), item_feature (words and levels), item_emb and tag_words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mmctr_kedro.challenge import EMBEDDING_WIDTH, PATHS, SCHEMAS, TAG_WIDTH, RawFolder
+from mmctr_kedro.pipelines.data_processing.columns import id_lists, vectors
+from mmctr_kedro.pipelines.data_processing.jagged import keep_newest, offsets_of, pad_left, take
+from mmctr_kedro.pipelines.data_processing.problems import EXAMPLES, Problems
+from mmctr_kedro.pipelines.data_processing.schemas import INT32_MAX
+from mmctr_kedro.pipelines.data_processing.tables import Table, is_list, open_table
+
+BATCH_ROWS = 8_192  # an item_feature row has 1,792 floats: some 60 MB at a time
+
+
+@dataclass(frozen=True)
+class Items:
+    """Everything about items; what could not be had from the files is None, and a problem says why."""
+
+    count: int | None  # N: items are 1..N
+    content: pd.DataFrame | None
+    tags: np.ndarray | None  # [N + 1, 5] int32
+    embedding: np.ndarray | None  # [N + 1, 128] float32
+
+
+def read_items(folder: RawFolder, names: list[str], problems: Problems) -> Items:
+    """Read and check every item file; ``names`` are the files that are there."""
+    info = read_item_info(folder, problems)
+    ids, content = read_item_content(folder, "tag_words" in names, problems)
+    other = {"item_feature": ids}
+    if "item_emb" in names:
+        other["item_emb"] = check_item_emb(folder, problems)
+    if info is None:
+        count = None if ids is None or not len(ids) else int(np.nanmax(ids))
+        return Items(count, content, None, None)
+    for name, found in other.items():
+        if found is not None:
+            check_same_items(info.ids, found, name, problems)
+    count = int(np.nanmax(info.ids)) if len(info.ids) else None
+    return Items(count, content, info.tags, info.embedding)
+
+
+@dataclass(frozen=True)
+class ItemInfo:
+    """item_info in item-id order: row i belongs to item i, row 0 is padding. None: not to be had from the file."""
+
+    ids: np.ndarray  # ascending, as found
+    tags: np.ndarray | None  # [N + 1, 5] int32, left-padded with 0
+    embedding: np.ndarray | None  # [N + 1, 128] float32
+
+
+def read_item_info(folder: RawFolder, problems: Problems) -> ItemInfo | None:
+    """Tags and the provided embedding, checked; None where not even the ids can be read."""
+    table = open_table(folder, "item_info", problems)
+    if table is None or "item_id" not in table:
+        return None
+    ids = table.scalars()["item_id"].to_numpy()
+    order = _order(table, ids)
+    if 0 not in ids:
+        problems.add(
+            table.file,
+            "column 'item_id': expected item 0, the padding row of zeros, found no row with item_id 0",
+        )
+    tags = embedding = None
+    if "item_tags" in table:
+        offsets, values = _tags(table, width=TAG_WIDTH)
+        tags = pad_left(*keep_newest(offsets, values, TAG_WIDTH), TAG_WIDTH)
+        _check_padding_row(table, "item_tags", ids, tags)
+    if "item_emb_d128" in table:
+        embedding = vectors(table, "item_emb_d128", EMBEDDING_WIDTH, BATCH_ROWS, keep=True)
+        if embedding is not None:
+            _check_padding_row(table, "item_emb_d128", ids, embedding)
+    return ItemInfo(
+        ids[order], None if tags is None else tags[order], None if embedding is None else embedding[order]
+    )
+
+
+def read_item_content(
+    folder: RawFolder, has_words: bool, problems: Problems
+) -> tuple[np.ndarray | None, pd.DataFrame | None]:
+    """The item ids of item_feature, and the contract ``item_content`` from it and from tag_words.
+
+    A missing title is an empty text. A tag without a word has none in ``tag_words``.
+    """
+    words = _read_words(folder, problems) if has_words else _no_words()
+    table = open_table(folder, "item_feature", problems)
+    if table is None:
+        return None, None
+    frame = table.scalars()
+    for column in ("txt_emb_BERT", "img_emb_CLIPRN50"):
+        if column in table:
+            vectors(
+                table, column, SCHEMAS["item_feature"].field(column).type.list_size, BATCH_ROWS, keep=False
+            )
+    tags = _tags(table) if "item_tags" in table else None
+    ids = frame["item_id"].to_numpy() if "item_id" in frame else None
+    order = None if ids is None else _order(table, ids)
+    if tags is None or order is None or problems.in_file(table.file):
+        return ids, None
+    return ids, _content(frame.take(order), *take(*tags, order), words)
+
+
+def check_item_emb(folder: RawFolder, problems: Problems) -> np.ndarray | None:
+    """Check item_emb, which nothing of ours reads; returns its item ids."""
+    table = open_table(folder, "item_emb", problems)
+    if table is None:
+        return None
+    for column in table.columns:
+        if is_list(table.parquet.schema_arrow.field(column).type):
+            vectors(table, column, EMBEDDING_WIDTH, BATCH_ROWS, keep=False)
+    return table.scalars()["item_id"].to_numpy() if "item_id" in table else None
+
+
+def check_same_items(info: np.ndarray, other: np.ndarray, other_name: str, problems: Problems) -> None:
+    """Every item of item_info, but the padding row, is in the other file, and no more."""
+    info = info[info != 0]
+    for lacking, ids in (
+        (other_name, np.setdiff1d(info, other)),
+        ("item_info", np.setdiff1d(other[~np.isnan(other)], info)),
+    ):
+        holding = "item_info" if lacking == other_name else other_name
+        if len(ids):
+            some = ", ".join(str(int(item)) for item in ids[:EXAMPLES])
+            problems.add(
+                PATHS[lacking],
+                f"column 'item_id': expected every item of {PATHS[holding]}, found no row for item {some}"
+                f"{f' ({len(ids)} in all)' if len(ids) > EXAMPLES else ''}",
+            )
+
+
+def _order(table: Table, ids: np.ndarray) -> np.ndarray:
+    """Rows in ascending item id; ids must run from 1 (0 in item_info) without a gap."""
+    order = np.argsort(ids, kind="stable")
+    ascending = ids[order]
+    gaps = order[np.flatnonzero(np.diff(ascending, prepend=0) > 1)]
+    table.problems.add_rows(
+        table.file, "item_id", "ids without gaps, but the one before is missing", gaps, ids[gaps]
+    )
+    return order
+
+
+def _tags(table: Table, width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """item_tags as offsets and tag ids without padding."""
+    batches = list(id_lists(table, "item_tags", INT32_MAX, "tag ids", BATCH_ROWS, width))
+    lengths = [np.diff(batch.offsets) for batch in batches] or [np.zeros(0, dtype=np.int64)]
+    items = [batch.items for batch in batches] or [np.zeros(0, dtype=np.int32)]
+    return offsets_of(np.concatenate(lengths)), np.concatenate(items)
+
+
+def _check_padding_row(table: Table, column: str, ids: np.ndarray, values: np.ndarray) -> None:
+    padding = np.flatnonzero(ids == 0)
+    filled = padding[values[padding].any(axis=1)]
+    found = [next(value for value in values[row].tolist() if value) for row in filled[:EXAMPLES].tolist()]
+    table.problems.add_rows(table.file, column, "only zeros in the padding row (item 0)", filled, found)
+
+
+def _read_words(folder: RawFolder, problems: Problems) -> pd.Series:
+    """Words by tag id."""
+    table = open_table(folder, "tag_words", problems)
+    if table is None:
+        return _no_words()
+    frame = table.scalars()
+    return frame.set_index("tag_id")["word"] if not problems.in_file(table.file) else _no_words()
+
+
+def _no_words() -> pd.Series:
+    return pd.Series([], index=pd.Index([], dtype="int64"), dtype=object)
+
+
+def _content(ordered: pd.DataFrame, offsets: np.ndarray, tags: np.ndarray, words: pd.Series) -> pd.DataFrame:
+    known = np.isin(tags, words.index.to_numpy())
+    word = words.reindex(tags[known]).to_numpy(dtype=object)
+    word_offsets = np.concatenate([[0], np.cumsum(known)])[offsets]
+    return pd.DataFrame(
+        {
+            "item_id": ordered["item_id"].to_numpy(dtype=np.int32),
+            "title": ordered["item_title"].fillna("").to_numpy(),
+            "tags": _split(tags, offsets),
+            "tag_words": _split(word, word_offsets),
+            "likes_level": ordered["likes_level"].to_numpy(dtype=np.int8),
+            "views_level": ordered["views_level"].to_numpy(dtype=np.int8),
+        }
+    )
+
+
+def _split(values: np.ndarray, offsets: np.ndarray) -> pd.Series:
+    """One array per row, as pandas holds a list column."""
+    column = np.empty(len(offsets) - 1, dtype=object)
+    column[:] = np.split(values, offsets[1:-1])
+    return pd.Series(column)

@@ -1,0 +1,66 @@
+"""Raw challenge files in; the contracts that every other pipeline reads out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
+
+SPLITS = ("train", "valid", "test")
+
+
+def prepare_raw_files(
+    source: SourceParams,
+    simulate: WorldParams,
+    import_log: InteractionLogParams,
+    challenge_folder: RawFolder,
+    log_folder: RawFolder,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Have the challenge's files in ``challenge_folder``, whatever their source.
+
+    Returns:
+        raw_files: Source, world version, and path, bytes, rows and SHA-256 of every file.
+        truth: ``split``, ``row_id``, ``posterior`` of every valid and test row; no rows where nobody knows.
+    """
+    from mmctr_kedro.pipelines.data_processing.raw_files import describe, provide
+
+    truth = provide(source, simulate, import_log, challenge_folder, log_folder)
+    return describe(source, challenge_folder), truth
+
+
+def process_raw_files(
+    processing: ProcessingParams, raw_files: dict[str, Any], challenge_folder: RawFolder
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Clicks, Clicks, Clicks, dict[str, Any]]:
+    """Validate every raw file and make the contracts from it, reading each column once.
+
+    One node, so that the problems of all files are reported together.
+
+    Returns:
+        item_content, item_tags, provided_item_embedding, clicks_train, clicks_valid, clicks_test, data_report;
+        docs/architecture.md says what each is.
+
+    Raises:
+        InvalidDataError: Everything that is wrong in any of the files.
+    """
+    from mmctr_kedro.pipelines.data_processing.items import read_items
+    from mmctr_kedro.pipelines.data_processing.problems import Problems
+    from mmctr_kedro.pipelines.data_processing.report import report
+    from mmctr_kedro.pipelines.data_processing.rows import check_item_seq, read_clicks
+
+    problems = Problems()
+    items = read_items(challenge_folder, list(raw_files["files"]), problems)
+    splits = {
+        split: read_clicks(challenge_folder, split, items.count, processing.max_history, problems)
+        for split in SPLITS
+    }
+    item_seq = None
+    if "item_seq" in raw_files["files"]:
+        item_seq = check_item_seq(challenge_folder, items.count, problems)
+    problems.raise_if_any(challenge_folder.path)
+    data_report = report(items.content, splits, item_seq)
+    return items.content, items.tags, items.embedding, *splits.values(), data_report

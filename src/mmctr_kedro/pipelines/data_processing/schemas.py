@@ -1,0 +1,66 @@
+"""The rules of every table's scalar columns and of their order, as pandera schemas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmctr_kedro.challenge import SCHEMAS
+from mmctr_kedro.pipelines.data_processing.problems import Problems
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+INT32_MAX = 2**31 - 1
+ITEM_TABLES = {"item_info", "item_feature", "item_emb"}
+
+
+def validate(name: str, frame: pd.DataFrame, file: str, problems: Problems) -> None:
+    """Check the scalar columns that are there; every failing row becomes a problem of its column."""
+    from pandera.errors import SchemaErrors
+
+    try:
+        _schema(name, list(frame.columns)).validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases
+        for (column, check), rows in cases.groupby(["column", "check"], sort=False, dropna=False):
+            expected = {"not_nullable": "a value", "field_uniqueness": "every value once"}.get(check, check)
+            problems.add_rows(file, str(column), expected, rows["index"].to_numpy(), _values(check, rows))
+
+
+def _values(check: str, rows: pd.DataFrame) -> list | None:
+    return None if check == "not_nullable" else rows["failure_case"].tolist()
+
+
+def _schema(name: str, columns: list[str]) -> DataFrameSchema:
+    """The rules of one table's scalar columns, for those of its columns that are usable."""
+    import pandera.pandas as pa
+
+    def between(low: int, high: int) -> pa.Check:
+        return pa.Check.in_range(low, high, error=f"{low}..{high}")
+
+    def above(last: int) -> pa.Check:
+        return between(last + 1, INT32_MAX)
+
+    # A row's level may be 0 (padding, an item without a level); an item's own level may not.
+    level = between(1, 10) if name in ITEM_TABLES else between(0, 10)
+    ascending = pa.Check(
+        lambda ids: ids.diff().fillna(1) > 0, error="ascending IDs", ignore_na=False, name="ascending"
+    )
+    rules: dict[str, pa.Column] = {
+        "user_id": pa.Column(checks=above(0), unique=False),
+        "item_id": pa.Column(
+            checks=between(0, INT32_MAX) if name == "item_info" else above(0),
+            unique=name in ITEM_TABLES,
+        ),
+        "likes_level": pa.Column(checks=level),
+        "views_level": pa.Column(checks=level),
+        "label": pa.Column(checks=pa.Check.isin([0, 1], error="0 or 1")),
+        "ID": pa.Column(checks=[between(0, 2**63 - 1), ascending]),
+        "item_title": pa.Column(nullable=True),  # counted in the report
+        "tag_id": pa.Column(checks=above(0), unique=True),
+        "word": pa.Column(checks=pa.Check.str_length(min_value=1, error="a word")),
+    }
+    assert {field.name for field in SCHEMAS[name]} >= set(columns)
+    return pa.DataFrameSchema({column: rules[column] for column in columns})
