@@ -43,17 +43,6 @@ def test_one_class_has_no_auc_no_error_and_no_curve():
         assert measures.roc(label, score) is None
 
 
-def test_logloss_is_the_mean_of_minus_the_log_of_what_was_given_to_the_truth():
-    expected = -np.mean(np.log([0.8, 0.4, 0.4, 0.8]))
-    assert measures.logloss(LABEL, SCORE) == pytest.approx(expected, abs=1e-6)
-
-
-def test_logloss_of_a_sure_mistake_is_large_but_finite():
-    assert measures.logloss(np.array([1, 0]), np.array([0.0, 1.0], np.float32)) == pytest.approx(
-        -math.log(1e-7)
-    )
-
-
 def test_calibration_compares_mean_prediction_and_share_of_clicks():
     # 20 rows in ten bins of two; both rows of the highest bin are clicks, predicted .95 on average.
     score = np.arange(20) / 20 + 0.0
@@ -78,6 +67,19 @@ def test_equal_predictions_stay_in_one_bin():
         }
     ]
     assert measures.expected_calibration_error(bins) == 0
+
+
+def test_auc_and_roc_are_scikit_learns():
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    rng = np.random.default_rng(4)
+    label = (rng.random(500) < 0.3).astype(np.int8)
+    score = np.round(rng.random(500) + 0.3 * label, 2).astype(np.float32)  # with ties
+    assert measures.auc(label, score) == pytest.approx(roc_auc_score(label, score))
+    false_positive, true_positive, _ = roc_curve(label, score, drop_intermediate=False)
+    curve = measures.roc(label, score)
+    expected = np.interp(curve["false_positive_rate"][1:], false_positive, true_positive)
+    assert curve["true_positive_rate"][1:] == pytest.approx(expected, abs=1e-5)
 
 
 def test_roc_runs_from_corner_to_corner_and_never_falls():

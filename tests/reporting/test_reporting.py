@@ -41,7 +41,13 @@ WORST = {
 CONTENT = pd.DataFrame(
     {"item_id": [1, 2, 3], "title": ["One", "Two", " "], "tag_words": [["cat", "dog"], [], ["bird"]]}
 )
-COVER_REPORT = {"missing": [2], "tiny": []}
+COVER_REPORT = {
+    "items": 3,
+    "encoded": 1,
+    "missing": {"count": 1, "item_ids": [2]},
+    "unreadable": {"count": 0, "item_ids": [], "reasons": {}},
+    "tiny": {"count": 1, "item_ids": [3], "reasons": {"3": "2 x 2 pixels"}},
+}
 
 
 @pytest.fixture
@@ -84,6 +90,7 @@ def test_metrics_are_those_of_the_valid_rows(inputs):
     # Nine pairs, one wrong: the click at .4 lies below the other at .6.
     assert metrics["auc"] == pytest.approx(8 / 9)
     assert metrics["best_reachable_auc"] == 1.0
+    assert metrics["logloss"] == pytest.approx(-np.mean(np.log([0.8, 0.4, 0.4, 0.8, 0.7, 0.9])), abs=1e-6)
     assert (metrics["rows"], metrics["clicks"], metrics["click_share"]) == (6, 3, 0.5)
     assert (metrics["epochs"], metrics["best_epoch"], metrics["seconds"]) == (3, 2, 6.0)
     assert metrics["rows_per_second"] == pytest.approx(100)
@@ -99,6 +106,12 @@ def test_slices_name_popularity_by_clicks_in_train_and_items_never_trained_on(in
         ("3-4", 4, 0.75),
         ("30+", 2, 1.0),
     ]
+
+
+def test_an_epoch_must_gain_a_millionth_to_be_the_best_one(inputs):
+    for gain, best in ((0.9e-6, 1), (1.1e-6, 2)):
+        inputs["training_history"] = [epoch(1, 0.7), epoch(2, 0.7 + gain)]
+        assert evaluate(**inputs, task="task1")["best_epoch"] == best
 
 
 def test_of_the_test_rows_only_counts_are_told(inputs):
@@ -205,6 +218,8 @@ def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
     assert "kedro run --pipeline task2 --params &quot;task2.ctr.batch_size=64&quot;" in pages["task2"]
     assert "<h1>Task 1, Task 2 and Task 1 &amp; 2 side by side</h1>" in pages["all"]
     assert "world version" in pages["all"]
+    assert "1 of 3 items have a cover" in pages["all"]
+    assert "of the others: 1 missing, 0 unreadable, 1 tiny." in pages["all"]
 
 
 def test_words_from_the_data_cannot_become_markup(pages):

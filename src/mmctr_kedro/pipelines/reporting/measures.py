@@ -1,4 +1,4 @@
-"""How good predictions are: AUC with its standard error, logloss, calibration, and AUC by slice of the rows.
+"""How good predictions are: AUC with its standard error, calibration, and AUC by slice of the rows.
 
 Whatever cannot be known (an AUC of one class, a best reachable AUC nobody has told) is None, never NaN, so
 that the metrics are valid JSON.
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmctr_kedro.batch import Clicks
+from mmctr_kedro.training import metrics
 
 # Lower ends of the buckets. History lengths: 3 is the challenge's shortest, 6 the median, 64 the most kept.
 HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
@@ -23,9 +24,7 @@ ROC_POINTS = 201
 
 def auc(label: np.ndarray, score: np.ndarray) -> float | None:
     """Exact area under the ROC curve, ties counted half; None without both classes."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(label, score)) if _two_classes(label) else None
+    return metrics.auc(label, score) if _two_classes(label) else None
 
 
 def auc_standard_error(label: np.ndarray, score: np.ndarray) -> float | None:
@@ -44,12 +43,6 @@ def auc_standard_error(label: np.ndarray, score: np.ndarray) -> float | None:
     below = (together[:m] - rankdata(clicked)) / n
     above = 1 - (together[m:] - rankdata(other)) / m
     return float(np.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n))
-
-
-def logloss(label: np.ndarray, score: np.ndarray) -> float:
-    """Mean binary cross-entropy in nats; scores are kept 1e-7 away from 0 and 1, float32's own step at 1."""
-    score = np.clip(score.astype(np.float64), 1e-7, 1 - 1e-7)
-    return float(-np.mean(np.where(label == 1, np.log(score), np.log1p(-score))))
 
 
 def calibration(label: np.ndarray, score: np.ndarray) -> list[dict[str, Any]]:
@@ -83,11 +76,13 @@ def expected_calibration_error(bins: list[dict[str, Any]]) -> float:
 
 def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
     """The ROC curve at ``ROC_POINTS`` even false-positive rates, for drawing; None without both classes."""
-    from sklearn.metrics import roc_curve
-
     if not _two_classes(label):
         return None
-    false_positive, true_positive, _ = roc_curve(label, score)
+    _, group = np.unique(-score, return_inverse=True)  # equal scores are taken together, highest first
+    clicks = np.bincount(group, weights=label)
+    others = np.bincount(group) - clicks
+    false_positive = np.concatenate([[0.0], np.cumsum(others) / others.sum()])
+    true_positive = np.concatenate([[0.0], np.cumsum(clicks) / clicks.sum()])
     grid = np.linspace(0, 1, ROC_POINTS)
     drawn = np.interp(grid, false_positive, true_positive)
     drawn[0] = 0.0  # interp takes the last of several points at 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import CtrParams, FixedCtrParams
 from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
+from mmctr_kedro.training.metrics import logloss
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+LEAST_GAIN = 1e-6  # in valid AUC, for an epoch to count as better; the organisers' value
 
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]
@@ -64,7 +64,7 @@ def evaluate(
         "auc": measures.auc(label, score),
         "auc_standard_error": measures.auc_standard_error(label, score),
         "best_reachable_auc": None if posterior is None else measures.auc(label, posterior),
-        "logloss": measures.logloss(label, score),
+        "logloss": logloss(label, score),
         "mean_prediction": float(score.mean(dtype=np.float64)),
         "expected_calibration_error": measures.expected_calibration_error(bins),
         **_training_facts(training_history),
@@ -91,8 +91,8 @@ def show_worst_rows(
     return examples.worst_rows(score, clicks_valid, item_content)
 
 
-def draw_figures(metrics: Metrics, training_history: History) -> tuple[Figure, ...]:
-    """The figures of one task, in the order of ``figures.NAMES``."""
+def draw_figures(metrics: Metrics, training_history: History) -> tuple[Any, ...]:
+    """The plotly figures of one task, in the order of ``figures.NAMES``."""
     drawn = figures.draw({metrics["task"]: metrics}, {metrics["task"]: training_history})
     return tuple(drawn[name] for name in figures.NAMES)
 
@@ -160,10 +160,13 @@ def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks, name: str, remed
 
 
 def _training_facts(history: History) -> dict[str, Any]:
-    """Epochs run, the one with the best valid AUC (the first of equals), and time."""
+    """Epochs run, the one whose weights were kept, and time."""
     seconds = sum(entry["seconds"] for entry in history)
     rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in history)
-    best = max(history, key=lambda entry: entry["valid_auc"], default=None)
+    best: dict[str, Any] | None = None
+    for entry in history:
+        if best is None or entry["valid_auc"] >= best["valid_auc"] + LEAST_GAIN:
+            best = entry
     return {
         "epochs": len(history),
         "best_epoch": best["epoch"] if best else None,

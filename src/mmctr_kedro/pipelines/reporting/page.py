@@ -121,10 +121,11 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; values are written by ``show``, columns of figures set flush right."""
+    """A table; values are written by ``show``, columns of figures but the first set flush right."""
     shown = [[show(value) for value in row] for row in rows]
     columns = list(zip(*shown, strict=True)) or [()] * len(header)
     kinds = [' class="number"' if all(_is_figure(cell) for cell in column) else "" for column in columns]
+    kinds[0] = ""  # the first column names the row
     head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(header, kinds, strict=True))
     lines = [
         "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))

@@ -107,7 +107,8 @@ def combined_page(
         paragraph(text.about_test(first)),
         _data(raw_files, data_report),
         "<h2>Covers</h2>",
-        json_tables(cover_report),
+        paragraph(text.about_covers(cover_report)),
+        details("By item", fact_list(flat(cover_report))),
         _reproduce("kedro run", {}),
     ]
     return html_page(f"MM-CTR: {title}", _joined(body), draw(metrics, histories))
@@ -164,18 +165,17 @@ def _side_by_side(metrics: dict[str, Metrics]) -> str:
 
 
 def _epochs(history: History) -> str:
-    columns = [
-        "epoch",
-        "train_loss",
-        "valid_auc",
-        "valid_logloss",
-        "learning_rate",
-        "seconds",
-        "rows_per_second",
-    ]
-    return table(
-        [name.replace("_", " ") for name in columns], ([entry[name] for name in columns] for entry in history)
-    )
+    forms = {
+        "epoch": "d",
+        "train_loss": ".4f",
+        "valid_auc": ".4f",
+        "valid_logloss": ".4f",
+        "learning_rate": "g",
+        "seconds": ".1f",
+        "rows_per_second": ",.0f",
+    }
+    header = [name.replace("_", " ").replace("auc", "AUC") for name in forms]
+    return table(header, ([format(entry[name], form) for name, form in forms.items()] for entry in history))
 
 
 def _slices(metrics: dict[str, Metrics]) -> str:

@@ -144,6 +144,13 @@ def about_test(metrics: Metrics) -> str:
     )
 
 
+def about_covers(cover_report: dict[str, Any]) -> str:
+    """How many covers gave a vector, and why the others did not."""
+    gaps = ", ".join(f"{cover_report[kind]['count']:,} {kind}" for kind in ("missing", "unreadable", "tiny"))
+    encoded, items = cover_report["encoded"], cover_report["items"]
+    return f"{encoded:,} of {items:,} items have a cover that could be encoded; of the others: {gaps}."
+
+
 def unofficial(settings: RunControls) -> list[str]:
     """Run controls that differ from the organisers' values: results made so are not for submission."""
     official = RunControls()
