@@ -32,7 +32,7 @@ p { max-width: 46em; margin: 0 0 10px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 .facts div { background: white; padding: 14px 18px; }
-.facts b { display: block; font-size: 23px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.facts b { display: block; white-space: nowrap; font-size: 21px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .facts span { color: var(--muted); font-size: 13px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 32px; }
 .pair > * { min-width: 0; }
@@ -48,7 +48,8 @@ th { text-align: left; font-weight: 600; color: var(--muted); border-bottom: 1px
 th, td { padding: 6px 22px 6px 0; vertical-align: top; }
 td { border-bottom: 1px solid var(--line); }
 .list th { font-weight: 400; border-bottom: 1px solid var(--line); padding-right: 36px; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+.number, th:first-child, td:first-child { white-space: nowrap; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 12px 16px;
   overflow-x: auto; font: 14px/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
 details { margin: 8px 0; }
