@@ -1,0 +1,35 @@
+"""An Arrow table as parquet, with exactly its schema: pandas turns fixed-size lists into something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from kedro.io import AbstractDataset
+from pyarrow import parquet
+
+from mmctr_kedro.files import atomic_write
+
+
+class ArrowTableDataset(AbstractDataset[pa.Table, pa.Table]):
+    """A parquet file that loads as the ``pyarrow.Table`` it was saved from; the same table gives the same bytes."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> pa.Table:
+        """Read the whole table."""
+        return parquet.read_table(self._filepath)
+
+    def save(self, data: pa.Table) -> None:
+        """Write the table, replacing the file in one step."""
+        with atomic_write(self._filepath) as temporary:
+            parquet.write_table(data, temporary)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,108 @@
+"""From a cover's bytes to the pixels an image encoder takes, in a small pool of threads, one batch ahead.
+
+The whole cover is squeezed into the square, not cropped: posters carry their subject, and words, up to the edges.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # no format that starts another program
+MAX_PIXELS = 50_000_000  # a photograph of 8,000 x 6,000; more is a mistake or an attack
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A cover that gives no pixels, and why."""
+
+    kind: Literal["missing", "unreadable", "tiny"]
+    why: str
+
+
+def decode(data: bytes | None, side: int, smallest_side: int = 1) -> np.ndarray | Refused:
+    """The image in ``data`` as ``[side, side, 3]`` uint8 RGB, or why there is none.
+
+    Of an animation the first frame; grey, palette and CMYK become RGB; what is transparent becomes white.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if data is None:
+        return Refused("missing", "no file")
+    if not data:
+        return Refused("unreadable", "no bytes that can be read")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if min(width, height) < smallest_side:
+                return Refused("tiny", f"{width} x {height} pixels")
+            if width * height > MAX_PIXELS:
+                return Refused("unreadable", f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+            return _square(image, side)
+    except UnidentifiedImageError:  # its text holds a memory address
+        return Refused("unreadable", f"not an image in a format we read ({', '.join(FORMATS)})")
+    except Exception as error:  # on damaged bytes a decoder may raise nearly anything; the reason is reported
+        return Refused("unreadable", f"{type(error).__name__}: {error}")
+
+
+def _square(image: Image, side: int) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image.draft("RGB", (side, side))  # JPEG only: decode at 1/2, 1/4 or 1/8 where that is still large enough
+    image.load()
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # 16-bit grey; a plain convert clips it at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    # Pillow first shrinks by whole factors where that is three times the side or more: the same to the eye, quicker.
+    image = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.asarray(image)
+
+
+def decoded_batches(
+    covers: Iterable[tuple[int, bytes | None]], side: int, smallest_side: int, batch_size: int, threads: int
+) -> Iterator[list[tuple[int, np.ndarray | Refused]]]:
+    """Pairs of item id and pixels, ``batch_size`` at a time in the order of ``covers``.
+
+    While one batch is with the encoder the next is decoded, so two are in memory, however many covers there are.
+    """
+    from PIL import Image
+
+    Image.init()  # find the formats now: not from several threads at once
+    decoder = partial(decode, side=side, smallest_side=smallest_side)
+    stream = iter(covers)
+    with _quiet_decoders(), ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        waiting: list = []
+        while chunk := list(islice(stream, batch_size)):
+            started = [(item, pool.submit(decoder, data)) for item, data in chunk]
+            if waiting:
+                yield [(item, future.result()) for item, future in waiting]
+            waiting = started
+        if waiting:
+            yield [(item, future.result()) for item, future in waiting]
+
+
+@contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Pillow warns of odd metadata, which is no news to anybody; sizes are judged by ``MAX_PIXELS``."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        yield

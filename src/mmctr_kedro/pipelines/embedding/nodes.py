@@ -1,0 +1,163 @@
+"""Item embeddings for Task 1: titles and covers to vectors, vectors to one embedding per item."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mmctr_kedro import challenge
+from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
+from mmctr_kedro.encoders.base import threads_or_all
+from mmctr_kedro.encoders.images import Refused, decoded_batches
+from mmctr_kedro.encoders.progress import Progress
+from mmctr_kedro.fusion import FUSIONS
+from mmctr_kedro.params import EmbeddingParams
+
+logger = logging.getLogger(__name__)
+
+_TEXTS_AT_A_TIME = 4096  # enough to group texts of like length, few enough to report progress
+
+
+class CoverStore(Protocol):
+    """What ``encode_covers`` asks of ``mmctr_kedro.covers.Covers``."""
+
+    def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None]]:
+        """Each item once, in any order, with its file's bytes or None."""
+        ...
+
+
+def encode_titles(params: EmbeddingParams, item_content: pd.DataFrame) -> tuple[np.ndarray, dict[str, Any]]:
+    """Encode every item's title and tag words.
+
+    Args:
+        item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
+
+    Returns:
+        vectors: ``[N + 1, d]`` float32, row 0 zeros. An item without any words has the mean of the others.
+        report: How many items have words, and the ids of those that have none.
+    """
+    texts = item_texts(item_content)
+    encoder = TEXT_ENCODERS[params.text.name](params.text)
+    worded = np.array([bool(text) for text in texts], dtype=bool)
+    # Equal texts are encoded once.
+    distinct, turn = np.unique(np.array([text for text in texts if text], dtype=object), return_inverse=True)
+    progress = Progress("titles", len(distinct))
+    encoded = np.empty((len(distinct), encoder.width), dtype=np.float32)
+    for start in range(0, len(distinct), _TEXTS_AT_A_TIME):
+        part = slice(start, start + _TEXTS_AT_A_TIME)
+        encoded[part] = encoder.encode(distinct[part].tolist())
+        progress.advance(len(encoded[part]))
+    vectors = np.zeros((len(texts) + 1, encoder.width), dtype=np.float32)
+    vectors[1:][worded] = encoded[turn]
+    _fill_with_mean(vectors, worded)
+    wordless = item_content["item_id"].to_numpy()[~worded].tolist()
+    _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
+    return vectors, {
+        "items": len(texts),
+        "encoded": len(texts) - len(wordless),
+        "without_words": {"count": len(wordless), "item_ids": wordless},
+    }
+
+
+def item_texts(item_content: pd.DataFrame) -> list[str]:
+    """What the text encoder reads for each item, e.g. ``Heat (1995). tags: Action, Crime``; empty without words."""
+    titles = item_content["title"].fillna("").str.strip()
+    words = [", ".join(tags) for tags in item_content["tag_words"]]
+    return [
+        ". ".join(part for part in (title, f"tags: {tags}" if tags else "") if part)
+        for title, tags in zip(titles, words, strict=True)
+    ]
+
+
+def encode_covers(
+    params: EmbeddingParams, item_content: pd.DataFrame, covers: CoverStore
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Encode every item's cover, a batch of images in memory at a time.
+
+    Args:
+        item_content: One row per item, ids 1..N ascending.
+        covers: Where the bytes of the covers come from.
+
+    Returns:
+        vectors: ``[N + 1, d]`` float32, row 0 zeros. An item whose cover is missing, unreadable or tiny has the
+            mean of the others, which is neutral: zero once the columns are standardised.
+        report: How many covers were encoded, and per reason the ids of those that were not.
+    """
+    item_ids = item_content["item_id"].to_numpy()
+    encoder = IMAGE_ENCODERS[params.image.name](params.image)
+    vectors = np.zeros((len(item_ids) + 1, encoder.width), dtype=np.float32)
+    encoded = np.zeros(len(item_ids), dtype=bool)
+    refused: dict[int, Refused] = {}
+    progress = Progress("covers", len(item_ids))
+    threads = threads_or_all(params.image.threads)
+    for batch in decoded_batches(
+        covers.read(item_ids), encoder.side, params.image.smallest_side, params.image.batch_size, threads
+    ):
+        pixels = {item: image for item, image in batch if not isinstance(image, Refused)}
+        refused |= {item: reason for item, reason in batch if isinstance(reason, Refused)}
+        if pixels:
+            rows = np.fromiter(pixels, dtype=np.int64)
+            vectors[rows] = encoder.encode(np.stack(list(pixels.values())))
+            encoded[rows - 1] = True
+        progress.advance(len(batch))
+    _fill_with_mean(vectors, encoded)
+    _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
+    return vectors, cover_report(len(item_ids), refused)
+
+
+def cover_report(items: int, refused: dict[int, Refused]) -> dict[str, Any]:
+    """Counts and, per kind of trouble, item ids in ascending order; for unreadable and tiny covers also why."""
+    report: dict[str, Any] = {"items": items, "encoded": items - len(refused)}
+    for kind in ("missing", "unreadable", "tiny"):
+        found = {item: refused[item].why for item in sorted(refused) if refused[item].kind == kind}
+        report[kind] = {"count": len(found), "item_ids": list(found)}
+        if kind != "missing":
+            report[kind]["reasons"] = {str(item): why for item, why in found.items()}
+    return report
+
+
+def fuse(params: EmbeddingParams, text_vectors: np.ndarray, image_vectors: np.ndarray) -> np.ndarray:
+    """The item embedding of the chosen variant: ``[N + 1, width]`` float32, row 0 zeros."""
+    assert len(text_vectors) == len(image_vectors), "both encoders number the same items"
+    embedding = np.zeros((len(text_vectors), params.width), dtype=np.float32)
+    embedding[1:] = FUSIONS[params.variant]([text_vectors[1:], image_vectors[1:]], params.width)
+    return embedding
+
+
+def format_item_info(item_embedding: np.ndarray, item_tags: np.ndarray) -> pa.Table:
+    """The embedding as the organisers' item_info.parquet: rows 0..N, row 0 all zeros.
+
+    The schema is ``challenge.SCHEMAS["item_info"]``; an embedding of another width names its column for it.
+    """
+    schema = challenge.SCHEMAS["item_info"]
+    width = item_embedding.shape[1]
+    if width != challenge.EMBEDDING_WIDTH:
+        logger.warning("the embedding is %d wide; the challenge takes %d", width, challenge.EMBEDDING_WIDTH)
+        column = pa.field(f"item_emb_d{width}", pa.list_(pa.float64(), width))
+        schema = schema.set(schema.get_field_index("item_emb_d128"), column)
+    columns = [
+        pa.array(np.arange(len(item_embedding), dtype=np.int64)),
+        _fixed_lists(item_tags.astype(np.int64)),
+        _fixed_lists(item_embedding.astype(np.float64)),
+    ]
+    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema)
+
+
+def _fixed_lists(rows: np.ndarray) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+
+
+def _fill_with_mean(vectors: np.ndarray, known: np.ndarray) -> None:
+    """Give items 1..N that are not ``known`` the mean of those that are. Row 0 stays zero."""
+    if known.any():
+        vectors[1:][~known] = vectors[1:][known].mean(axis=0, dtype=np.float64)
+
+
+def _warn_of_gaps(encoded: int, items: int, what: str) -> None:
+    if encoded < items:
+        logger.warning("%s of %s items lack a usable %s", f"{items - encoded:,}", f"{items:,}", what)

@@ -1,0 +1,97 @@
+"""The embedding pipeline as Kedro runs it, with the packaged encoders, and what it writes."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from PIL import Image
+
+from mmctr_kedro import challenge
+from mmctr_kedro.datasets.arrow import ArrowTableDataset
+from mmctr_kedro.datasets.npy import NpyDataset
+from mmctr_kedro.params import EmbeddingParams
+from mmctr_kedro.pipelines.embedding import create_pipeline
+
+
+class Posters:
+    """Six items; the last has no cover."""
+
+    item_ids = np.arange(1, 6)
+
+    def read(self, item_ids):
+        for item in item_ids.tolist():
+            yield item, poster(item) if item < 6 else None
+
+
+def poster(item: int) -> bytes:
+    pixels = np.random.default_rng(item).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).resize((90, 120)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def run(folder) -> None:
+    titles = ["Heat", "Up", "Heat 2", "🎬 мир", "", "Alien"]
+    content = pd.DataFrame(
+        {
+            "item_id": np.arange(1, 7, dtype=np.int32),
+            "title": titles,
+            "tag_words": [["Action"], [], [], [], [], []],
+        }
+    )
+    catalog = DataCatalog(
+        {
+            "params:embedding": MemoryDataset(EmbeddingParams()),
+            "item_content": MemoryDataset(content),
+            "covers": MemoryDataset(Posters(), copy_mode="assign"),
+            "item_tags": MemoryDataset(np.zeros((7, 5), dtype=np.int32)),
+            "item_embedding": NpyDataset(filepath=str(folder / "item_embedding.npy")),
+            "embedding.item_info": ArrowTableDataset(filepath=str(folder / "item_info.parquet")),
+        }
+    )
+    outputs = SequentialRunner().run(create_pipeline(), catalog)
+    assert outputs["cover_report"].load()["missing"]["item_ids"] == [6]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first")
+    run(folder)
+    return folder
+
+
+def test_only_contracts_cross_the_namespace():
+    pipeline = create_pipeline()
+    assert pipeline.inputs() == {"params:embedding", "item_content", "item_tags", "covers"}
+    assert {name for name in pipeline.all_outputs() if "." not in name} == {"item_embedding", "cover_report"}
+
+
+def test_the_embedding_is_finite_with_a_row_of_zeros_first(folder):
+    embedding = np.load(folder / "item_embedding.npy")
+    assert embedding.shape == (7, 128)
+    assert embedding.dtype == np.float32
+    assert not embedding[0].any()
+    assert np.isfinite(embedding).all()
+    assert embedding[1:].std() == pytest.approx(1, abs=1e-4)
+
+
+def test_like_titles_lie_closer_than_unlike_ones(folder):
+    heat, up, heat_2 = np.load(folder / "item_embedding.npy")[1:4]
+    assert np.linalg.norm(heat - heat_2) < np.linalg.norm(heat - up)
+
+
+def test_the_file_has_the_organisers_schema_and_the_same_numbers(folder):
+    table = pa.parquet.read_table(folder / "item_info.parquet")
+    assert table.schema.equals(challenge.SCHEMAS["item_info"])
+    vectors = np.stack(table["item_emb_d128"].to_numpy())
+    np.testing.assert_array_equal(vectors, np.load(folder / "item_embedding.npy"))
+
+
+def test_a_second_run_writes_the_same_bytes(folder, tmp_path):
+    run(tmp_path)
+    for name in ("item_embedding.npy", "item_info.parquet"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()

@@ -1,0 +1,165 @@
+"""Covers of every odd kind: pixels where there is an image, a reason where there is none, never a crash."""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmctr_kedro.encoders.images import MAX_PIXELS, Refused, decode, decoded_batches
+
+SIDE = 32
+RED, GREY = (255, 0, 0), (90, 90, 90)
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def jpeg(colour=RED, size=(64, 64), **options) -> bytes:
+    return saved(Image.new("RGB", size, colour), "JPEG", **options)
+
+
+def colour(data: bytes) -> np.ndarray:
+    """The mean colour of a decoded cover."""
+    pixels = decode(data, SIDE)
+    assert not isinstance(pixels, Refused), pixels
+    assert pixels.shape == (SIDE, SIDE, 3)
+    assert pixels.dtype == np.uint8
+    return pixels.mean((0, 1))
+
+
+def palette_gif() -> bytes:
+    frames = [Image.new("RGB", (40, 40), c).convert("P") for c in (RED, "blue", "green")]
+    return saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+def palette_png_with_a_transparent_colour() -> bytes:
+    image = Image.new("P", (40, 40), 0)
+    image.putpalette([0, 0, 0] * 256)
+    return saved(image, transparency=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(jpeg(), RED, id="jpeg"),
+        pytest.param(jpeg(size=(900, 1500)), RED, id="large jpeg, decoded at a fraction"),
+        pytest.param(jpeg(progressive=True), RED, id="progressive jpeg"),
+        pytest.param(saved(Image.new("L", (40, 40), 90), "JPEG"), GREY, id="grey jpeg"),
+        pytest.param(saved(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), "JPEG"), RED, id="CMYK jpeg"),
+        pytest.param(saved(Image.new("RGB", (40, 40), RED).convert("P")), RED, id="palette png"),
+        pytest.param(palette_png_with_a_transparent_colour(), (255, 255, 255), id="transparent palette png"),
+        pytest.param(saved(Image.new("RGBA", (40, 40), (0, 0, 0, 0))), (255, 255, 255), id="clear png"),
+        pytest.param(saved(Image.new("LA", (40, 40), (90, 255))), GREY, id="grey png with alpha"),
+        pytest.param(saved(Image.new("1", (40, 40), 1)), (255, 255, 255), id="black and white png"),
+        pytest.param(
+            saved(Image.fromarray(np.full((40, 40), 90 * 256, np.uint16))), GREY, id="16-bit grey png"
+        ),
+        pytest.param(palette_gif(), RED, id="first frame of an animated gif"),
+        pytest.param(saved(Image.new("RGB", (40, 40), RED), "WEBP", lossless=True), RED, id="webp"),
+        pytest.param(saved(Image.new("RGB", (40, 40), RED), "BMP"), RED, id="bmp under a wrong name"),
+        pytest.param(jpeg(size=(1, 1)), RED, id="1 x 1 where that is allowed"),
+        pytest.param(jpeg(size=(2000, 9)), RED, id="very wide"),
+    ],
+)
+def test_an_image_of_any_kind_becomes_rgb(data, expected):
+    np.testing.assert_allclose(colour(data), expected, atol=2)
+
+
+def test_a_cover_turned_by_its_camera_is_turned_back():
+    image = Image.new("RGB", (64, 64), "white")
+    image.paste(RED, (0, 0, 64, 32))  # red above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    pixels = decode(saved(image, "PNG", exif=exif), SIDE)
+    np.testing.assert_array_equal(pixels[0, 0], (255, 255, 255))
+    np.testing.assert_array_equal(pixels[-1, 0], RED)
+
+
+def test_the_whole_cover_is_squeezed_into_the_square():
+    image = Image.new("RGB", (40, 120), "white")
+    image.paste(RED, (0, 60, 40, 120))
+    pixels = decode(saved(image), SIDE)
+    assert (pixels[: SIDE // 2 - 2] == 255).all()
+    np.testing.assert_array_equal(pixels[-1, -1], RED)
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A png whose header promises more pixels than any honest cover has."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100)))
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "why"),
+    [
+        pytest.param(None, "missing", "no file", id="missing"),
+        pytest.param(b"", "unreadable", "no bytes", id="empty file"),
+        pytest.param(b"<html>404</html>", "unreadable", "not an image", id="a web page"),
+        pytest.param(jpeg()[:300], "unreadable", "OSError", id="cut inside the header"),
+        pytest.param(jpeg(size=(300, 300), quality=95)[:-900], "unreadable", "truncated", id="cut short"),
+        pytest.param(jpeg(size=(7, 300)), "tiny", "7 x 300 pixels", id="narrow"),
+        pytest.param(jpeg(size=(1, 1)), "tiny", "1 x 1 pixels", id="1 x 1"),
+        pytest.param(bomb(10_000, 8_000), "unreadable", "10000 x 8000", id="too many pixels"),
+        pytest.param(bomb(60_000, 60_000), "unreadable", "DecompressionBomb", id="a bomb"),
+        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n", "unreadable", "not an image", id="a program"),
+    ],
+)
+def test_what_is_no_usable_image_is_refused_with_the_reason(data, kind, why):
+    refused = decode(data, SIDE, smallest_side=8)
+    assert isinstance(refused, Refused)
+    assert refused.kind == kind
+    assert why in refused.why
+    assert "0x" not in refused.why, "a memory address would differ from run to run"
+
+
+def test_no_cut_or_garbled_file_ever_raises():
+    whole = [jpeg(size=(40, 40)), palette_gif(), saved(Image.new("RGBA", (40, 40), RED))]
+    random = np.random.default_rng(3)
+    for data in whole:
+        for _ in range(60):
+            broken = bytearray(data[: random.integers(1, len(data) + 1)])
+            broken[random.integers(len(broken))] ^= int(random.integers(1, 256))
+            assert isinstance(decode(bytes(broken), SIDE), np.ndarray | Refused)
+
+
+def test_the_limit_on_pixels_lets_large_photographs_through():
+    assert MAX_PIXELS >= 8_000 * 6_000
+
+
+def test_batches_keep_the_order_and_lose_nothing():
+    covers = [(item, jpeg() if item % 3 else None) for item in range(1, 11)]
+    batches = list(decoded_batches(covers, SIDE, 8, batch_size=4, threads=2))
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    flat = [(item, isinstance(found, Refused)) for batch in batches for item, found in batch]
+    assert flat == [(item, item % 3 == 0) for item in range(1, 11)]
+
+
+def test_no_more_than_two_batches_of_covers_are_in_memory():
+    taken = 0
+
+    def covers():
+        nonlocal taken
+        for item in range(1, 41):
+            taken += 1
+            yield item, None
+
+    for number, batch in enumerate(decoded_batches(covers(), SIDE, 8, batch_size=5, threads=2), start=1):
+        assert len(batch) == 5
+        assert taken <= 5 * (number + 1)
+
+
+def test_decoding_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(decoded_batches([(1, bomb(12_000, 8_000)), (2, jpeg())], SIDE, 8, batch_size=4, threads=2))
