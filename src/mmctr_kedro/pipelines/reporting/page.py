@@ -32,7 +32,8 @@ p { max-width: 46em; margin: 0 0 10px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 .facts div { background: white; padding: 14px 18px; }
-.facts b { display: block; white-space: nowrap; font-size: 21px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.facts b { display: block; white-space: nowrap; font-size: 21px; font-weight: 600;
+  font-variant-numeric: tabular-nums; }
 .facts span { color: var(--muted); font-size: 13px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 32px; }
 .pair > * { min-width: 0; }
