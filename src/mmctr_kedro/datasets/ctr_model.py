@@ -32,8 +32,8 @@ class CtrModelDataset(AbstractDataset[TrainedModel, TrainedModel]):
             return TrainedModel(settings=json.loads(header[SETTINGS]), weights=weights)
         except (SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise MmctrError(
-                f"{self._filepath} is not a CTR model of this project ({error}). Train it again: kedro run --pipeline "
-                f"{self._filepath.parent.name}"
+                f"{self._filepath} is not a CTR model of this project ({error}). "
+                f"Train it again: kedro run --pipeline {self._filepath.parent.name}"
             ) from error
 
     def save(self, data: TrainedModel) -> None:

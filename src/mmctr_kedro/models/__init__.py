@@ -1,4 +1,4 @@
-"""CTR models: the table of choices, and what a trained one is. Light to import: torch comes with a model's file.
+"""CTR models: the table of choices, and what a trained one is. Light to import: torch comes with a model.
 
 A model is an ``nn.Module`` that maps a ``Batch`` to logits ``[B]`` and says, by ``embedding_parameters()``,
 which of its parameters ``embedding_regularizer`` covers.
@@ -26,8 +26,8 @@ class TrainedModel:
     """What ``{task}.ctr_model`` holds: the weights and the settings that made them.
 
     ``settings`` is JSON: ``ctr`` (``CtrParams``), ``fixed`` (True for Task 1's fixed model), the table sizes
-    ``items``, ``tags``, ``embedding_width`` it was built for, and ``best_epoch``. The given embedding and tags
-    are not part of the weights.
+    it was built for (``items``, ``tags``, ``embedding_width``), and ``best_epoch``. The given embedding and
+    tags are not part of the weights.
     """
 
     settings: dict[str, Any]
@@ -63,8 +63,8 @@ def restore_model(trained: TrainedModel, item_tags: np.ndarray, item_embedding: 
         if sizes[name] != value
     ]:
         raise MmctrError(
-            f"The CTR model was trained with {'; with '.join(differences)}. Train it again on this embedding, "
-            "e.g. kedro run --pipeline task2, or restore the embedding it was trained on."
+            f"The CTR model was trained with {'; with '.join(differences)}. Train it again on this "
+            "embedding, e.g. kedro run --pipeline task2, or restore the embedding it was trained on."
         )
     if (largest := int(item_tags.max())) >= sizes["tags"]:
         raise MmctrError(
@@ -80,9 +80,9 @@ def check_tables(item_tags: np.ndarray, item_embedding: np.ndarray) -> None:
     """Both tables must have one row per item, in item-id order, and finite numbers."""
     if len(item_tags) != len(item_embedding):
         raise MmctrError(
-            f"item_tags has {len(item_tags)} rows, the item embedding has {len(item_embedding)}: each needs one "
-            "row per item and a row 0. Rebuild both from the same items: kedro run --pipeline data_processing, "
-            "then --pipeline embedding."
+            f"item_tags has {len(item_tags)} rows, the item embedding has {len(item_embedding)}: each needs "
+            "one row per item and a row 0. Rebuild both from the same items: "
+            "kedro run --pipeline data_processing, then --pipeline embedding."
         )
     if not np.isfinite(item_embedding).all():
         row = int(np.flatnonzero(~np.isfinite(item_embedding).all(axis=1))[0])

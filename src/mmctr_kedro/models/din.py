@@ -1,13 +1,13 @@
 """The challenge's fixed model: Deep Interest Network, after Zhou et al., KDD 2018 (arXiv:1706.06978).
 
-As the organisers run it on FuxiCTR 2.3.7: attention MLP with ReLU and dropout 0.1, no softmax; DNN with batch norm.
-Same function, less work: only real history positions are computed (P of them instead of B x 64), each distinct
-item's vector and key part once per batch (U of them), and the first attention layer is split, since
+As the organisers run it on FuxiCTR 2.3.7: attention MLP with ReLU and dropout 0.1, no softmax; DNN with batch
+norm. Same function, less work: only real history positions are computed (P of them instead of B x 64), each
+distinct item's vector and key part once per batch (U of them), and the first attention layer is split, since
 
     W [q, k, q - k, q * k] = (Wq + Wd) q + (Wk - Wd) k + Wp (q * k),
 
-so that only the product part is computed per position. B rows, P positions, U items, D item width, H and G the
-attention's hidden widths.
+so that only the product part is computed per position. B rows, P positions, U items, D item width, H and G
+the attention's hidden widths.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class TargetAttention(nn.Module):
     """Pool a click history by how well each item matches the target.
 
     Maps target ``[B, D]``, items ``[U, D]``, history ``[P]`` (index into items) and offsets ``[B + 1]`` to
-    ``[B, D]``. Scores stay unnormalised, so their sum carries the strength of interest; an empty history pools to
-    zeros.
+    ``[B, D]``. Scores stay unnormalised, so their sum carries the strength of interest; an empty history
+    pools to zeros.
     """
 
     def __init__(self, width: int) -> None:
@@ -107,13 +107,13 @@ class TargetAttention(nn.Module):
 class _Scores(torch.autograd.Function):
     """The attention's score of every position, ``[P]``: the part of the model where the time goes.
 
-    Written out, forward and backward, to work through the positions in chunks that stay in the cache. A hidden unit
-    is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are all that the backward
-    pass needs to remember.
+    Written out, forward and backward, to work through the positions in chunks that stay in the cache. A
+    hidden unit is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are all
+    that the backward pass needs to remember.
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         target_BD: Tensor,
         items_UD: Tensor,
@@ -151,10 +151,9 @@ class _Scores(torch.autograd.Function):
         return scores_P
 
     @staticmethod
-    def backward(ctx: Any, d_scores_P: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        target_BD, items_UD, product_HD, second_GH, last_G, history_P, row_P, hidden_PH, hidden_PG = (
-            ctx.saved_tensors
-        )
+    def backward(ctx: Any, d_scores_P: Tensor) -> tuple[Tensor | None, ...]:
+        target_BD, items_UD, product_HD, second_GH, last_G, *positions = ctx.saved_tensors
+        history_P, row_P, hidden_PH, hidden_PG = positions
         d_target, d_items = torch.zeros_like(target_BD), torch.zeros_like(items_UD)
         d_query_part = target_BD.new_zeros(len(target_BD), len(product_HD))
         d_key_part = items_UD.new_zeros(len(items_UD), len(product_HD))
@@ -175,18 +174,9 @@ class _Scores(torch.autograd.Function):
             d_items.index_add_(0, item, target.mul_(d_pairs))
             d_target.index_add_(0, row, key.mul_(d_pairs))
         d_last, d_last_bias = hidden_PG.t() @ d_scores_P, d_scores_P.sum().view(1)
-        grads = (
-            d_target,
-            d_items,
-            d_query_part,
-            d_key_part,
-            d_product,
-            d_second,
-            d_second_bias,
-            d_last,
-            d_last_bias,
-        )
-        return (*grads, None, None, None, None)
+        d_inputs = (d_target, d_items, d_query_part, d_key_part)
+        d_weights = (d_product, d_second, d_second_bias, d_last, d_last_bias)
+        return (*d_inputs, *d_weights, None, None, None, None)
 
 
 def _chunk_size(like: Tensor) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class CtrModel(nn.Module):
 
 
 class ItemVectors(nn.Module):
-    """What the model knows of an item: id ``[width]``, mean of its tags ``[width]``, projected embedding ``[D]``.
+    """What the model knows of an item: id ``[width]``, mean of tags ``[width]``, projected embedding ``[D]``.
 
     Maps ids ``[U]`` to ``[U, 2 * width + D]``. The given embedding and tags are frozen tables, not weights.
     """
@@ -61,7 +62,7 @@ class ItemVectors(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout from 16 random bits per number: the rate is met to 1/65,536, ten times faster than ``nn.Dropout``."""
+    """Dropout from 16 random bits per number: the rate is met to 1/65,536; faster than ``nn.Dropout``."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -74,16 +75,16 @@ class Dropout(nn.Module):
 
 
 def keep_mask(shape: torch.Size, rate: float, device: torch.device) -> Tensor:
-    """Bool mask, False with probability ``rate``. Four numbers share each 64-bit draw of torch's generator."""
+    """Bool mask, False with probability ``rate``. Four numbers share each 64-bit draw of torch."""
     count = math.prod(shape)
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
     return draws.view(torch.int16)[:count].view(shape) >= round(rate * 65536) - 32768
 
 
 def mlp(widths: list[int], dropout: float) -> nn.Sequential:
-    """Linear, batch norm, ReLU, dropout per hidden width, then a linear layer to one logit: FuxiCTR's order."""
+    """Linear, batch norm, ReLU, dropout per hidden width, then a linear layer to one logit (FuxiCTR)."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [xavier_linear(before, after), nn.BatchNorm1d(after), nn.ReLU(), Dropout(dropout)]
     return nn.Sequential(*layers, xavier_linear(widths[-1], 1))
 

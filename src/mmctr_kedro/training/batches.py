@@ -1,8 +1,9 @@
-"""From ``Clicks`` (a split, memory-mapped) to ``Batch``es, by whole-array numpy: no padding, no per-row Python."""
+"""From ``Clicks`` (a split on disk) to ``Batch``, by whole-array numpy: no padding, no per-row Python."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,10 +21,10 @@ def cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
 
     A last batch of one row joins the one before, since batch norm cannot be fitted to a single row.
     """
-    edges = list(range(0, len(rows), batch_size)) + [len(rows)]
+    edges = [*range(0, len(rows), batch_size), len(rows)]
     if len(edges) > 2 and edges[-1] - edges[-2] == 1:
         edges.pop(-2)
-    return (rows[start:stop] for start, stop in zip(edges, edges[1:], strict=False))
+    return (rows[start:stop] for start, stop in pairwise(edges))
 
 
 def make_batch(clicks: Clicks, rows: np.ndarray, device: torch.device | str = "cpu") -> Batch:

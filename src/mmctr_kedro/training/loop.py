@@ -1,7 +1,7 @@
 """The training loop: binary cross-entropy, dense L2, clipped Adam, early stopping on valid AUC.
 
-What each step does, and in which order, is FuxiCTR 2.3.7's ``BaseModel.fit``. Knows ``Batch`` and ``CtrModel``, and
-no model by name.
+What each step does, and in which order, is FuxiCTR 2.3.7's ``BaseModel.fit``. Knows ``Batch`` and
+``CtrModel``, and no model by name.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ def fit(
 
     Returns:
         One entry per epoch: ``epoch`` (from 1), ``train_loss`` (mean over steps, penalties included),
-        ``valid_auc``, ``valid_logloss``, ``learning_rate``, ``seconds`` and ``rows_per_second`` (training alone).
+        ``valid_auc``, ``valid_logloss``, ``learning_rate``, ``seconds`` and ``rows_per_second`` (training
+        alone).
     """
     _check_split(train, "train")
-    _check_split(valid, "valid")
+    valid_label = _check_split(valid, "valid")
     model.to(device)
     penalties = penalties_of(model, params)
     optimizer = torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True)
@@ -68,8 +69,8 @@ def fit(
         entry = {
             "epoch": epoch,
             "train_loss": train_loss,
-            "valid_auc": auc(valid.label, pctr),
-            "valid_logloss": logloss(valid.label, pctr),
+            "valid_auc": auc(valid_label, pctr),
+            "valid_logloss": logloss(valid_label, pctr),
             "learning_rate": rate,
             "seconds": round(seconds, 3),
             "rows_per_second": round(len(train) / seconds, 1),
@@ -117,6 +118,7 @@ def train_step(
     model: CtrModel, batch: Batch, optimizer: torch.optim.Optimizer, penalties: Penalties
 ) -> float:
     """One step on one batch; its loss, penalties included."""
+    assert batch.label is not None
     optimizer.zero_grad()
     loss = F.binary_cross_entropy_with_logits(model(batch), batch.label)
     loss.backward()
@@ -137,7 +139,7 @@ def penalties_of(model: CtrModel, params: CtrParams) -> Penalties:
 
 
 def add_penalties(penalties: Penalties) -> float:
-    """Add the gradient of ``weight / 2 * ||W||^2`` over whole tables, touched rows or not; the penalty itself."""
+    """Add the gradient of ``weight / 2 * ||W||^2`` over whole tables, touched rows or not; return it."""
     total = 0.0
     for weight, parameters in penalties:
         for parameter in parameters:
@@ -165,12 +167,14 @@ def _copy_weights(model: CtrModel) -> Weights:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _check_split(clicks: Clicks, name: str) -> None:
+def _check_split(clicks: Clicks, name: str) -> np.ndarray:
+    """The labels of a split that can be learnt from and measured."""
     if clicks.label is None or len(np.unique(clicks.label)) < 2:
         raise MmctrError(
-            f"Split '{name}' ({len(clicks)} rows) needs clicks and rows without a click, or it has nothing to "
-            "learn or to measure. Check its label column: kedro run --pipeline data_processing"
+            f"Split '{name}' ({len(clicks)} rows) needs clicks and rows without a click, or there is "
+            "nothing to learn or to measure. Check its label column: kedro run --pipeline data_processing"
         )
+    return clicks.label
 
 
 def _log_epoch(
@@ -178,7 +182,8 @@ def _log_epoch(
 ) -> None:
     left = elapsed / entry["epoch"] * (epochs - entry["epoch"])
     logger.info(
-        "%s epoch %d/%d: loss %.4f, valid AUC %.4f, logloss %.4f, rate %.0e, %.0f rows/s, %.1f s, at most %.0f s left%s",
+        "%s epoch %d/%d: loss %.4f, valid AUC %.4f, logloss %.4f, learning rate %.0e, "
+        "%.0f rows/s, %.1f s, at most %.0f s left%s",
         name,
         entry["epoch"],
         epochs,
@@ -199,13 +204,14 @@ def _not_finite(
     broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
     rate = optimizer.param_groups[0]["lr"]
     cause = (
-        f"weights stopped being finite ({', '.join(broken[:3])}), most often because learning_rate {rate:g} is too high"
+        f"weights stopped being finite ({', '.join(broken[:3])}), "
+        f"most often because learning_rate {rate:g} is too high"
         if broken
-        else f"the weights are finite, so logits overflowed: learning_rate {rate:g} is too high or these rows' items "
-        "have huge embedding values"
+        else f"the weights are finite, so logits overflowed: learning_rate {rate:g} is too high "
+        "or these rows' items have huge embedding values"
     )
-    shown = ", ".join(str(row) for row in row_ids[:8])
+    shown = ", ".join(str(row) for row in row_ids[:8]) + ("..." if len(row_ids) > 8 else "")
     return MmctrError(
-        f"The loss became {loss} in epoch '{title}', step {step}, rows {shown}{'...' if len(row_ids) > 8 else ''} "
-        f"({len(row_ids)} rows). Likely cause: {cause}. Lower learning_rate and run again."
+        f"The loss became {loss} in epoch '{title}', step {step}, rows {shown} "
+        f"({len(row_ids)} in all). Likely cause: {cause}. Lower learning_rate and run again."
     )

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -32,7 +33,8 @@ def reproducible(controls: RunControls) -> Iterator[torch.device]:
     device = pick_device(controls.device)
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
     os.environ.setdefault(
         "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
     )  # what torch asks for before CUDA is deterministic
@@ -43,10 +45,10 @@ def reproducible(controls: RunControls) -> Iterator[torch.device]:
             torch.set_num_threads(controls.threads or threads)
             torch.use_deterministic_algorithms(True)
             # Filling every fresh buffer with NaN would cost more than the arithmetic saves.
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            memory.fill_uninitialized_memory = False
             yield device
         finally:
-            torch.utils.deterministic.fill_uninitialized_memory = fill
+            memory.fill_uninitialized_memory = fill
             torch.use_deterministic_algorithms(deterministic)
             torch.set_num_threads(threads)
 
@@ -54,8 +56,8 @@ def reproducible(controls: RunControls) -> Iterator[torch.device]:
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for the next batch, for the rest of the process.
 
-    By default it returns every large buffer to the kernel, and getting it back zeroed, page by page, takes longer
-    than most of the arithmetic done in it. Elsewhere than on Linux with glibc nothing happens.
+    By default it returns every large buffer to the kernel, and getting it back zeroed, page by page, takes
+    longer than most of the arithmetic done in it. Elsewhere than on Linux with glibc nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -26,7 +26,7 @@ def auc(label: np.ndarray, score: np.ndarray) -> float:
 
 
 def logloss(label: np.ndarray, probability: np.ndarray) -> float:
-    """Mean binary cross-entropy, probabilities kept off 0 and 1 by their type's epsilon, as in scikit-learn."""
+    """Mean binary cross-entropy, probabilities kept off 0 and 1 by an epsilon, as in scikit-learn."""
     edge = np.finfo(probability.dtype).eps
     probability = np.clip(probability, edge, 1 - edge).astype(np.float64)
     label = np.asarray(label, dtype=np.float64)

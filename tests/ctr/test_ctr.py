@@ -1,0 +1,125 @@
+"""The ctr nodes and the template, on clicks that follow a topic."""
+
+import copy
+
+import numpy as np
+import pytest
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.datasets.ctr_model import CtrModelDataset
+from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.pipelines.ctr import create_pipeline
+from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
+
+QUICK = {"epochs": 2, "batch_size": 32, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture
+def splits(clicks) -> dict[str, Clicks]:
+    test = clicks(20, seed=3)
+    return {
+        "train": clicks(96, seed=1),
+        "valid": clicks(40, seed=2),
+        "test": Clicks(**{**vars(test), "label": None, "row_id": test.row_id + 1000}),
+    }
+
+
+@pytest.fixture
+def trained(splits, item_tags, item_embedding):
+    return train_model(CtrParams(**QUICK), splits["train"], splits["valid"], item_tags, item_embedding)
+
+
+def test_predictions_hold_valid_and_test_rows_in_order(trained, splits, item_tags, item_embedding):
+    frame = predict(trained[0], splits["valid"], splits["test"], item_tags, item_embedding)
+    assert list(frame.columns) == ["split", "row_id", "pctr"]
+    assert frame["split"].tolist() == ["valid"] * 40 + ["test"] * 20
+    assert frame["row_id"].tolist() == [*range(40), *range(1000, 1020)]
+    assert frame["pctr"].dtype == np.float32
+    assert frame["pctr"].between(0, 1).all()
+
+
+def test_predictions_of_valid_are_those_training_measured(trained, splits, item_tags, item_embedding):
+    from mmctr_kedro.training.metrics import auc
+
+    frame = predict(trained[0], splits["valid"], splits["test"], item_tags, item_embedding)
+    measured = auc(splits["valid"].label, frame["pctr"].to_numpy()[:40])
+    assert measured == max(entry["valid_auc"] for entry in trained[1])
+
+
+def test_the_fixed_model_is_the_general_one_with_its_five_values(splits, item_tags, item_embedding):
+    tables = (splits["train"], splits["valid"], item_tags, item_embedding)
+    fixed, history = train_fixed_model(FixedCtrParams(**QUICK, net_dropout=0.2), *tables)
+    general, _ = train_model(CtrParams(**QUICK, model={"name": "din", "net_dropout": 0.2}), *tables)
+    assert fixed.settings == {**general.settings, "fixed": True}
+    assert all(np.array_equal(fixed.weights[name], general.weights[name]) for name in general.weights)
+    assert history[-1]["epoch"] == 2
+
+
+def test_nodes_leave_their_inputs_alone(splits, item_tags, item_embedding):
+    before = copy.deepcopy((splits, item_tags, item_embedding))
+    model, _ = train_model(CtrParams(**QUICK), splits["train"], splits["valid"], item_tags, item_embedding)
+    weights = copy.deepcopy(model.weights)
+    predict(model, splits["valid"], splits["test"], item_tags, item_embedding)
+    for name, split in before[0].items():
+        for field, array in vars(split).items():
+            assert np.array_equal(array, getattr(splits[name], field)) or array is None
+    assert np.array_equal(before[1], item_tags)
+    assert np.array_equal(before[2], item_embedding)
+    assert all(np.array_equal(weights[name], model.weights[name]) for name in weights)
+
+
+def test_a_saved_model_comes_back_with_equal_bytes(trained, tmp_path):
+    dataset = CtrModelDataset(filepath=str(tmp_path / "task2" / "ctr_model.safetensors"))
+    assert not dataset.exists()
+    dataset.save(trained[0])
+    first = (tmp_path / "task2" / "ctr_model.safetensors").read_bytes()
+    loaded = dataset.load()
+    assert loaded.settings == trained[0].settings
+    assert all(np.array_equal(loaded.weights[name], trained[0].weights[name]) for name in trained[0].weights)
+    dataset.save(loaded)
+    assert (tmp_path / "task2" / "ctr_model.safetensors").read_bytes() == first
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    path = tmp_path / "task1" / "ctr_model.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"not a model")
+    with pytest.raises(DatasetError, match=r"ctr_model.safetensors is not a CTR model.*--pipeline task1"):
+        CtrModelDataset(filepath=str(path)).load()
+
+
+@pytest.mark.parametrize("extra", [{"model": {"name": "qin"}}, {"attention_dropout": 0.2}])
+def test_task_1_refuses_anything_but_the_five_values_naming_the_rule(extra):
+    name, value = next(iter(extra.items()))
+    with pytest.raises(
+        ValueError, match="Task 1 is judged by the fixed DIN: only embedding_regularizer"
+    ) as error:
+        FixedCtrParams(**extra)
+    assert f"{name}={value!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "embedding", "params"),
+    [
+        ("task1", "item_embedding", FixedCtrParams(**QUICK)),
+        ("task2", "provided_item_embedding", CtrParams(**QUICK)),
+        ("task1_and_2", "item_embedding", CtrParams(**QUICK)),
+    ],
+)
+def test_each_task_runs_alone_on_its_own_embedding(
+    task, embedding, params, splits, item_tags, item_embedding
+):
+    inputs = {
+        **{f"clicks_{name}": split for name, split in splits.items()},
+        "item_tags": item_tags,
+        embedding: item_embedding,
+        f"params:{task}.ctr": params,
+    }
+    pipeline = create_pipeline(task)
+    assert pipeline.inputs() == set(inputs)
+    assert pipeline.outputs() == {f"{task}.training_history", f"{task}.predictions"}
+    catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in inputs.items()})
+    outputs = SequentialRunner().run(pipeline, catalog)
+    assert len(outputs[f"{task}.predictions"].load()) == 60

@@ -1,0 +1,201 @@
+"""The loop against its definition: penalties, early stopping, rate decay, reproducibility, errors."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.models import build_model
+from mmctr_kedro.params import CtrParams
+from mmctr_kedro.training import loop
+from mmctr_kedro.training.batches import make_batch
+from mmctr_kedro.training.machine import pick_device, reproducible
+
+CPU = torch.device("cpu")
+SMALL = {"batch_size": 16, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture
+def train(clicks):
+    return clicks(64, seed=1)
+
+
+@pytest.fixture
+def valid(clicks):
+    return clicks(40, seed=2)
+
+
+def run(params, train, valid, item_tags, item_embedding):
+    with reproducible(params) as device:
+        model = build_model(params, item_tags, item_embedding)
+        return model, loop.fit(model, train, valid, params, device)
+
+
+def test_the_model_overfits_eight_clicks(clicks, item_tags, item_embedding):
+    eight = clicks(8, seed=3)
+    params = CtrParams(**SMALL, epochs=40, patience=40, embedding_regularizer=0)
+    _, history = run(params, eight, eight, item_tags, item_embedding)
+    assert history[-1]["train_loss"] < 0.1
+    assert max(entry["valid_auc"] for entry in history) == 1.0
+
+
+def test_the_model_learns_what_the_clicks_follow(clicks, item_tags, item_embedding):
+    params = CtrParams(**SMALL, epochs=6)
+    _, history = run(params, clicks(800, seed=4), clicks(400, seed=5), item_tags, item_embedding)
+    assert max(entry["valid_auc"] for entry in history) > 0.85
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_ran_before(train, valid, item_tags, item_embedding):
+    params = CtrParams(**SMALL, epochs=2)
+    results = []
+    for draws in (0, 3):
+        torch.rand(draws)
+        model, history = run(params, train, valid, item_tags, item_embedding)
+        weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+        results.append((weights, [entry["valid_auc"] for entry in history]))
+    assert results[0] == results[1]
+    other, _ = run(params.model_copy(update={"seed": 1}), train, valid, item_tags, item_embedding)
+    assert b"".join(value.numpy().tobytes() for value in other.state_dict().values()) != results[0][0]
+
+
+def test_global_state_is_left_as_it_was(train, valid, item_tags, item_embedding):
+    before = torch.random.get_rng_state(), torch.get_num_threads()
+    run(CtrParams(**SMALL, epochs=1), train, valid, item_tags, item_embedding)
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert torch.get_num_threads() == before[1]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_penalties_are_half_lambda_times_the_squared_norm_of_whole_tables(train, item_tags, item_embedding):
+    """Value and gradient, against autograd on the formula; rows that no batch touches are covered too."""
+    params = CtrParams(embedding_regularizer=0.3, net_regularizer=0.02)
+    model = build_model(params, item_tags, item_embedding).eval()
+    tables = ("items.", "likes_level.", "views_level.")
+    logits = model(make_batch(train, np.arange(2)))
+    formula = sum(
+        (0.3 if name.startswith(tables) else 0.02) / 2 * parameter.square().sum()
+        for name, parameter in model.named_parameters()
+    )
+    label = torch.tensor([1.0, 0.0])
+    expected = torch.autograd.grad(
+        F.binary_cross_entropy_with_logits(logits, label) + formula, list(model.parameters())
+    )
+    F.binary_cross_entropy_with_logits(model(make_batch(train, np.arange(2))), label).backward()
+    penalty = loop.add_penalties(loop.penalties_of(model, params))
+    assert penalty == pytest.approx(formula.item(), rel=1e-5)
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-8)
+    untouched = sorted(set(range(1, 21)) - set(make_batch(train, np.arange(2)).items.tolist()))
+    assert model.items.item.weight.grad[untouched].abs().min() > 0
+
+
+def test_embedding_regularizer_covers_tables_and_projection_alone(item_tags, item_embedding):
+    model = build_model(CtrParams(), item_tags, item_embedding)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    covered = {names[id(parameter)] for parameter in model.embedding_parameters()}
+    tables = {f"{name}.weight" for name in ("items.item", "items.tag", "items.content")}
+    assert covered == tables | {"likes_level.weight", "views_level.weight"}
+
+
+class Scripted(nn.Module):
+    """A model whose valid AUC is scripted: epoch by epoch it ranks the four rows as told."""
+
+    def __init__(self, aucs):
+        super().__init__()
+        self.aucs = aucs
+        self.weight = nn.Parameter(torch.zeros(4))
+        self.register_buffer("epoch", torch.tensor(-1))
+
+    def forward(self, batch):
+        if self.training:
+            return self.weight[: len(batch)]
+        self.epoch += 1
+        scores = {0.5: [0.0, 0.0, 0.0, 0.0], 1.0: [3.0, 2.0, 1.0, 0.0]}  # the first two rows are the clicks
+        return torch.tensor(scores[self.aucs[int(self.epoch)]])
+
+    def embedding_parameters(self):
+        return []
+
+
+def four_rows() -> Clicks:
+    """No histories; the first two rows are clicks."""
+    return Clicks(
+        history_user=np.array([1], np.int32),
+        history_offsets=np.array([0, 0]),
+        history_items=np.array([], np.int32),
+        history=np.zeros(4, np.int32),
+        item=np.array([1, 2, 3, 4], np.int32),
+        likes_level=np.ones(4, np.int8),
+        views_level=np.ones(4, np.int8),
+        row_id=np.arange(4),
+        label=np.array([1, 1, 0, 0], np.int8),
+    )
+
+
+def test_early_stopping_waits_patience_epochs_and_restores_the_best_one():
+    model = Scripted([0.5, 1.0, 0.5, 1.0, 0.5, 0.5])
+    history = loop.fit(model, four_rows(), four_rows(), CtrParams(patience=3), CPU)
+    assert [entry["valid_auc"] for entry in history] == [0.5, 1.0, 0.5, 1.0, 0.5]
+    assert int(model.epoch) == 1  # the state after the second evaluation
+
+
+def test_the_learning_rate_falls_tenfold_after_every_epoch_without_a_gain_down_to_its_floor():
+    model = Scripted([1.0] * 7)
+    history = loop.fit(model, four_rows(), four_rows(), CtrParams(patience=6), CPU)
+    rates = [entry["learning_rate"] for entry in history]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-6, 1e-6], rel=1e-9)
+
+
+def test_training_stops_at_the_last_epoch_allowed():
+    history = loop.fit(Scripted([0.5] * 9), four_rows(), four_rows(), CtrParams(epochs=2), CPU)
+    assert [entry["epoch"] for entry in history] == [1, 2]
+
+
+def test_each_epoch_is_logged_and_recorded(train, valid, item_tags, item_embedding, caplog):
+    with caplog.at_level("INFO", logger="mmctr_kedro.training.loop"):
+        _, history = run(CtrParams(**SMALL, epochs=1), train, valid, item_tags, item_embedding)
+    assert set(history[0]) == {
+        "epoch",
+        "train_loss",
+        "valid_auc",
+        "valid_logloss",
+        "learning_rate",
+        "seconds",
+        "rows_per_second",
+    }
+    assert "epoch 1/1: loss" in caplog.text
+    assert "valid AUC" in caplog.text
+
+
+def test_a_loss_that_is_not_finite_names_step_rows_and_cause(train, valid, item_tags, item_embedding):
+    params = CtrParams(**SMALL, epochs=3, learning_rate=1e30)
+    with pytest.raises(
+        MmctrError, match=r"step \d.*rows \d+, .*Likely cause: .*learning_rate 1e\+30 is too high"
+    ):
+        run(params, train, valid, item_tags, item_embedding)
+
+
+def test_a_split_with_one_kind_of_label_is_refused(train, valid, item_tags, item_embedding):
+    clicks_alone = Clicks(**{**vars(valid), "label": np.ones(len(valid), np.int8)})
+    with pytest.raises(MmctrError, match="Split 'valid'"):
+        run(CtrParams(**SMALL), train, clicks_alone, item_tags, item_embedding)
+
+
+def test_predictions_do_not_depend_on_how_rows_are_batched(valid, item_tags, item_embedding, monkeypatch):
+    model = build_model(CtrParams(), item_tags, item_embedding)
+    whole = loop.predict(model, valid)
+    monkeypatch.setattr(loop, "PREDICTION_BATCH", 7)
+    assert loop.predict(model, valid) == pytest.approx(whole, abs=1e-6)
+    assert whole.dtype == np.float32
+    assert math.isfinite(whole.sum())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_missing_gpu_is_named():
+    with pytest.raises(MmctrError, match="cuda"):
+        pick_device("cuda")
