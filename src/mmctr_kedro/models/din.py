@@ -108,8 +108,8 @@ class _Scores(torch.autograd.Function):
     """The attention's score of every position, ``[P]``: the part of the model where the time goes.
 
     Written out, forward and backward, to work through the positions in chunks that stay in the cache. A
-    hidden unit is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are all
-    that the backward pass needs to remember.
+    hidden unit is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are
+    all that the backward pass needs to remember.
     """
 
     @staticmethod
