@@ -85,8 +85,8 @@ def _refuse_foreign(log_folder: RawFolder, challenge_folder: RawFolder) -> None:
     if found and not (challenge_folder.path / RECORD).exists():
         raise MmctrError(
             f"{challenge_folder.path} already holds {found[0]}, and no {RECORD} that would mark it as "
-            "imported. Nothing was overwritten. Use these files: --params source.name=challenge_files, or import "
-            "to another place: --params root=<another folder>"
+            "imported. Nothing was overwritten. Use these files: --params source.name=challenge_files, "
+            "or import to another place: --params root=<another folder>"
         )
 
 
