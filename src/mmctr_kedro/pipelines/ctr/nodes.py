@@ -51,7 +51,7 @@ def _train(
 
     with reproducible(params) as device:
         model = build_model(params, item_tags, item_embedding)
-        history = fit(model, train, valid, params, device, name="task1" if fixed else params.model.name)
+        history = fit(model, train, valid, params, device, name=params.model.name)
     best = max(history, key=lambda entry: entry["valid_auc"])
     settings = {
         "ctr": params.model_dump(mode="json"),
