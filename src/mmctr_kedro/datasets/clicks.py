@@ -36,7 +36,9 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
 
     def save(self, data: Clicks) -> None:
         arrays = {
-            name: np.ascontiguousarray(value) for name in _NAMES if (value := getattr(data, name)) is not None
+            name: np.asarray(value, order="C")
+            for name in _NAMES
+            if (value := getattr(data, name)) is not None
         }
         if self._holds(arrays):
             return
@@ -54,7 +56,7 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
                 name,
                 str(list(array.shape)),
                 str(array.dtype),
-                ", ".join(map(str, array[:PREVIEW_ROWS].tolist())),
+                str(array[:PREVIEW_ROWS].tolist())[1:-1],
             ]
             for name, array in arrays
         ]

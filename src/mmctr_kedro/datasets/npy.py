@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ def holds(path: Path, array: np.ndarray) -> bool:
         return False  # absent, or no array: to be written anew
     if stored.dtype != array.dtype or stored.shape != array.shape:
         return False
-    flat = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (stored, array))
-    return np.array_equal(*flat)
+    return np.array_equal(_bytes(stored), _bytes(array))
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
@@ -51,7 +55,7 @@ class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
         return load_array(self._filepath)
 
     def save(self, data: np.ndarray) -> None:
-        array = np.ascontiguousarray(data)
+        array = np.asarray(data, order="C")
         if holds(self._filepath, array):
             return
         with atomic_write(self._filepath) as temporary:
@@ -60,7 +64,8 @@ class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
     def preview(self) -> TablePreview:
         """Shape and dtype as the title of the index, then the first rows and columns."""
         array = self.load()
-        head = np.atleast_2d(array[:PREVIEW_ROWS].T).T[:, :PREVIEW_COLUMNS]
+        head = np.atleast_1d(array)[:PREVIEW_ROWS]
+        head = head.reshape(len(head), math.prod(head.shape[1:]))[:, :PREVIEW_COLUMNS]
         title = f"row of {list(array.shape)} {array.dtype}"
         rows = [[index, *row] for index, row in enumerate(head.tolist())]
         return TablePreview(

@@ -42,7 +42,7 @@ def id_lists(
 
 
 def vectors(table: Table, column: str, width: int, batch_rows: int, keep: bool) -> np.ndarray | None:
-    """A column of finite vectors as ``[rows, width]`` float32; None if any row is unfit or ``keep`` is off."""
+    """A column of finite vectors: ``[rows, width]`` float32; None if a row is unfit or ``keep`` is off."""
     parts: list[np.ndarray] | None = [] if keep else None
     for lists in table.lists(column, batch_rows):
         fit = _check_widths(table, column, lists, width)

@@ -11,7 +11,7 @@ from mmctr_kedro.pipelines.data_processing.jagged import offsets_of, take
 
 @dataclass(frozen=True)
 class Histories:
-    """Histories with their users: ``user`` ``[n]`` int32, jagged ``offsets`` and ``items``, ``key`` ``[n]`` uint64.
+    """n histories and their users: ``user`` int32, jagged ``offsets`` and ``items``, ``key`` uint64.
 
     Equal histories of one user have equal keys; unequal ones almost surely have not.
     """
@@ -45,7 +45,7 @@ def distinct(histories: Histories) -> tuple[Histories, np.ndarray]:
     """
     _, first, group = np.unique(histories.key, return_index=True, return_inverse=True)
     if not _equal(histories, np.arange(len(histories.key)), first[group]):
-        # Two unequal histories share a hash (once in some 10^7 full-size data sets): compare the histories themselves.
+        # Two unequal histories share a hash, as one data set in some 10^7 has: compare contents instead.
         first, group = _unique_by_content(histories)
     order = np.argsort(first)
     rank = np.empty(len(first), dtype=np.int32)
@@ -72,7 +72,7 @@ def _equal(histories: Histories, left: np.ndarray, right: np.ndarray) -> bool:
 
 
 def _unique_by_content(histories: Histories) -> tuple[np.ndarray, np.ndarray]:
-    """First appearance of each distinct history, and each history's group; one by one, for the rare collision."""
+    """First appearance of each distinct history, and each history's group; one by one, for collisions."""
     groups: dict[tuple[int, bytes], int] = {}
     first: list[int] = []
     group = np.empty(len(histories.user), dtype=np.int64)

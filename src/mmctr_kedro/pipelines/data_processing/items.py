@@ -23,79 +23,82 @@ class Items:
 
     count: int | None  # N: items are 1..N
     content: pd.DataFrame | None
-    tags: np.ndarray | None  # [N + 1, 5] int32
-    embedding: np.ndarray | None  # [N + 1, 128] float32
-
-
-def read_items(folder: RawFolder, names: list[str], problems: Problems) -> Items:
-    """Read and check every item file; ``names`` are the files that are there."""
-    info = read_item_info(folder, problems)
-    ids, content = read_item_content(folder, "tag_words" in names, problems)
-    other = {"item_feature": ids}
-    if "item_emb" in names:
-        other["item_emb"] = check_item_emb(folder, problems)
-    if info is None:
-        count = None if ids is None or not len(ids) else int(np.nanmax(ids))
-        return Items(count, content, None, None)
-    for name, found in other.items():
-        if found is not None:
-            check_same_items(info.ids, found, name, problems)
-    count = int(np.nanmax(info.ids)) if len(info.ids) else None
-    return Items(count, content, info.tags, info.embedding)
-
-
-@dataclass(frozen=True)
-class ItemInfo:
-    """item_info in item-id order: row i belongs to item i, row 0 is padding. None: not to be had from the file."""
-
-    ids: np.ndarray  # ascending, as found
     tags: np.ndarray | None  # [N + 1, 5] int32, left-padded with 0
     embedding: np.ndarray | None  # [N + 1, 128] float32
 
 
-def read_item_info(folder: RawFolder, problems: Problems) -> ItemInfo | None:
-    """Tags and the provided embedding, checked; None where not even the ids can be read."""
+@dataclass(frozen=True)
+class ItemInfo:
+    """item_info in item-id order, as far as it is usable: row i belongs to item i, row 0 is padding."""
+
+    ids: np.ndarray | None = None
+    tags: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+
+
+def read_items(folder: RawFolder, names: list[str], problems: Problems) -> Items:
+    """Read and check every item file; ``names`` are the files that are there."""
+    info, content = ItemInfo(), None
+    ids: dict[str, np.ndarray | None] = {}
+    with problems.reading(PATHS["item_info"]):
+        info = read_item_info(folder, problems)
+    words = _no_words()
+    if "tag_words" in names:
+        with problems.reading(PATHS["tag_words"]):
+            words = _read_words(folder, problems)
+    with problems.reading(PATHS["item_feature"]):
+        ids["item_feature"], content = read_item_content(folder, words, problems)
+    if "item_emb" in names:
+        with problems.reading(PATHS["item_emb"]):
+            ids["item_emb"] = check_item_emb(folder, problems)
+    for name, found in ids.items():
+        if info.ids is not None and found is not None:
+            check_same_items(info.ids, found, name, problems)
+    known = info.ids if info.ids is not None else ids.get("item_feature")
+    count = None if known is None else int(np.nanmax(known, initial=0)) or None
+    return Items(count, content, info.tags, info.embedding)
+
+
+def read_item_info(folder: RawFolder, problems: Problems) -> ItemInfo:
+    """Tags and the provided embedding, checked."""
     table = open_table(folder, "item_info", problems)
-    if table is None or "item_id" not in table:
-        return None
+    if "item_id" not in table:
+        return ItemInfo()
     ids = table.scalars()["item_id"].to_numpy()
     order = _order(table, ids)
     if 0 not in ids:
         problems.add(
-            table.file,
-            "column 'item_id': expected item 0, the padding row of zeros, found no row with item_id 0",
+            table.file, "column 'item_id': expected a row for item 0, the padding row of zeros, found none"
         )
     tags = embedding = None
     if "item_tags" in table:
-        offsets, values = _tags(table, width=TAG_WIDTH)
-        tags = pad_left(*keep_newest(offsets, values, TAG_WIDTH), TAG_WIDTH)
-        _check_padding_row(table, "item_tags", ids, tags)
+        tags = pad_left(*keep_newest(*_tags(table, width=TAG_WIDTH), TAG_WIDTH), TAG_WIDTH)
     if "item_emb_d128" in table:
         embedding = vectors(table, "item_emb_d128", EMBEDDING_WIDTH, BATCH_ROWS, keep=True)
-        if embedding is not None:
-            _check_padding_row(table, "item_emb_d128", ids, embedding)
-    return ItemInfo(
-        ids[order], None if tags is None else tags[order], None if embedding is None else embedding[order]
-    )
+    in_order = {}
+    for name, column, values in (
+        ("tags", "item_tags", tags),
+        ("embedding", "item_emb_d128", embedding),
+    ):
+        if values is not None:
+            _check_padding_row(table, column, ids, values)
+            in_order[name] = values[order]
+    return ItemInfo(ids[order], **in_order)
 
 
 def read_item_content(
-    folder: RawFolder, has_words: bool, problems: Problems
+    folder: RawFolder, words: pd.Series, problems: Problems
 ) -> tuple[np.ndarray | None, pd.DataFrame | None]:
-    """The item ids of item_feature, and the contract ``item_content`` from it and from tag_words.
+    """The item ids of item_feature, and the contract ``item_content``. ``words`` are by tag id.
 
     A missing title is an empty text. A tag without a word has none in ``tag_words``.
     """
-    words = _read_words(folder, problems) if has_words else _no_words()
     table = open_table(folder, "item_feature", problems)
-    if table is None:
-        return None, None
     frame = table.scalars()
     for column in ("txt_emb_BERT", "img_emb_CLIPRN50"):
         if column in table:
-            vectors(
-                table, column, SCHEMAS["item_feature"].field(column).type.list_size, BATCH_ROWS, keep=False
-            )
+            width = SCHEMAS["item_feature"].field(column).type.list_size
+            vectors(table, column, width, BATCH_ROWS, keep=False)
     tags = _tags(table) if "item_tags" in table else None
     ids = frame["item_id"].to_numpy() if "item_id" in frame else None
     order = None if ids is None else _order(table, ids)
@@ -107,8 +110,6 @@ def read_item_content(
 def check_item_emb(folder: RawFolder, problems: Problems) -> np.ndarray | None:
     """Check item_emb, which nothing of ours reads; returns its item ids."""
     table = open_table(folder, "item_emb", problems)
-    if table is None:
-        return None
     for column in table.columns:
         if is_list(table.parquet.schema_arrow.field(column).type):
             vectors(table, column, EMBEDDING_WIDTH, BATCH_ROWS, keep=False)
@@ -159,10 +160,8 @@ def _check_padding_row(table: Table, column: str, ids: np.ndarray, values: np.nd
 
 
 def _read_words(folder: RawFolder, problems: Problems) -> pd.Series:
-    """Words by tag id."""
+    """Words by tag id; none if anything is wrong with the file."""
     table = open_table(folder, "tag_words", problems)
-    if table is None:
-        return _no_words()
     frame = table.scalars()
     return frame.set_index("tag_id")["word"] if not problems.in_file(table.file) else _no_words()
 

@@ -41,7 +41,7 @@ def keep_newest(offsets: np.ndarray, items: np.ndarray, most: int) -> tuple[np.n
 
 
 def pad_left(offsets: np.ndarray, items: np.ndarray, width: int) -> np.ndarray:
-    """The lists as one table ``[n, width]`` int32, zeros on the left. No list may be longer than ``width``."""
+    """The lists as one table ``[n, width]`` int32, zeros on the left. No list may be longer than that."""
     lengths = np.diff(offsets)
     table = np.zeros((len(lengths), width), dtype=np.int32)
     table[np.arange(width) >= width - lengths[:, None]] = items

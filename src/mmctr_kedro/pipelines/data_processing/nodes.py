@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.challenge import PATHS, RawFolder
 from mmctr_kedro.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
 
 SPLITS = ("train", "valid", "test")
@@ -41,8 +41,8 @@ def process_raw_files(
     One node, so that the problems of all files are reported together.
 
     Returns:
-        item_content, item_tags, provided_item_embedding, clicks_train, clicks_valid, clicks_test, data_report;
-        docs/architecture.md says what each is.
+        item_content, item_tags, provided_item_embedding, clicks_train, clicks_valid, clicks_test and
+        data_report; docs/architecture.md says what each is.
 
     Raises:
         InvalidDataError: Everything that is wrong in any of the files.
@@ -54,13 +54,21 @@ def process_raw_files(
 
     problems = Problems()
     items = read_items(challenge_folder, list(raw_files["files"]), problems)
-    splits = {
-        split: read_clicks(challenge_folder, split, items.count, processing.max_history, problems)
-        for split in SPLITS
-    }
+    splits: dict[str, Clicks | None] = {}
+    for split in SPLITS:
+        with problems.reading(PATHS[split]):
+            splits[split] = read_clicks(
+                challenge_folder, split, items.count, processing.max_history, problems
+            )
     item_seq = None
     if "item_seq" in raw_files["files"]:
-        item_seq = check_item_seq(challenge_folder, items.count, problems)
+        with problems.reading(PATHS["item_seq"]):
+            item_seq = check_item_seq(challenge_folder, items.count, problems)
     problems.raise_if_any(challenge_folder.path)
-    data_report = report(items.content, splits, item_seq)
-    return items.content, items.tags, items.embedding, *splits.values(), data_report
+    # Whatever could not be made has raised as a problem by now: nothing below is None.
+    content, tags, embedding = cast(
+        "tuple[pd.DataFrame, np.ndarray, np.ndarray]", (items.content, items.tags, items.embedding)
+    )
+    train, valid, test = cast("tuple[Clicks, Clicks, Clicks]", tuple(splits.values()))
+    data_report = report(content, {"train": train, "valid": valid, "test": test}, item_seq)
+    return content, tags, embedding, train, valid, test, data_report

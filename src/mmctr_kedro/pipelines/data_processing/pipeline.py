@@ -35,9 +35,4 @@ def create_pipeline(**_: object) -> Pipeline:
             name="process_raw_files",
         ),
     ]
-    inner = Pipeline(nodes)
-    return Pipeline(
-        inner,
-        namespace="data_processing",
-        prefix_datasets_with_namespace=False,
-    )
+    return Pipeline(nodes, namespace="data_processing", prefix_datasets_with_namespace=False)

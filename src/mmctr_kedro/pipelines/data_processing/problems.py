@@ -37,7 +37,10 @@ class Problems:
     def add_rows(
         self, file: str, column: str, expected: str, rows: np.ndarray, values: np.ndarray | list | None = None
     ) -> None:
-        """Rows (numbers in the file, from 0) of a column whose values are not what was expected."""
+        """Rows (numbers in the file, from 0) of a column whose values are not what was expected.
+
+        ``values`` belong to ``rows``; None means that they are null.
+        """
         if not len(rows):
             return
         finding = self._findings.setdefault(file, {}).setdefault((column, expected), _Finding())
@@ -54,9 +57,7 @@ class Problems:
             yield
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0][:200]
-            self.add(
-                file, f"cannot be read as parquet, it may be truncated: copy or download it again ({reason})"
-            )
+            self.add(file, f"cannot be read as parquet; if it is truncated, copy it again ({reason})")
 
     def in_file(self, file: str) -> bool:
         """Whether anything is wrong with this file."""
@@ -79,14 +80,15 @@ class Problems:
     def _of(self, file: str) -> Iterator[str]:
         yield from (f"{file}: {text}" for text in self._plain.get(file, []))
         for (column, expected), finding in self._findings.get(file, {}).items():
+            found = ", ".join(finding.examples)
             total = f" ({finding.count} in all)" if finding.count > len(finding.examples) else ""
-            yield f"{file}, column '{column}': expected {expected}; found {', '.join(finding.examples)}{total}"
+            yield f"{file}, column '{column}': expected {expected}; found {found}{total}"
 
 
 def _text(value: object) -> str:
     """A value as a reader knows it from the file: 4, not np.int64(4) or 4.0."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float):
-        return "null" if value != value else f"{value:g}" if not value.is_integer() else str(int(value))
-    return repr(value)
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**53):
+        return f"{value:g}"
+    return str(int(value)) if isinstance(value, float) else str(value)

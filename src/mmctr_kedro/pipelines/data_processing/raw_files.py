@@ -61,12 +61,10 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
 
 
 def _advice(source: SourceParams, folder: RawFolder) -> str:
+    again = "then run: kedro run --pipeline data_processing"
     if source.name == "challenge_files":
-        return (
-            f"Put the challenge's files into {folder.path} (or name another folder: --params challenge_folder=...), "
-            "then run: kedro run --pipeline data_processing"
-        )
-    return f"They should have been written to {folder.path}. Run again: kedro run --pipeline data_processing"
+        return f"Put them into {folder.path}, or name their folder: --params challenge_folder=...; {again}"
+    return f"They were written to {folder.path} just now: leave that folder alone, {again}"
 
 
 def _file(path: Path, name: str) -> dict[str, Any]:

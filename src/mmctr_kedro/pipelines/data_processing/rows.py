@@ -22,10 +22,8 @@ BATCH_ROWS = 32_768  # 16 MB of padded histories at a time, and a few times that
 def read_clicks(
     folder: RawFolder, split: str, n_items: int | None, max_history: int, problems: Problems
 ) -> Clicks | None:
-    """One split's contract; None if anything is wrong with its file. ``n_items`` None: ids cannot be checked."""
+    """One split's contract; None if its file has a problem. ``n_items`` None: item ids cannot be checked."""
     table = open_table(folder, split, problems)
-    if table is None:
-        return None
     frame = table.scalars()
     if n_items is not None and "item_id" in frame:
         item = frame["item_id"].to_numpy()
@@ -40,11 +38,9 @@ def read_clicks(
     return _clicks(frame, *found)
 
 
-def check_item_seq(folder: RawFolder, n_items: int | None, problems: Problems) -> dict[str, Any] | None:
+def check_item_seq(folder: RawFolder, n_items: int | None, problems: Problems) -> dict[str, Any]:
     """Check every user's whole sequence, which nothing of ours trains on; returns rows and users."""
     table = open_table(folder, "item_seq", problems)
-    if table is None:
-        return None
     if "item_seq" in table:
         for _ in id_lists(table, "item_seq", n_items or INT32_MAX, "items of item_info", BATCH_ROWS):
             pass
@@ -55,7 +51,7 @@ def check_item_seq(folder: RawFolder, n_items: int | None, problems: Problems) -
 def _histories(
     table: Table, user: np.ndarray | None, highest: int, most: int
 ) -> tuple[Histories, np.ndarray] | None:
-    """The distinct histories, and which of them each row has: ``[R]`` int32. Only checks them without users."""
+    """The distinct histories, and which of them each row has: ``[R]`` int32. Without users, checks only."""
     parts, which, count = [], [], 0
     for lists in id_lists(table, "item_seq", highest, "items of item_info", BATCH_ROWS):
         if user is None:

@@ -30,7 +30,9 @@ def validate(name: str, frame: pd.DataFrame, file: str, problems: Problems) -> N
 
 
 def _values(check: str, rows: pd.DataFrame) -> list | None:
-    return None if check == "not_nullable" else rows["failure_case"].tolist()
+    if check == "not_nullable":
+        return None
+    return [repr(value) if isinstance(value, str) else value for value in rows["failure_case"]]
 
 
 def _schema(name: str, columns: list[str]) -> DataFrameSchema:
@@ -45,9 +47,7 @@ def _schema(name: str, columns: list[str]) -> DataFrameSchema:
 
     # A row's level may be 0 (padding, an item without a level); an item's own level may not.
     level = between(1, 10) if name in ITEM_TABLES else between(0, 10)
-    ascending = pa.Check(
-        lambda ids: ids.diff().fillna(1) > 0, error="ascending IDs", ignore_na=False, name="ascending"
-    )
+    ascending = pa.Check(lambda ids: ids.diff().fillna(1) > 0, error="an ID above the one before")
     rules: dict[str, pa.Column] = {
         "user_id": pa.Column(checks=above(0), unique=False),
         "item_id": pa.Column(

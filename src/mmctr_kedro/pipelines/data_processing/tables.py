@@ -23,7 +23,7 @@ from mmctr_kedro.pipelines.data_processing.schemas import validate
 
 @dataclass(frozen=True)
 class Table:
-    """An open parquet file: its name in ``challenge.PATHS``, its path for messages, and the usable columns."""
+    """An open parquet file: its name in ``challenge.PATHS``, its path for messages, its usable columns."""
 
     name: str
     file: str
@@ -38,9 +38,10 @@ class Table:
         return column in self.columns
 
     def scalars(self) -> pd.DataFrame:
-        """Every column that holds no lists, validated; null in an integer column makes it float64 with NaN."""
+        """Every column that holds no lists, validated; an integer column with nulls is float64 with NaN."""
         names = [name for name in self.columns if not is_list(self.parquet.schema_arrow.field(name).type)]
-        frame = self.parquet.read(columns=names, use_pandas_metadata=False).to_pandas(split_blocks=True)
+        table = self.parquet.read(columns=names)
+        frame = table.to_pandas(ignore_metadata=True, split_blocks=True)  # a stored index is no row number
         validate(self.name, frame, self.file, self.problems)
         return frame
 
@@ -79,16 +80,16 @@ class Lists:
         return self.start + np.searchsorted(self.offsets, positions, side="right") - 1
 
 
-def open_table(folder: RawFolder, name: str, problems: Problems) -> Table | None:
-    """Open a challenge file and check which of the published columns are there and of the right kind."""
-    path = folder.file(name)
-    with problems.reading(PATHS[name]):
-        parquet = pq.ParquetFile(path)
-        columns = _usable_columns(name, parquet.schema_arrow, problems)
-        if parquet.metadata.num_rows == 0:
-            problems.add(PATHS[name], "has no rows; expected at least one")
-        return Table(name, PATHS[name], parquet, columns, problems)
-    return None
+def open_table(folder: RawFolder, name: str, problems: Problems) -> Table:
+    """Open a challenge file and check which of the published columns are there and of the right kind.
+
+    A file that is no parquet raises here, one with broken pages later: use it within ``problems.reading``.
+    """
+    parquet = pq.ParquetFile(folder.file(name))
+    columns = _usable_columns(name, parquet.schema_arrow, problems)
+    if parquet.metadata.num_rows == 0:
+        problems.add(PATHS[name], "has no rows; expected at least one")
+    return Table(name, PATHS[name], parquet, columns, problems)
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -117,7 +118,7 @@ def _missing(column: str, spare: list[str]) -> str:
 
 
 def _kind(kind: pa.DataType) -> str:
-    """What a column's values are, whatever their width: what two types must share to be taken for each other."""
+    """What a column's values are, whatever their width: types of one kind are taken for each other."""
     if is_list(kind):
         return f"lists of {_kind(kind.value_type)}"
     if pa.types.is_integer(kind):

@@ -1,0 +1,100 @@
+"""Where raw files come from, and what is said about those that are there."""
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from mmctr_kedro.challenge import PATHS, RawFolder
+from mmctr_kedro.errors import InvalidDataError
+from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
+from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files
+
+
+def prepare(source: str, folder: RawFolder, log_folder: RawFolder | None = None):
+    world = WorldParams(items=40, train_rows=40, valid_rows=8, test_rows=8, covers=False)
+    log_folder = log_folder or RawFolder(folder.path / "no log")
+    return prepare_raw_files(SourceParams(name=source), world, InteractionLogParams(), folder, log_folder)
+
+
+def test_files_of_the_user_are_described_and_left_alone(challenge_folder):
+    content = {name: challenge_folder.file(name).read_bytes() for name in PATHS}
+    raw_files, truth = prepare("challenge_files", challenge_folder)
+    assert raw_files["source"] == "challenge_files"
+    assert raw_files["world_version"] is None
+    assert raw_files["covers"] is None
+    assert raw_files["files"]["train"] == {
+        "path": "MicroLens_1M_x1/train.parquet",
+        "bytes": len(content["train"]),
+        "rows": 4,
+        "sha256": hashlib.sha256(content["train"]).hexdigest(),
+    }
+    assert {name: entry["rows"] for name, entry in raw_files["files"].items()} == {
+        "train": 4,
+        "valid": 2,
+        "test": 2,
+        "item_info": 4,
+        "item_feature": 3,
+        "item_emb": 3,
+        "item_seq": 3,
+        "tag_words": 2,
+    }
+    assert {name: challenge_folder.file(name).read_bytes() for name in PATHS} == content
+    assert json.loads(json.dumps(raw_files)) == raw_files
+    assert truth.empty
+
+
+def test_truth_nobody_knows_has_columns_and_types_all_the_same(challenge_folder):
+    _, truth = prepare("challenge_files", challenge_folder)
+    assert truth.dtypes.astype(str).to_dict() == {"split": "str", "row_id": "int64", "posterior": "float64"}
+
+
+def test_every_missing_file_is_named_with_its_place_and_the_next_command(challenge_folder):
+    for name in ("valid", "item_feature"):
+        challenge_folder.file(name).unlink()
+    with pytest.raises(InvalidDataError) as error:
+        prepare("challenge_files", challenge_folder)
+    assert error.value.problems == [
+        "MicroLens_1M_x1/valid.parquet is missing",
+        "item_feature.parquet is missing",
+    ]
+    assert str(challenge_folder.path) in str(error.value)
+    assert "kedro run --pipeline data_processing" in str(error.value)
+
+
+def test_optional_files_may_be_missing(challenge_folder):
+    for name in ("item_emb", "item_seq", "tag_words"):
+        challenge_folder.file(name).unlink()
+    raw_files, _ = prepare("challenge_files", challenge_folder)
+    assert set(raw_files["files"]) == {"train", "valid", "test", "item_info", "item_feature"}
+
+
+def test_a_file_that_is_no_parquet_has_no_rows_yet(challenge_folder):
+    challenge_folder.file("test").write_bytes(b"hello")
+    raw_files, _ = prepare("challenge_files", challenge_folder)
+    assert raw_files["files"]["test"]["rows"] is None
+
+
+@pytest.mark.parametrize("name", ["item_images.zip", "item_images.tar", "item_images.rar"])
+def test_an_archive_of_covers_is_named(name, challenge_folder):
+    (challenge_folder.path / name).write_bytes(b"")
+    assert prepare("challenge_files", challenge_folder)[0]["covers"] == name
+
+
+def test_a_simulated_world_is_written_and_its_truth_handed_on(tmp_path):
+    raw_files, truth = prepare("simulated", RawFolder(tmp_path))
+    assert raw_files["source"] == "simulated"
+    assert raw_files["world_version"] is not None
+    assert raw_files["files"]["train"]["rows"] == 40
+    assert truth.groupby("split").size().to_dict() == {"test": 8, "valid": 8}
+
+
+def test_an_interaction_log_is_imported_from_its_folder(tmp_path, monkeypatch, challenge_folder):
+    seen = []
+    module = pytest.importorskip("mmctr_kedro.pipelines.import_log.nodes")
+    monkeypatch.setattr(module, "import_log", lambda *given: seen.append(given[1:]))
+    _, truth = prepare("interaction_log", challenge_folder, RawFolder(tmp_path / "log"))
+    assert seen == [(RawFolder(tmp_path / "log"), challenge_folder)]
+    assert isinstance(truth, pd.DataFrame)
+    assert truth.empty
