@@ -19,7 +19,7 @@ def encoder():
 
 
 def ramps(side: int = 224) -> np.ndarray:
-    """Red grows to the right, green downwards, blue is a checkerboard of 32 pixels: ``[side, side, 3]`` uint8."""
+    """Red grows to the right, green downwards, blue is a checkerboard of 32 pixels: ``[side, side, 3]``."""
     down, right = np.mgrid[0:side, 0:side]
     return np.stack([right, down, (right // 32 + down // 32) % 2 * 255], axis=-1).astype(np.uint8)
 

@@ -13,7 +13,7 @@ from mmctr_kedro.files import atomic_write
 
 
 class ArrowTableDataset(AbstractDataset[pa.Table, pa.Table]):
-    """A parquet file that loads as the ``pyarrow.Table`` it was saved from; the same table gives the same bytes."""
+    """A parquet file that loads as the ``pyarrow.Table`` it was saved from. Equal tables give equal bytes."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)

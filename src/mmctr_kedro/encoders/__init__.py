@@ -1,7 +1,7 @@
-"""Pretrained encoders, frozen. One encoder, one file; the tables below are the choices in ``params:embedding``.
+"""Pretrained encoders, frozen. One encoder, one file; the tables are the choices in ``params:embedding``.
 
-A text encoder maps n texts to ``[n, d]`` float32. An image encoder maps pixels, ``[n, side, side, 3]`` uint8 RGB,
-to ``[n, d]`` float32. The model is loaded when a table's entry is called, not before.
+A text encoder maps n texts to ``[n, width]`` float32. An image encoder maps pixels, uint8 RGB
+``[n, side, side, 3]``, to the same. The model is loaded when a table's entry is called, not before.
 """
 
 from __future__ import annotations

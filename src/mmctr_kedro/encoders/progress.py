@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts items done and logs rate and time left at most every ``interval`` seconds, and once at the end."""
+    """Counts items done; logs rate and time left, at most every ``interval`` seconds, and at the end."""
 
     def __init__(self, what: str, total: int, interval: float = 5.0) -> None:
         self._what, self._total, self._interval = what, total, interval

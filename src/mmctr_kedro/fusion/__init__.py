@@ -1,6 +1,6 @@
-"""Ways to make one item vector of several. One fusion, one file; the table is the choice ``embedding.variant``.
+"""Ways to make one vector of several. One fusion, one file; the table is the choice ``embedding.variant``.
 
-A fusion maps the vectors of N items, one ``[N, d]`` array per modality, to ``[N, width]`` float32 in the same order.
+A fusion maps N items' vectors, one ``[N, d]`` array per modality, to ``[N, width]`` float32, rows alike.
 """
 
 from __future__ import annotations

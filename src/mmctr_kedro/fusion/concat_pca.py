@@ -2,10 +2,14 @@
 
 The organisers' own recipe (BERT 768 + CLIP 1024, concatenated, PCA to 128), with two choices of ours:
 
-- every modality enters with total variance 1, whatever its width, so 1280 image columns do not outvote 384 text columns;
-- the result is divided by one number, so that its entries have standard deviation 1 over all items and columns.
-  The fixed DIN feeds it to a Xavier-initialised linear layer, which expects inputs of about that size. One number and
-  not one per column: whitening would raise the noise of the last directions to the level of the first.
+- every modality enters with total variance 1, so that 1280 image columns do not outvote 384 text columns;
+- the result is divided by one number, so that its entries have standard deviation 1 over items and columns.
+  The fixed DIN feeds it to a Xavier-initialised linear layer, which expects inputs of about that size. One
+  number, not one per column: whitening would raise the noise of the last directions to the first's level.
+
+Both were checked on MovieLens by how well ridge regression predicts, from a film's vector, who watched it (R2 of
+30 co-watching directions, 2,292 films, 10 folds, standard error 0.004): as here 0.206, columns counted alike
+0.186, whitened 0.191; text alone 0.208, covers alone 0.043.
 """
 
 from __future__ import annotations
@@ -36,43 +40,39 @@ def concat_pca(modalities: Sequence[np.ndarray], width: int) -> np.ndarray:
 
 
 def standardise(vectors: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and equal variance, together 1: ``[N, d]`` float32. A constant column becomes zero."""
+    """Columns of mean 0 and equal variance, together 1: ``[N, d]`` float32. Constant columns become zero."""
     mean = vectors.mean(axis=0, dtype=np.float64)
     deviation = vectors.std(axis=0, dtype=np.float64)
     # Rounding leaves a constant column with a deviation of about 1e-7 of its size: not something to blow up.
     varies = deviation > 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies) / np.sqrt(
-        max(varies.sum(), 1)
-    )
+    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
+    scale /= np.sqrt(max(varies.sum(), 1))
     return (vectors - mean.astype(np.float32)) * scale.astype(np.float32)
 
 
 def principal_components(centred: np.ndarray, width: int) -> np.ndarray:
-    """Scores of the first principal components: ``[N, at most width]`` float32, directions without variance left out.
+    """Scores of the first principal components: ``[N, at most width]`` float32, none without variance.
 
-    The eigenvectors of whichever is smaller, the covariance ``[d, d]`` or the Gram matrix ``[N, N]``; a singular value
-    decomposition of 1,200 x 1,664 takes ten times as long. As in scikit-learn, the largest weight of every direction is
-    positive, so that signs are not left to the library.
+    From the eigenvectors of the smaller of covariance ``[d, d]`` and Gram matrix ``[N, N]``: a small part of
+    the time a singular value decomposition takes. As in scikit-learn, the largest weight of every direction is
+    positive, so that signs are not left to the linear algebra library.
     """
     by_columns = centred.shape[1] < centred.shape[0]
     values, vectors = _largest_eigenvectors(_products(centred if by_columns else centred.T), width)
-    if by_columns:
-        directions = vectors
-    else:
-        directions = _times(centred.T, vectors) / np.sqrt(values)
+    directions = vectors if by_columns else _times(centred.T, vectors) / np.sqrt(values)
     strongest = np.abs(directions).argmax(axis=0)
     directions = directions * np.sign(directions[strongest, np.arange(len(values))])
     return _times(centred, directions).astype(np.float32)
 
 
 def _largest_eigenvectors(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most ``count`` eigenvalues in falling order, and their vectors as columns; none that are zero but for rounding."""
+    """At most ``count`` eigenvalues, falling, and their vectors as columns; zeros up to rounding left out."""
     from scipy.linalg import eigh
 
     size = len(matrix)
     values, vectors = eigh(matrix, subset_by_index=[max(size - count, 0), size - 1])
     values, vectors = values[::-1], vectors[:, ::-1]
-    # The input is float32, so its zeros are about 1e-7 of the largest singular value: 1e-14, summed, of the eigenvalue.
+    # Zeros of float32 data are some 1e-7 of the largest singular value, so 1e-14 of the largest eigenvalue.
     known = values > 1e-11 * values[0]
     return values[known], vectors[:, known]
 

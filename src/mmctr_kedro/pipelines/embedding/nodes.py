@@ -65,7 +65,7 @@ def encode_titles(params: EmbeddingParams, item_content: pd.DataFrame) -> tuple[
 
 
 def item_texts(item_content: pd.DataFrame) -> list[str]:
-    """What the text encoder reads for each item, e.g. ``Heat (1995). tags: Action, Crime``; empty without words."""
+    """What the text encoder reads of each item, e.g. ``Heat. tags: Action, Crime``; empty without words."""
     titles = item_content["title"].fillna("").str.strip()
     words = [", ".join(tags) for tags in item_content["tag_words"]]
     return [
@@ -84,8 +84,8 @@ def encode_covers(
         covers: Where the bytes of the covers come from.
 
     Returns:
-        vectors: ``[N + 1, d]`` float32, row 0 zeros. An item whose cover is missing, unreadable or tiny has the
-            mean of the others, which is neutral: zero once the columns are standardised.
+        vectors: ``[N + 1, d]`` float32, row 0 zeros. An item whose cover is missing, unreadable or tiny has
+            the mean of the others, which is neutral: zero once the columns are standardised.
         report: How many covers were encoded, and per reason the ids of those that were not.
     """
     item_ids = item_content["item_id"].to_numpy()
@@ -111,7 +111,7 @@ def encode_covers(
 
 
 def cover_report(items: int, refused: dict[int, Refused]) -> dict[str, Any]:
-    """Counts and, per kind of trouble, item ids in ascending order; for unreadable and tiny covers also why."""
+    """Counts and, per kind of trouble, item ids ascending; for unreadable and tiny covers also why."""
     report: dict[str, Any] = {"items": items, "encoded": items - len(refused)}
     for kind in ("missing", "unreadable", "tiny"):
         found = {item: refused[item].why for item in sorted(refused) if refused[item].kind == kind}
