@@ -77,7 +77,7 @@ def _require_columns(
     problems = []
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             problems.append(f"{path.name}: no column '{name}'.{hint} It has: {', '.join(known)}.")
     if problems:

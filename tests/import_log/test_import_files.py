@@ -1,0 +1,199 @@
+"""The files an import writes: levels, tags, ids, covers, negatives, bytes; worked out by hand."""
+
+import io
+import json
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mmctr_kedro.challenge import PATHS, SCHEMAS
+from mmctr_kedro.covers import Covers
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def picture(colour: tuple, kind: str = "JPEG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 60), colour).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_every_file_has_the_published_columns_and_types(imported):
+    out = imported()
+    for name, schema in SCHEMAS.items():
+        assert pq.read_schema(out.path / PATHS[name]).equals(schema), name
+
+
+def test_the_same_import_twice_gives_the_same_bytes(imported):
+    first = hashes(imported().path)
+    assert hashes(imported().path) == first
+    assert (
+        hashes(imported(seed=1).path)["MicroLens_1M_x1/train.parquet"]
+        != first["MicroLens_1M_x1/train.parquet"]
+    )
+
+
+def test_ids_run_from_1_in_the_order_of_the_source_ids_and_the_mapping_is_kept(imported):
+    out = imported()
+    assert out.source("user") == {1: 5, 2: 9}
+    assert out.source("item") == {place: 10 * place for place in range(1, 13)}
+    assert [row["item_id"] for row in out.file("item_feature")] == list(range(1, 13))
+    assert [row["item_id"] for row in out.file("item_info")] == list(range(13))
+    assert [row["ID"] for row in out.file("test")] == [0, 1, 2, 3]
+
+
+def test_ids_may_be_words(imported):
+    log = "user,item,timestamp\n" + "".join(f"ann,film-{n},{n}\n" for n in range(1, 8))
+    out = imported(log, "item,title,tags\n" + "".join(f"film-{n},,\n" for n in range(1, 10)))
+    assert out.source("user") == {1: "ann"}
+    assert out.clicks("valid") == [("ann", [f"film-{n}" for n in range(1, 6)], "film-6")]
+
+
+def test_levels_count_training_time_alone(imported):
+    """Clicks before valid: none on 90..120; one on 10..50, 70, 80; two on 60.
+
+    So 4 of 12 items are below one click: level 1 + 10 * 4 // 12 = 4; and 11 below two: 1 + 110 // 12 = 10.
+    The clicks on 70 by user 5 (valid) and on 80 by user 5 (test) count for nothing.
+    """
+    levels = [row["likes_level"] for row in imported().file("item_feature")]
+    assert levels == [4, 4, 4, 4, 4, 10, 4, 4, 1, 1, 1, 1]
+
+
+def test_views_level_counts_interactions_below_the_threshold_too(imported):
+    log = "user,item,timestamp,rating\n" + "".join(
+        f"5,{10 * n},{n},{1 if n == 2 else 5}\n" for n in range(1, 8)
+    )
+    out = imported(log, log={"rating": "rating"}, positive_rating=3)
+    rows = out.file("item_feature")
+    assert [row["views_level"] for row in rows] == [6] * 5 + [1] * 7  # 60 is valid, 70 is test: 7 of 12 below
+    assert [row["likes_level"] for row in rows] == [7, 1, 7, 7, 7] + [1] * 7  # 8 of 12 below
+
+
+def test_every_row_carries_its_items_levels(imported):
+    out = imported()
+    levels = {row["item_id"]: (row["likes_level"], row["views_level"]) for row in out.file("item_feature")}
+    for split in ("train", "valid", "test"):
+        for row in out.file(split):
+            assert (row["likes_level"], row["views_level"]) == levels[row["item_id"]]
+
+
+def test_tags_of_training_time_alone_have_ids_the_most_frequent_first(imported):
+    tags = {10: "x|y", 20: "y|x|y", 30: "y", 40: "none", 80: "a", 120: "late|x"}
+    items = "item,title,tags\n" + "".join(f"{10 * n},,{tags.get(10 * n, '')}\n" for n in range(1, 13))
+    out = imported(items=items, item_table={"no_tags": ["none"]})
+    assert [(row["tag_id"], row["word"]) for row in out.file("tag_words")] == [(1, "y"), (2, "x"), (3, "a")]
+    found = {row["item_id"]: row["item_tags"] for row in out.file("item_feature")}
+    assert found[1] == [2, 1]
+    assert found[2] == [1, 2]
+    assert found[4] == []
+    assert found[12] == [2]  # never seen in training time: its own word has no id
+    padded = {row["item_id"]: row["item_tags"] for row in out.file("item_info")}
+    assert padded[2] == [0, 0, 0, 1, 2]
+    assert padded[0] == [0] * 5
+
+
+def test_item_info_starts_with_a_row_of_zeros_and_keeps_five_tags(imported):
+    out = imported(items="item,title,tags\n" + "".join(f"{10 * n},,a|b|c|d|e|f|g\n" for n in range(1, 13)))
+    rows = out.file("item_info")
+    assert rows[0]["item_emb_d128"] == [0.0] * 128
+    assert rows[1]["item_tags"] == [1, 2, 3, 4, 5]
+    assert len(out.file("item_feature")[0]["item_tags"]) == 7
+
+
+@pytest.mark.parametrize("law", ["uniform", "popularity"])
+def test_a_negative_is_never_an_item_the_user_clicked(imported, law):
+    out = imported(train_negatives=law, eval_negatives=law, train_negatives_per_click=3)
+    clicked = {5: set(range(10, 90, 10)), 9: {80, 70, 60, 50, 40}}
+    for split in ("train", "valid"):
+        for user, _, item, label in out.rows(split):
+            assert (item in clicked[user]) == (label == 1)
+
+
+def test_vectors_know_nothing_of_clicks(imported):
+    first = imported().file("item_emb")
+    assert (
+        imported("user,item,timestamp\n" + "".join(f"1,{10 * n},{n}\n" for n in range(12, 4, -1))).file(
+            "item_emb"
+        )
+        == first
+    )
+
+
+def test_covers_are_copied_byte_for_byte_under_our_ids_from_a_folder_or_an_archive(imported, tmp_path):
+    covers = {
+        "10.jpg": picture((255, 0, 0)),
+        "30.png": picture((0, 9, 0), "PNG"),
+        "77.jpg": picture((1, 1, 1)),
+        "20.jpg": b"?",
+    }
+    with zipfile.ZipFile(tmp_path / "covers.zip", "w") as archive:
+        for name, data in covers.items():
+            archive.writestr(f"covers/{name}", data)
+    (tmp_path / "log" / "item_images").mkdir(parents=True)
+    for name, data in covers.items():
+        (tmp_path / "log" / "item_images" / name).write_bytes(data)
+    out = imported()
+    written = Covers.find(out.path)
+    assert dict(written.read(written.item_ids)) == {1: covers["10.jpg"], 2: b"?", 3: covers["30.png"]}
+    assert sorted(p.name for p in (out.path / "item_images").iterdir()) == ["1.jpg", "2.jpg", "3.png"]
+    found = json.loads((out.path / "import_log.json").read_text())["found"]
+    counts = [
+        found[f"{name}"]
+        for name in ("covers", "covers_unreadable", "covers_of_unknown_items", "items_without_cover")
+    ]
+    assert counts == [3, 1, 1, 9]
+    before = hashes(out.path)
+    again = hashes(imported(covers="../covers.zip").path)
+    assert {n: h for n, h in again.items() if n != "import_log.json"} == {
+        n: h for n, h in before.items() if n != "import_log.json"
+    }
+
+
+def test_covers_of_an_earlier_import_are_removed(imported, tmp_path):
+    images = tmp_path / "log" / "item_images"
+    images.mkdir(parents=True)
+    for name in ("10.jpg", "20.jpg"):
+        (images / name).write_bytes(picture((9, 9, 9)))
+    assert Covers.find(imported().path).item_ids.tolist() == [1, 2]
+    (images / "20.jpg").unlink()
+    assert Covers.find(imported().path).item_ids.tolist() == [1]
+
+
+def test_items_of_only_one_table_are_kept_and_counted(imported):
+    items = "item,title,tags\n" + "".join(f"{10 * n},Title {n},\n" for n in range(2, 14))
+    out = imported(items=items)
+    rows = out.file("item_feature")
+    assert (rows[0]["item_title"], rows[1]["item_title"], len(rows)) == ("", "Title 2", 13)
+    found = json.loads((out.path / "import_log.json").read_text())["found"]
+    assert found["items_not_in_item_table"] == 1
+    assert found["items_not_in_log"] == 5
+
+
+def test_titles_may_hold_separators_quotes_and_line_breaks(imported):
+    items = 'item,title,tags\n10,"A ""B"", C\nD",x\n' + "".join(f"{10 * n},,\n" for n in range(2, 13))
+    assert imported(items=items).file("item_feature")[0]["item_title"] == 'A "B", C\nD'
+
+
+def test_files_without_a_header_take_their_names_from_the_settings(imported, tmp_path):
+    log = "".join(f"7;{10 * n};5;{n}\n" for n in range(1, 8))
+    out = imported(log, log={"columns": ["user", "item", "stars", "timestamp"], "separator": ";"})
+    assert out.clicks("valid") == [(7, [10, 20, 30, 40, 50], 60)]
+
+
+@pytest.mark.parametrize("title", ["", "Same", "Title {n}"])
+def test_every_vector_is_finite_however_little_there_is_to_say(imported, title):
+    items = "item,title,tags\n" + "".join(f"{10 * n},{title.format(n=n)},\n" for n in range(1, 13))
+    out = imported(items=items)
+    for row in [*out.file("item_info"), *out.file("item_emb"), *out.file("item_feature")]:
+        assert all(np.isfinite(v).all() for name, v in row.items() if "emb" in name)
