@@ -139,7 +139,6 @@ BROKEN = {
     ),
     "ID twice": (put("test", "ID", [0, 0]), ["column 'ID'", "found 0 in row 1"]),
     "negative ID": (put("test", "ID", [-1, 0]), ["column 'ID'", "found -1 in row 0"]),
-    "no rows": (rows("valid", []), ["valid.parquet: has no rows"]),
     "no padding row": (
         rows("item_info", [1, 2, 3]),
         ["item_info.parquet: column 'item_id': expected a row for item 0"],
@@ -151,6 +150,14 @@ BROKEN = {
     "padding row with a tag": (
         cell("item_info", "item_tags", 0, [0, 0, 0, 0, 9]),
         ["column 'item_tags': expected only zeros in the padding row (item 0); found 9 in row 0"],
+    ),
+    "null item id": (
+        put("item_feature", "item_id", [1, 2, None]),
+        ["item_feature.parquet, column 'item_id': expected a value; found null in row 2", "item 3"],
+    ),
+    "every label null": (
+        put("train", "label", [None] * 4, pa.null()),
+        ["train.parquet: column 'label': expected integers, found null"],
     ),
     "item twice": (
         put("item_feature", "item_id", [1, 2, 2]),
@@ -172,7 +179,7 @@ BROKEN = {
         put("item_emb", "item_id", [1, 2, 9]),
         [
             "item_info.parquet: column 'item_id': expected every item of item_emb.parquet",
-            "found no row for item 9",
+            "no row for item 9",
         ],
     ),
     "NaN in the embedding": (
@@ -233,6 +240,14 @@ def test_a_broken_table_is_refused_naming_the_place(kind, challenge_tables, writ
         process(folder, challenge_tables)
     for fragment in fragments:
         assert fragment in str(error.value)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_table_without_rows_is_named(name, challenge_tables, write_challenge):
+    rows(name, [])(challenge_tables)
+    with pytest.raises(InvalidDataError) as error:
+        process(write_challenge(challenge_tables), challenge_tables)
+    assert f"{PATHS[name]}: has no rows; expected at least one" in error.value.problems
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -356,6 +371,16 @@ def test_every_published_form_of_a_column_is_accepted(
             if name != "label"
         )
     assert found[6] == expected[6]
+
+
+def test_histories_of_any_width_padded_or_not_are_accepted(challenge_tables, write_challenge):
+    """An unpadded list says the same as a padded one; of more than 64 clicks the newest are kept."""
+    histories = [[1] * 10 + [2] * 60, [1], [0, 0, 3], []]
+    put("train", "item_seq", histories, LISTS)(challenge_tables)
+    folder = write_challenge(challenge_tables)
+    train = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)[3]
+    assert train.history_items.tolist() == [1] * 4 + [2] * 60 + [1] + [3]
+    assert train.history_length.tolist() == [64, 1, 1, 0]
 
 
 def test_the_older_left_padded_item_seq_with_several_rows_per_user_is_accepted(

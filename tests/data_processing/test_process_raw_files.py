@@ -110,6 +110,15 @@ def test_a_tag_without_a_word_has_none(challenge_tables, write_challenge):
     assert contracts["data_report"]["items"]["tags_without_word"] == 1
 
 
+def test_items_that_all_have_the_same_number_of_tags_keep_a_list_each(challenge_tables, write_challenge):
+    feature = challenge_tables["item_feature"]
+    tags = pa.array([[3], [7], [3]], feature.schema.field("item_tags").type)
+    challenge_tables["item_feature"] = feature.set_column(2, "item_tags", tags)
+    content = processed(write_challenge(challenge_tables))["item_content"]
+    assert [tags.tolist() for tags in content["tags"]] == [[3], [7], [3]]
+    assert [words.tolist() for words in content["tag_words"]] == [["animal"], ["red"], ["animal"]]
+
+
 def test_without_a_vocabulary_there_are_no_words(challenge_folder):
     content = processed(challenge_folder, names=())["item_content"]
     assert [len(words) for words in content["tag_words"]] == [0, 0, 0]

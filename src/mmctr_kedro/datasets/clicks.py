@@ -26,13 +26,15 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
         self.metadata = metadata
 
     def load(self) -> Clicks:
+        return Clicks(**self._read())
+
+    def _read(self) -> dict[str, np.ndarray]:
         if missing := [name for name in _NAMES if name not in _OPTIONAL and not self._file(name).is_file()]:
             raise DatasetError(
                 f"{self._filepath} has no {', '.join(f'{name}.npy' for name in missing)}. "
                 "Make it again: kedro run --pipeline data_processing"
             )
-        present = (name for name in _NAMES if self._file(name).is_file())
-        return Clicks(**{name: load_array(self._file(name)) for name in present})
+        return {name: load_array(self._file(name)) for name in _NAMES if self._file(name).is_file()}
 
     def save(self, data: Clicks) -> None:
         arrays = {
@@ -49,8 +51,6 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
 
     def preview(self) -> TablePreview:
         """One row per array: its name, shape, dtype and first values."""
-        clicks = self.load()
-        arrays = [(name, value) for name in _NAMES if (value := getattr(clicks, name)) is not None]
         rows = [
             [
                 name,
@@ -58,7 +58,7 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
                 str(array.dtype),
                 str(array[:PREVIEW_ROWS].tolist())[1:-1],
             ]
-            for name, array in arrays
+            for name, array in self._read().items()
         ]
         columns = ["array", "shape", "dtype", "first values"]
         return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})

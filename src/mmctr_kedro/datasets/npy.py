@@ -63,7 +63,7 @@ class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
 
     def preview(self) -> TablePreview:
         """Shape and dtype as the title of the index, then the first rows and columns."""
-        array = self.load()
+        array = load_array(self._filepath)
         head = np.atleast_1d(array)[:PREVIEW_ROWS]
         head = head.reshape(len(head), math.prod(head.shape[1:]))[:, :PREVIEW_COLUMNS]
         title = f"row of {list(array.shape)} {array.dtype}"

@@ -118,18 +118,17 @@ def check_item_emb(folder: RawFolder, problems: Problems) -> np.ndarray | None:
 
 def check_same_items(info: np.ndarray, other: np.ndarray, other_name: str, problems: Problems) -> None:
     """Every item of item_info, but the padding row, is in the other file, and no more."""
-    info = info[info != 0]
-    for lacking, ids in (
-        (other_name, np.setdiff1d(info, other)),
-        ("item_info", np.setdiff1d(other[~np.isnan(other)], info)),
+    info, other = (ids[(ids != 0) & ~np.isnan(ids)] for ids in (info, other))
+    for lacking, holding, ids in (
+        (other_name, "item_info", np.setdiff1d(info, other)),
+        ("item_info", other_name, np.setdiff1d(other, info)),
     ):
-        holding = "item_info" if lacking == other_name else other_name
         if len(ids):
             some = ", ".join(str(int(item)) for item in ids[:EXAMPLES])
+            total = f" ({len(ids)} in all)" if len(ids) > EXAMPLES else ""
             problems.add(
                 PATHS[lacking],
-                f"column 'item_id': expected every item of {PATHS[holding]}, found no row for item {some}"
-                f"{f' ({len(ids)} in all)' if len(ids) > EXAMPLES else ''}",
+                f"column 'item_id': expected every item of {PATHS[holding]}; no row for item {some}{total}",
             )
 
 

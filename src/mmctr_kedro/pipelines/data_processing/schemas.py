@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmctr_kedro.challenge import SCHEMAS
 from mmctr_kedro.pipelines.data_processing.problems import Problems
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
-INT32_MAX = 2**31 - 1
+INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
 ITEM_TABLES = {"item_info", "item_feature", "item_emb"}
 
 
@@ -39,28 +38,24 @@ def _schema(name: str, columns: list[str]) -> DataFrameSchema:
     """The rules of one table's scalar columns, for those of its columns that are usable."""
     import pandera.pandas as pa
 
-    def between(low: int, high: int) -> pa.Check:
+    def within(low: int, high: int) -> pa.Check:
         return pa.Check.in_range(low, high, error=f"{low}..{high}")
 
-    def above(last: int) -> pa.Check:
-        return between(last + 1, INT32_MAX)
-
+    positive = within(1, INT32_MAX)
     # A row's level may be 0 (padding, an item without a level); an item's own level may not.
-    level = between(1, 10) if name in ITEM_TABLES else between(0, 10)
+    level = within(1, 10) if name in ITEM_TABLES else within(0, 10)
     ascending = pa.Check(lambda ids: ids.diff().fillna(1) > 0, error="an ID above the one before")
     rules: dict[str, pa.Column] = {
-        "user_id": pa.Column(checks=above(0), unique=False),
+        "user_id": pa.Column(checks=positive),
         "item_id": pa.Column(
-            checks=between(0, INT32_MAX) if name == "item_info" else above(0),
-            unique=name in ITEM_TABLES,
+            checks=within(0, INT32_MAX) if name == "item_info" else positive, unique=name in ITEM_TABLES
         ),
         "likes_level": pa.Column(checks=level),
         "views_level": pa.Column(checks=level),
         "label": pa.Column(checks=pa.Check.isin([0, 1], error="0 or 1")),
-        "ID": pa.Column(checks=[between(0, 2**63 - 1), ascending]),
+        "ID": pa.Column(checks=[within(0, INT64_MAX), ascending]),
         "item_title": pa.Column(nullable=True),  # counted in the report
-        "tag_id": pa.Column(checks=above(0), unique=True),
+        "tag_id": pa.Column(checks=positive, unique=True),
         "word": pa.Column(checks=pa.Check.str_length(min_value=1, error="a word")),
     }
-    assert {field.name for field in SCHEMAS[name]} >= set(columns)
     return pa.DataFrameSchema({column: rules[column] for column in columns})
