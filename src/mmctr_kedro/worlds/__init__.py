@@ -1,4 +1,4 @@
-"""The simulated world: items, users, clicks and covers, written as a challenge data set. See docs/world.md."""
+"""The simulated world: items, users, clicks and covers as a challenge data set. See docs/world.md."""
 
 from mmctr_kedro.worlds.world import WORLD_VERSION, write_world
 

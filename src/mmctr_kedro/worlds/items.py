@@ -1,4 +1,4 @@
-"""The items of a world: latent theme and style, popularity, levels, and which of them are new after training."""
+"""The items of a world: latent theme and style, popularity, levels, and which are new after training."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Items:
     theme: np.ndarray  # [N] int64, shown only in title words and tags
     style: np.ndarray  # [N] int64, shown only in the cover
     popularity: np.ndarray  # [N] float64, sums to 1
+    appeal: np.ndarray  # [N] float64, sums to 1: what draws clicks, before interest
     is_new: np.ndarray  # [N] bool, True = no train user ever meets it
     likes_level: np.ndarray  # [N] int64, 1..10
     views_level: np.ndarray  # [N] int64, 1..10
@@ -33,10 +34,12 @@ def draw_items(params: WorldParams) -> Items:
     log_popularity = rng.normal(0.0, params.popularity_spread, params.items)
     popularity = np.exp(log_popularity)
     popularity /= popularity.sum()
+    appeal = popularity**params.appeal_exponent
     return Items(
         theme=_balanced_groups(popularity, params.themes, rng),
         style=_balanced_groups(popularity, params.styles, rng),
         popularity=popularity,
+        appeal=appeal / appeal.sum(),
         is_new=_new_items(popularity, params.new_share, rng),
         likes_level=_levels(log_popularity + rng.normal(0.0, 0.4, params.items)),
         views_level=_levels(log_popularity + rng.normal(0.0, 0.2, params.items)),

@@ -1,7 +1,7 @@
 """Cover pictures: palette, pattern and texture that show an item's style, most of the time.
 
-A cover is a function of the plane, so the same cover can be drawn at any size: ``draw`` at 32 pixels is a small
-version of ``draw`` at 128, but for the grain. All arrays are over n items of S by S pixels.
+A cover is a function of the plane, so the same cover can be drawn at any size: ``draw`` at 32 pixels is a
+small version of ``draw`` at 128, but for the grain. All arrays are over n items of S by S pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from mmctr_kedro.worlds.randomness import generator
 
-OFF_STYLE_SHARE = 0.15  # covers whose pattern or colours are those of another style
+OFF_STYLE_SHARE = 0.1  # covers whose pattern or colours are those of another style
 # Per style: hue of ground and of pattern (turns), saturation, brightness, strength of grain. The pattern is
 # the style's place in _PATTERNS.
 _PALETTES = np.array(

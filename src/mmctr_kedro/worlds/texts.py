@@ -10,9 +10,9 @@ from mmctr_kedro.challenge import TAG_WIDTH
 from mmctr_kedro.worlds import words
 from mmctr_kedro.worlds.randomness import generator
 
-EMPTY_TITLE_SHARE = 0.12
+EMPTY_TITLE_SHARE = 0.08
 # Where a title word and a tag come from: the item's own theme, another theme, or no theme.
-TITLE_SOURCES = (0.68, 0.10, 0.22)
+TITLE_SOURCES = (0.76, 0.08, 0.16)
 TAG_SOURCES = (0.45, 0.10, 0.45)
 TAG_COUNTS = (0.12, 0.22, 0.26, 0.20, 0.12, 0.08)  # share of items with 0, 1, ... 5 tags
 

@@ -1,8 +1,8 @@
 """Users with drifting interests, their clicks and negatives, and the exact chance that a row is a click.
 
-A click at step t follows p(item) proportional to popularity * exp(theme interest + style interest) over the
-items that the user has not clicked yet. Interest depends on the item's (theme, style) cell alone, so the law is
-sampled and normalised over cells, not items. U users, T themes, S styles, W history width, N items.
+A click at step t follows p(item) proportional to appeal * exp(theme interest + style interest) over the
+items that the user has not clicked yet. Interest depends on the item's (theme, style) cell alone, so the law
+is sampled and normalised over cells, not items. U users, T themes, S styles, W history width, N items.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ class Market:
         cells = shape[0] * shape[1]
         self.theme, self.style = items.theme, items.style
         self.popularity = np.where(offered, items.popularity, 0.0)
+        self.appeal = np.where(offered, items.appeal, 0.0)
         self.offered = np.flatnonzero(offered)
         cell = items.theme * shape[1] + items.style
         self.by_cell = self.offered[np.argsort(cell[self.offered], kind="stable")]
-        self.cumulated = np.concatenate([[0.0], np.cumsum(self.popularity[self.by_cell])])
+        self.cumulated = np.concatenate([[0.0], np.cumsum(self.appeal[self.by_cell])])
+        self.cumulated_popularity = np.concatenate([[0.0], np.cumsum(self.popularity[self.by_cell])])
         self.cell_start = np.searchsorted(cell[self.by_cell], np.arange(cells + 1))
         self.mass = np.diff(self.cumulated[self.cell_start]).reshape(shape)  # [T, S]
 
@@ -110,7 +112,7 @@ def draw_clicks(
             return click
     for user in np.array_split(pending, -(-len(pending) // 64)):
         affinity = interests.take(user).of(market.theme[None], market.style[None])
-        weight = affinity * market.popularity  # [u, N]
+        weight = affinity * market.appeal  # [u, N]
         rows, columns = np.nonzero(history[user] >= 0)
         weight[rows, history[user][rows, columns]] = 0.0
         click[user] = _draw_column(weight, rng)
@@ -118,7 +120,7 @@ def draw_clicks(
 
 
 def _draw_from_cells(market: Market, interests: Interests, rng: np.random.Generator) -> np.ndarray:
-    """Theme, then style given the theme, then an item of the cell by popularity."""
+    """Theme, then style given the theme, then an item of the cell by appeal."""
     theme = _draw_column(interests.theme * (interests.style @ market.mass.T), rng)
     style = _draw_column(interests.style * market.mass[theme], rng)
     cell = theme * market.mass.shape[1] + style
@@ -135,7 +137,7 @@ def _draw_column(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_negatives(market: Market, history: np.ndarray, law: str, rng: np.random.Generator) -> np.ndarray:
-    """Three items per user, independently by ``law`` over the offered items outside the history: ``[U, 3]``."""
+    """Three items per user, independently by ``law`` over offered items outside the history: ``[U, 3]``."""
     shape = (len(history), ROWS_PER_USER - 1)
     negative = np.empty(shape, dtype=np.int64)
     users, places = (index.ravel() for index in np.indices(shape))
@@ -151,7 +153,8 @@ def draw_negatives(market: Market, history: np.ndarray, law: str, rng: np.random
 
 
 def _draw_by_popularity(market: Market, count: int, rng: np.random.Generator) -> np.ndarray:
-    place = np.searchsorted(market.cumulated, market.cumulated[-1] * rng.random(count), side="right") - 1
+    total = market.cumulated_popularity
+    place = np.searchsorted(total, total[-1] * rng.random(count), side="right") - 1
     return market.by_cell[np.minimum(place, len(market.by_cell) - 1)]
 
 
@@ -162,14 +165,14 @@ def posterior(market: Market, users: Users, item: np.ndarray, law: str) -> np.nd
     """
     seen = users.history >= 0
     past = np.where(seen, users.history, 0)
-    past_popularity = np.where(seen, market.popularity[past], 0.0)
-    past_affinity = users.interests.of(market.theme[past], market.style[past])
+    past_weight = market.appeal[past] * users.interests.of(market.theme[past], market.style[past])
     mass = ((users.interests.theme @ market.mass) * users.interests.style).sum(axis=1)
-    rest = mass - (past_popularity * past_affinity).sum(axis=1)
+    rest = mass - np.where(seen, past_weight, 0.0).sum(axis=1)
     affinity = users.interests.of(market.theme[item], market.style[item])
-    p_click = market.popularity[item] * affinity / rest[:, None]
+    p_click = market.appeal[item] * affinity / rest[:, None]
     if law == "uniform":
         p_negative = 1.0 / (len(market.offered) - users.length[:, None])
     else:
-        p_negative = market.popularity[item] / (market.cumulated[-1] - past_popularity.sum(axis=1))[:, None]
+        past_popularity = np.where(seen, market.popularity[past], 0.0).sum(axis=1)
+        p_negative = market.popularity[item] / (market.cumulated_popularity[-1] - past_popularity)[:, None]
     return CLICK_SHARE * p_click / (CLICK_SHARE * p_click + (1 - CLICK_SHARE) * p_negative)

@@ -1,7 +1,7 @@
 """The embedding columns of a world, computed from written words and drawn pixels and from nothing else.
 
-They stand in for BERT, CLIP and the organisers' PCA. Random projections are fixed by the words themselves or by
-a constant, so two worlds give the same word the same direction.
+They stand in for BERT, CLIP and the organisers' PCA. Random projections are fixed by the words themselves or
+by a constant, so two worlds give the same word the same direction.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def text_vectors(documents: list[str]) -> np.ndarray:
     counts = sparse.csr_array((np.ones(len(column)), column, offsets), shape=(len(documents), len(words)))
     counts.sum_duplicates()
     frequency = np.bincount(counts.indices, minlength=len(words))
-    weighted = counts @ sparse.diags_array(np.log((1 + len(documents)) / (1 + frequency)) + 1.0)
+    weighted = counts @ sparse.diags_array(np.log((1 + len(documents)) / (1 + frequency)) ** 2)
     length = np.sqrt(weighted.multiply(weighted).sum(axis=1))
     directions = np.stack([_direction(word) for word in words]) if len(words) else np.zeros((0, TEXT_WIDTH))
     return ((weighted @ directions) / np.maximum(length, 1e-9)[:, None]).astype(np.float32)
@@ -47,9 +47,8 @@ def image_statistics(pictures: np.ndarray) -> np.ndarray:
     pixels = pictures.astype(np.float32) / 255
     flat = pixels.reshape(len(pixels), -1, 3)
     grey = pixels.mean(axis=3)
-    return np.concatenate(
-        [flat.mean(axis=1), flat.std(axis=1), _colour_shares(pictures), _edges(grey), _spectrum(grey)], axis=1
-    )
+    colour = [flat.mean(axis=1), flat.std(axis=1), _colour_shares(pictures)]
+    return np.concatenate([*colour, _edges(grey), _spectrum(grey)], axis=1)
 
 
 def _colour_shares(pictures: np.ndarray) -> np.ndarray:
@@ -87,7 +86,7 @@ def image_vectors(statistics: np.ndarray) -> np.ndarray:
 
 
 def item_vectors(text: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """PCA to 128 of both, concatenated and standardised, mean square 1 over all entries: ``[N, 128]`` float32."""
+    """PCA to 128 of both, concatenated and standardised, with mean square 1: ``[N, 128]`` float32."""
     features = np.concatenate([_standardise(text), _standardise(image)], axis=1)
     with threadpool_limits(1):
         components = features @ _principal_axes(features)
@@ -103,7 +102,7 @@ def _principal_axes(features: np.ndarray) -> np.ndarray:
     if count <= width:  # the same axes from the smaller of the two Gram matrices
         _, vectors = np.linalg.eigh(features.astype(np.float64) @ features.T)
         axes = features.T @ vectors[:, ::-1][:, : min(EMBEDDING_WIDTH, count - 1)]
-        axes /= np.linalg.norm(axes, axis=0)
+        axes /= np.maximum(np.linalg.norm(axes, axis=0), 1e-9)  # items may share all they have
     else:
         covariance = sum(_covariances(features), np.zeros((width, width)))
         axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :EMBEDDING_WIDTH]
@@ -127,7 +126,7 @@ def _standardise(features: np.ndarray) -> np.ndarray:
 
 
 def item_vector_variants(vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """The four columns of item_emb: v3 itself, at unit length (v1), whitened (v2), in 4 significant bits (e4)."""
+    """The columns of item_emb: v3 itself, at unit length (v1), whitened (v2), in 4 significant bits (e4)."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     spread = vectors.std(axis=0, keepdims=True)
     fraction, exponent = np.frexp(vectors)

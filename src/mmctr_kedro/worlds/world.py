@@ -22,7 +22,7 @@ from mmctr_kedro.worlds.randomness import generator
 from mmctr_kedro.worlds.tables import CHUNK, jagged, padded_histories, padded_tags, table_writer
 from mmctr_kedro.worlds.texts import Texts, write_texts
 
-WORLD_VERSION = "1"  # raise it whenever the same settings give other bytes
+WORLD_VERSION = "2"  # raise it whenever the same settings give other bytes
 COVER_CHUNK = 250
 USER_CHUNK = 10_000
 _DESCRIPTION = "world.json"
@@ -32,9 +32,9 @@ def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
     """Write every challenge file of a simulated world into ``folder``.
 
     Returns:
-        The truth, which is never written there: one row per valid and test row with ``split``, ``row_id`` (int64,
-        row number in its file) and ``posterior`` (float64), the exact P(click | user, item) under that split's
-        sampling law. Ranking by it gives the best AUC that any model can reach.
+        The truth, which is never written there: one row per valid and test row with ``split``, ``row_id``
+        (int64, row number in its file) and ``posterior`` (float64), the exact P(click | user, item) under that
+        split's sampling law. Ranking by it gives the best AUC that any model can reach.
     """
     _claim(folder, params)
     items = draw_items(params)

@@ -10,5 +10,5 @@ from mmctr_kedro.params import WorldParams
 
 
 def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
-    """Write a simulated challenge data set into ``folder`` and return the truth; see ``worlds.write_world``."""
+    """Write a simulated data set into ``folder`` and return the truth; see ``worlds.write_world``."""
     return worlds.write_world(params, folder)

@@ -1,0 +1,186 @@
+"""The files of a simulated world: the challenge's types, laws and padding, and the same bytes for a seed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mmctr_kedro.challenge import PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import WorldParams
+from mmctr_kedro.worlds import WORLD_VERSION, write_world
+
+SMALL = WorldParams(
+    items=90, train_rows=800, valid_rows=200, test_rows=202, cover_size=32, themes=5, styles=4
+)
+
+
+def _write(folder, **changes):
+    raw = RawFolder(folder)
+    return raw, write_world(SMALL.model_copy(update=changes), raw)
+
+
+def _digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def _read(raw, name):
+    return pq.read_table(raw.file(name))
+
+
+def _matrix(column):
+    array = column.combine_chunks()
+    return array.flatten().to_numpy().reshape(len(array), -1)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return _write(tmp_path_factory.mktemp("world"), silent_users=7)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_file_has_the_published_schema(small, name):
+    assert _read(small[0], name).schema.equals(SCHEMAS[name])
+
+
+def test_row_counts_are_those_asked_for(small):
+    rows = {name: _read(small[0], name).num_rows for name in PATHS if name != "tag_words"}
+    users = 200 + 50 + 51 + 7  # 202 test rows: 50 users of four rows and one of two
+    assert rows == {
+        "train": 800,
+        "valid": 200,
+        "test": 202,
+        "item_info": 91,
+        "item_feature": 90,
+        "item_emb": 90,
+        "item_seq": users,
+    }
+
+
+def test_item_info_starts_with_a_row_of_zeros_and_then_nearly_holds_v3(small):
+    info, emb = _read(small[0], "item_info"), _read(small[0], "item_emb")
+    vectors = _matrix(info["item_emb_d128"])
+    assert info["item_id"].to_pylist() == list(range(91))
+    assert not vectors[0].any()
+    assert not _matrix(info["item_tags"])[0].any()
+    v3 = _matrix(emb["item_emb_d128_v3"])
+    assert not np.array_equal(vectors[1:], v3)
+    np.testing.assert_allclose(vectors[1:], v3, atol=1e-3)
+
+
+def test_tags_are_padded_on_the_left_and_are_those_of_item_feature(small):
+    padded = _matrix(_read(small[0], "item_info")["item_tags"])[1:]
+    lists = _read(small[0], "item_feature")["item_tags"].to_pylist()
+    assert [row[row > 0].tolist() for row in padded] == lists
+    assert (np.diff((padded > 0).astype(int), axis=1) >= 0).all()
+    assert [] in lists
+    assert max(tag for row in lists for tag in row) <= _read(small[0], "tag_words").num_rows
+
+
+def test_rows_hold_the_users_history_with_the_newest_click_rightmost(small):
+    sequences = dict(
+        zip(*(_read(small[0], "item_seq")[name].to_pylist() for name in ("user_id", "item_seq")))
+    )
+    assert sorted(sequences) == list(sequences) == list(range(1, len(sequences) + 1))
+    for split in ("train", "valid", "test"):
+        table = _read(small[0], split)
+        padded = _matrix(table["item_seq"])
+        for user, row in zip(table["user_id"].to_pylist(), padded, strict=True):
+            assert row[64 - len(sequences[user]) :].tolist() == sequences[user]
+            assert not row[: 64 - len(sequences[user])].any()
+
+
+def test_a_user_belongs_to_one_split_and_has_one_click_among_four_rows(small):
+    users = {}
+    for split in ("train", "valid", "test"):
+        table = _read(small[0], split)
+        users[split] = set(table["user_id"].to_pylist())
+        if split != "test":
+            user, label = table["user_id"].to_numpy().reshape(-1, 4), table["label"].to_numpy().reshape(-1, 4)
+            assert (user == user[:, :1]).all()
+            assert (label.sum(axis=1) == 1).all()
+    assert not users["train"] & users["valid"]
+    assert not users["test"] & (users["train"] | users["valid"])
+
+
+def test_no_target_is_in_the_history_beside_it_nor_in_item_seq(small):
+    for split in ("train", "valid", "test"):
+        table = _read(small[0], split)
+        assert not (_matrix(table["item_seq"]) == table["item_id"].to_numpy()[:, None]).any()
+
+
+def test_row_levels_are_the_items_levels(small):
+    feature = _read(small[0], "item_feature")
+    for split in ("train", "test"):
+        table = _read(small[0], split)
+        for level in ("likes_level", "views_level"):
+            of_item = feature[level].to_numpy()
+            assert (table[level].to_numpy() == of_item[table["item_id"].to_numpy() - 1]).all()
+            assert set(of_item) == set(range(1, 11))
+
+
+def test_test_ids_count_up_from_zero_and_truth_names_every_valid_and_test_row(small):
+    raw, truth = small
+    assert _read(raw, "test")["ID"].to_pylist() == list(range(202))
+    for split, rows in (("valid", 200), ("test", 202)):
+        assert truth.loc[truth["split"] == split, "row_id"].tolist() == list(range(rows))
+    assert truth["row_id"].dtype == np.int64
+    assert truth["posterior"].dtype == np.float64
+
+
+def test_every_item_has_a_cover_of_the_size_asked_for(small):
+    covers = sorted((small[0].path / "item_images").iterdir(), key=lambda path: int(path.stem))
+    assert [path.name for path in covers] == [f"{item}.jpg" for item in range(1, 91)]
+    with Image.open(covers[0]) as image:
+        assert image.size == (32, 32)
+
+
+def test_the_truth_is_nowhere_in_the_folder(small):
+    found = {
+        str(path.relative_to(small[0].path)) for path in small[0].path.rglob("*.*") if path.suffix != ".jpg"
+    }
+    assert found == {*PATHS.values(), "world.json"}
+
+
+def test_world_json_names_version_and_settings(small):
+    described = json.loads((small[0].path / "world.json").read_text())
+    assert described["world_version"] == WORLD_VERSION
+    assert WorldParams(**described["params"]) == SMALL.model_copy(update={"silent_users": 7})
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    first, again, other = (
+        _write(tmp_path / name, seed=seed)[0].path for name, seed in (("a", 5), ("b", 5), ("c", 6))
+    )
+    assert _digests(first) == _digests(again)
+    differing = {name for name, digest in _digests(first).items() if _digests(other)[name] != digest}
+    assert differing == set(_digests(first)) - {PATHS["tag_words"]}
+
+
+def test_other_users_leave_every_item_file_untouched(tmp_path):
+    first, second = (_write(tmp_path / name, user_seed=seed)[0].path for name, seed in (("a", 1), ("b", 2)))
+    same = {name for name, digest in _digests(first).items() if _digests(second)[name] == digest}
+    assert {PATHS[name] for name in ("item_feature", "item_emb", "item_info", "tag_words")} < same
+    assert not same & {PATHS[name] for name in ("train", "valid", "test", "item_seq")}
+
+
+def test_a_smaller_world_without_covers_leaves_no_cover_of_the_last_one(tmp_path):
+    _write(tmp_path)
+    _write(tmp_path, covers=False)
+    assert not (tmp_path / "item_images").exists()
+
+
+def test_data_that_is_not_simulated_is_never_overwritten(tmp_path):
+    real = tmp_path / PATHS["item_seq"]
+    real.write_bytes(b"precious")
+    with pytest.raises(MmctrError, match=r"item_seq\.parquet.*--params"):
+        _write(tmp_path)
+    assert real.read_bytes() == b"precious"
