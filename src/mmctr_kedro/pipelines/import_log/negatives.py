@@ -22,7 +22,7 @@ class Negatives:
         """``clicker`` clicks ``clicked``, both ``[C]``; ``popularity``: clicks in training time, ``[N]``."""
         self.items = len(popularity)
         self.popularity = popularity.astype(np.float64)
-        self.pairs = np.unique(self._pair(clicker, clicked))
+        self.pairs = np.sort(self._pair(clicker, clicked))
 
     def _pair(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         return user.astype(np.int64) * (self.items + 1) + item
