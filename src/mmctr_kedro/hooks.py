@@ -27,7 +27,7 @@ class ProjectHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the valid AUCs this run made and where its report and submission are."""
-        made = pipeline.outputs()
+        made = pipeline.all_outputs()
         lines = [_score(name, catalog.load(name)) for name in sorted(made) if name.endswith(".metrics")]
         for kind in ("report", "submission"):
             if wanted := sorted(name for name in made if name.split(".")[-1] == kind):

@@ -1,0 +1,118 @@
+"""The main job on the smoke world: files in, submissions and report out, run the way a user runs it."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+PROJECT = Path(__file__).parents[1]
+TIMED = {"training_history.json", "metrics.json", "report.html"}  # they tell how long the training took
+TASKS = {"task1": "Task1", "task2": "Task2", "task1_and_2": "Task1&2"}
+
+
+def run(root: Path, pipeline: str = "__default__", **given) -> None:
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, env="smoke", runtime_params={"root": str(root), **given}) as session:
+        session.run(pipeline_names=[pipeline])
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def times(root: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(root)): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()
+    }
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory) -> Path:
+    """The outputs of one ``kedro run --env smoke``."""
+    root = tmp_path_factory.mktemp("main_job")
+    run(root)
+    return root
+
+
+def prediction(path: Path) -> pd.DataFrame:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["prediction.csv"]
+        return pd.read_csv(archive.open("prediction.csv"))
+
+
+def test_the_combined_submission_has_one_row_per_test_id_and_a_column_per_task(main_job):
+    answers = prediction(main_job / "08_reporting" / "submission.zip")
+    test = pd.read_parquet(
+        main_job / "01_raw" / "challenge" / "MicroLens_1M_x1" / "test.parquet", columns=["ID"]
+    )
+    assert list(answers) == ["ID", "Task1", "Task2", "Task1&2"]
+    assert answers["ID"].tolist() == test["ID"].tolist()
+    assert answers.drop(columns="ID").stack().between(0, 1).all()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_leaves_its_own_submission(main_job, task):
+    alone = prediction(main_job / "08_reporting" / task / "submission.zip")
+    combined = prediction(main_job / "08_reporting" / "submission.zip")
+    assert list(alone) == ["ID", TASKS[task]]
+    assert alone[TASKS[task]].tolist() == combined[TASKS[task]].tolist()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_model_beats_the_best_reachable_auc_by_more_than_three_standard_errors(main_job, task):
+    metrics = json.loads((main_job / "08_reporting" / task / "metrics.json").read_text())
+    assert metrics["auc"] <= metrics["best_reachable_auc"] + 3 * metrics["auc_standard_error"]
+
+
+def test_the_truth_lies_outside_everything_that_training_loads(main_job):
+    challenge = {path.name for path in (main_job / "01_raw" / "challenge").rglob("*.parquet")}
+    assert "truth.parquet" not in challenge
+    assert (main_job / "02_intermediate" / "truth.parquet").exists()
+
+
+def test_a_single_task_rewrites_shared_contracts_with_equal_bytes_and_touches_no_other_task(main_job):
+    before, when = digests(main_job), times(main_job)
+    run(main_job, "task2")
+    after = digests(main_job)
+    changed = {name for name in after if before.get(name) != after[name]}
+    written = {name for name, moment in times(main_job).items() if when.get(name) != moment}
+    assert {Path(name).name for name in changed} <= TIMED
+    assert not [name for name in written if {"task1", "task1_and_2", "embedding"} & set(Path(name).parts)]
+
+
+def test_the_same_seed_gives_the_same_bytes_in_another_place(main_job, tmp_path):
+    run(tmp_path, "task2")
+    there, here = digests(tmp_path), digests(main_job)
+    compared = {name: digest for name, digest in there.items() if Path(name).name not in TIMED}
+    assert any(name.endswith(".safetensors") for name in compared)
+    assert any(name.endswith("submission.zip") for name in compared)
+    assert {name: here[name] for name in compared} == compared
+
+
+def test_another_seed_gives_another_model(main_job, tmp_path):
+    run(tmp_path, "task2", task2={"ctr": {"seed": 7}})
+    (there,) = tmp_path.rglob("task2/*.safetensors")
+    assert there.read_bytes() != (main_job / there.relative_to(tmp_path)).read_bytes()
+
+
+def test_the_run_ends_by_saying_scores_and_places(tmp_path, capsys):
+    run(tmp_path, "task2")
+    said = capsys.readouterr().out
+    assert "task2        valid AUC 0." in said
+    assert str(tmp_path / "08_reporting" / "task2" / "report.html") in said
+    assert str(tmp_path / "08_reporting" / "task2" / "submission.zip") in said
+
+
+def test_the_report_loads_nothing_from_elsewhere(main_job):
+    page = (main_job / "08_reporting" / "report.html").read_text(encoding="utf-8")
+    assert 'src="http' not in page
+    assert '<link rel="stylesheet"' not in page
