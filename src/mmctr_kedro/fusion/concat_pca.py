@@ -18,8 +18,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_ROWS_AT_A_TIME = 8192  # bounds the float64 copies; 91,717 items x 1,664 columns are 0.6 GB in float32 alone
-
 
 def concat_pca(modalities: Sequence[np.ndarray], width: int) -> np.ndarray:
     """Fuse vectors of N items by PCA.
@@ -31,64 +29,22 @@ def concat_pca(modalities: Sequence[np.ndarray], width: int) -> np.ndarray:
     Returns:
         ``[N, width]`` float32, columns by falling variance, mean 0, overall standard deviation 1.
     """
+    from sklearn.decomposition import PCA
+
     joined = np.concatenate([standardise(vectors) for vectors in modalities], axis=1)
-    scores = principal_components(joined, width)
-    fused = np.zeros((len(joined), width), dtype=np.float32)
-    fused[:, : scores.shape[1]] = scores
+    items, columns = joined.shape
+    # The covariance's eigenvectors take a small part of an SVD's time; with few items the SVD is the small one.
+    pca = PCA(min(width, items, columns), svd_solver="covariance_eigh" if items > columns else "full")
+    fused = np.zeros((items, width), dtype=np.float32)
+    fused[:, : pca.n_components] = pca.fit_transform(joined)
     spread = np.sqrt(np.mean(np.square(fused, dtype=np.float64)))
     return fused / np.float32(spread) if spread > 0 else fused
 
 
 def standardise(vectors: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and equal variance, together 1: ``[N, d]`` float32. Constant columns become zero."""
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    deviation = vectors.std(axis=0, dtype=np.float64)
-    # Rounding leaves a constant column with a deviation of about 1e-7 of its size: not something to blow up.
-    varies = deviation > 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
-    scale /= np.sqrt(max(varies.sum(), 1))
-    return (vectors - mean.astype(np.float32)) * scale.astype(np.float32)
+    """Columns of mean 0 and equal variance, together 1: ``[N, d]`` float64. Constant columns become zero."""
+    from sklearn.preprocessing import StandardScaler
 
-
-def principal_components(centred: np.ndarray, width: int) -> np.ndarray:
-    """Scores of the first principal components: ``[N, at most width]`` float32, none without variance.
-
-    From the eigenvectors of the smaller of covariance ``[d, d]`` and Gram matrix ``[N, N]``: a small part of
-    the time a singular value decomposition takes. As in scikit-learn, the largest weight of each direction
-    is positive, so that signs are not left to the linear algebra library.
-    """
-    by_columns = centred.shape[1] < centred.shape[0]
-    values, vectors = _largest_eigenvectors(_products(centred if by_columns else centred.T), width)
-    directions = vectors if by_columns else _times(centred.T, vectors) / np.sqrt(values)
-    strongest = np.abs(directions).argmax(axis=0)
-    directions = directions * np.sign(directions[strongest, np.arange(len(values))])
-    return _times(centred, directions).astype(np.float32)
-
-
-def _largest_eigenvectors(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most ``count`` eigenvalues, falling, and their vectors as columns; zeros up to rounding left out."""
-    from scipy.linalg import eigh
-
-    size = len(matrix)
-    values, vectors = eigh(matrix, subset_by_index=[max(size - count, 0), size - 1])
-    values, vectors = values[::-1], vectors[:, ::-1]
-    # Zeros of float32 data are some 1e-7 of the largest singular value, so 1e-14 of the largest eigenvalue.
-    known = values > 1e-11 * values[0]
-    return values[known], vectors[:, known]
-
-
-def _products(rows: np.ndarray) -> np.ndarray:
-    """``rows.T @ rows`` in float64, from a part of the rows at a time."""
-    total = np.zeros((rows.shape[1], rows.shape[1]))
-    for start in range(0, len(rows), _ROWS_AT_A_TIME):
-        part = rows[start : start + _ROWS_AT_A_TIME].astype(np.float64)
-        total += part.T @ part
-    return total
-
-
-def _times(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """``rows @ matrix`` in float64, from a part of the rows at a time."""
-    starts = range(0, len(rows), _ROWS_AT_A_TIME)
-    return np.concatenate(
-        [rows[start : start + _ROWS_AT_A_TIME].astype(np.float64) @ matrix for start in starts]
-    )
+    # float64: in float32 the rounding of a constant column would pass for variance.
+    standard = StandardScaler(copy=False).fit_transform(vectors.astype(np.float64))
+    return standard / np.sqrt(max(np.count_nonzero(standard.any(axis=0)), 1))
