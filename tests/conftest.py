@@ -60,9 +60,7 @@ def _tables() -> dict[str, pa.Table]:
     train = _rows("train", [(1, [1, 2], 3, 1), (1, [1, 2], 1, 0), (2, [], 1, 1), (1, [2, 1], 3, 0)])
     for column in ("likes_level", "views_level"):
         levels = train[column].to_pylist()
-        train = train.set_column(
-            train.column_names.index(column), train.schema.field(column), [[*levels[:3], 5]]
-        )
+        train = train.set_column(train.column_names.index(column), train.schema.field(column), [[*levels[:3], 5]])
     return {
         "train": train,
         "valid": _rows("valid", [(2, [3], 1, 1), (2, [3], 2, 0)]),
@@ -89,8 +87,7 @@ def _tables() -> dict[str, pa.Table]:
         ),
         "item_emb": _table(
             "item_emb",
-            {"item_id": [1, 2, 3]}
-            | {f"item_emb_d128_{v}": _vectors([1, 2, 3], 128) for v in ("v1", "v2", "v3", "e4")},
+            {"item_id": [1, 2, 3]} | {f"item_emb_d128_{v}": _vectors([1, 2, 3], 128) for v in ("v1", "v2", "v3", "e4")},
         ),
         "item_seq": _table("item_seq", {"user_id": [1, 2, 3], "item_seq": [[1, 2, 1], [3], [1, 2, 3]]}),
         "tag_words": _table("tag_words", {"tag_id": [ANIMAL, RED], "word": ["animal", "red"]}),

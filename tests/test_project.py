@@ -72,9 +72,7 @@ def test_looking_at_the_registry_imports_no_heavy_library():
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime', 'pandera'};"
         "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 

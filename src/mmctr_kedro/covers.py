@@ -208,9 +208,7 @@ def _list_zip(path: Path) -> list[_Member]:
 def _list_tar(path: Path) -> list[_Member]:
     try:
         with tarfile.open(path, "r:gz" if _kind(path) == ".tar.gz" else "r:") as archive:
-            members = [
-                _Member(m.name, m.offset_data, m.size) for m in archive if m.isreg() and not m.issparse()
-            ]
+            members = [_Member(m.name, m.offset_data, m.size) for m in archive if m.isreg() and not m.issparse()]
             if not _at_end_mark(archive):
                 raise tarfile.ReadError("no end mark")
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
@@ -238,9 +236,7 @@ def _read_tar(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[i
 def _read_tar_gz(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[int, bytes]]:
     if not wanted:
         return
-    with tarfile.open(
-        path, "r:gz"
-    ) as archive:  # in the order of place, so decompression only ever goes forward
+    with tarfile.open(path, "r:gz") as archive:  # in the order of place, so decompression only ever goes forward
         assert archive.fileobj is not None
         for item, member in wanted:
             archive.fileobj.seek(member.place)

@@ -13,6 +13,4 @@ class InvalidDataError(MmctrError):
     def __init__(self, problems: Iterable[str], advice: str = "") -> None:
         self.problems = list(problems)
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the input files:"
-        super().__init__(
-            "\n".join([count, *(f"  - {problem}" for problem in self.problems), advice]).rstrip()
-        )
+        super().__init__("\n".join([count, *(f"  - {problem}" for problem in self.problems), advice]).rstrip())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
-from mmctr_kedro.params import check_settings
+from mmctr_kedro.params import TASKS, check_settings
+
+logger = logging.getLogger(__name__)
 
 
 class ProjectHooks:
@@ -25,10 +29,16 @@ class ProjectHooks:
         )
 
     @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Say what begins: the long nodes report progress themselves, but not whose they are."""
+        logger.info("%s", node.name)
+
+    @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the valid AUCs this run made and where its report and submission are."""
         made = pipeline.all_outputs()
-        lines = [_score(name, catalog.load(name)) for name in sorted(made) if name.endswith(".metrics")]
+        scores = (f"{task}.metrics" for task in TASKS)
+        lines = [_score(name, catalog.load(name)) for name in scores if name in made]
         for kind in ("report", "submission"):
             if wanted := sorted(name for name in made if name.split(".")[-1] == kind):
                 # The combined one says it all; single ones are named when they are all there is.
@@ -44,4 +54,4 @@ def _score(name: str, metrics: dict[str, Any]) -> str:
 
 
 def _place(name: str, catalog: CatalogProtocol) -> str:
-    return f"{name:<12} {catalog.get(name)._filepath}"
+    return f"{name:<12} {getattr(catalog.get(name), '_filepath', '')}"

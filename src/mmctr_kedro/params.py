@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mmctr_kedro.errors import MmctrError
 
+TASKS = ("task1", "task2", "task1_and_2")  # the submission types; also namespaces and blocks of parameters
+
 
 def suggest(unknown: str, known: list[str]) -> str:
     """Say that a key is unknown, with the nearest known one and the full list."""
@@ -48,15 +50,11 @@ class WorldParams(Params):
     """The simulated world (pipeline ``simulate``). Rows come in fours: one click, three not. See docs/world.md."""
 
     seed: int = Field(20242025, ge=0)
-    user_seed: int | None = Field(
-        None, ge=0, description="Other users and clicks over the same items; None: seed."
-    )
+    user_seed: int | None = Field(None, ge=0, description="Other users and clicks over the same items; None: seed.")
     items: int = Field(1_200, ge=40)
     train_rows: int = Field(40_000, ge=40, multiple_of=4)
     valid_rows: int = Field(5_000, ge=8, multiple_of=4)
-    test_rows: int = Field(
-        5_000, ge=8, description="The last user has fewer rows if this is no multiple of 4."
-    )
+    test_rows: int = Field(5_000, ge=8, description="The last user has fewer rows if this is no multiple of 4.")
     silent_users: int = Field(0, ge=0, description="Users of item_seq without any row.")
     covers: bool = True
     cover_size: int = Field(128, ge=32, description="Width and height of a cover in pixels.")
@@ -65,14 +63,14 @@ class WorldParams(Params):
     new_share: float = Field(0.02, ge=0, lt=0.5, description="Popularity of the items that train never sees.")
     themes: int = Field(8, ge=2, le=20, description="Latent topics shown only in title words and tags.")
     styles: int = Field(6, ge=2, le=12, description="Latent topics shown only in covers.")
-    theme_interest: float = Field(2.2, gt=0, description="Standard deviation of a user's theme logits.")
-    style_interest: float = Field(2.2, gt=0, description="Standard deviation of a user's style logits.")
+    theme_interest: float = Field(2.5, gt=0, description="Standard deviation of a user's theme logits.")
+    style_interest: float = Field(2.5, gt=0, description="Standard deviation of a user's style logits.")
     persistence: float = Field(0.98, ge=0, le=1, description="Correlation of interests from click to click.")
-    popularity_spread: float = Field(
-        0.8, ge=0, description="Standard deviation of log popularity over items."
-    )
+    popularity_spread: float = Field(0.8, ge=0, description="Standard deviation of log popularity over items.")
     appeal_exponent: float = Field(
-        1.1, gt=0, description="Appeal is popularity to this power: above 1, as liked popular items are used up first."
+        1.1,
+        gt=0,
+        description="Appeal is popularity to this power: above 1, as liked popular items are used up first.",
     )
 
 
@@ -118,7 +116,8 @@ class InteractionLogParams(Params):
     log: LogTableParams = LogTableParams()
     items: ItemTableParams = ItemTableParams()
     covers: str | None = Field(
-        None, description="Folder or archive of covers in log_folder; None: item_images, as a folder or archive."
+        None,
+        description="Folder or archive of covers in log_folder; None: item_images, as a folder or archive.",
     )
     positive_rating: float | None = Field(None, description="Ratings from here on are clicks; None: all are.")
     min_history: int = Field(3, ge=1, description="Clicks a user has before the first that becomes a row.")
@@ -216,9 +215,7 @@ class FixedCtrParams(RunControls):
             tunable = [name for name in cls.model_fields if name not in RunControls.model_fields]
             raise ValueError(
                 f"Task 1 is judged by the fixed DIN: only {', '.join(tunable)} may be tuned. "
-                + " ".join(
-                    f"{key}={values[key]!r}: {suggest(str(key), list(cls.model_fields))}" for key in unknown
-                )
+                + " ".join(f"{key}={values[key]!r}: {suggest(str(key), list(cls.model_fields))}" for key in unknown)
             )
         return values
 
@@ -264,9 +261,7 @@ class OneLineChoices(Params):
     embedding: VariantChoice
 
 
-def check_settings(
-    parameters: dict[str, Any], one_line_choices: dict[str, Any], given: dict[str, Any]
-) -> None:
+def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any], given: dict[str, Any]) -> None:
     """Check every setting of the project, whether the coming run uses it or not.
 
     Args:
@@ -278,11 +273,7 @@ def check_settings(
         MmctrError: With every problem found: its key, the value seen, what was expected.
     """
     tree, choices = _tree(SETTINGS), list(OneLineChoices.model_fields)
-    ours = {
-        key: value
-        for key, value in parameters.items()
-        if key in tree or key not in choices or key not in given
-    }
+    ours = {key: value for key, value in parameters.items() if key in tree or key not in choices or key not in given}
     problems = [
         *_problems_of("globals", OneLineChoices, one_line_choices),
         *_unknown_blocks(ours, tree, extra=choices),
@@ -293,9 +284,7 @@ def check_settings(
             problems += _problems_of(name, settings, block)
     if problems:
         raise MmctrError(
-            "\n".join(
-                [f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)]
-            )
+            "\n".join([f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)])
         )
 
 
@@ -311,9 +300,7 @@ def _tree(names: Iterable[str]) -> dict[str, Any]:
     return tree
 
 
-def _unknown_blocks(
-    values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()
-) -> Iterator[str]:
+def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()) -> Iterator[str]:
     if not isinstance(values, dict):
         yield f"{at}: expected a block with {', '.join(tree)}, got {values!r}"
         return
@@ -347,7 +334,7 @@ def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str
         own = dict(_leaves(_find(given, f"{task}.ctr") or {}))
         for key, value in _leaves(given.get("ctr", {})):
             if own and key not in own and _find(parameters, f"{task}.ctr.{key}") != value:
-                yield f"ctr.{key}={value!r} does not reach {task}.ctr, which --params also sets: give {task}.ctr.{key} too"
+                yield f"ctr.{key}={value!r} does not reach {task}.ctr, also set by --params: give {task}.ctr.{key} too"
 
 
 def _leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:

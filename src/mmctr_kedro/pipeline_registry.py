@@ -2,9 +2,8 @@
 
 from kedro.pipeline import Pipeline
 
+from mmctr_kedro.params import TASKS
 from mmctr_kedro.pipelines import ctr, data_processing, embedding, import_log, reporting, simulate, submission
-
-TASKS = ("task1", "task2", "task1_and_2")
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -30,10 +29,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "embedding": item_embedding,
         **tasks,
         "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),
-        "reporting": sum(
-            (reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()
-        ),
-        "submission": sum(
-            (submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()
-        ),
+        "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),
+        "submission": sum((submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()),
     }

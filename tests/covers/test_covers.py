@@ -20,10 +20,7 @@ STRANGERS = {"readme.txt": b"?", "seven.jpg": b"?", "7.jpg.part": b"?", "__MACOS
 
 
 def files(inside: str) -> dict[str, bytes]:
-    return {
-        inside + name: data
-        for name, data in {**{f"{i}.jpg": b for i, b in COVERS.items()}, **STRANGERS}.items()
-    }
+    return {inside + name: data for name, data in {**{f"{i}.jpg": b for i, b in COVERS.items()}, **STRANGERS}.items()}
 
 
 def write_folder(folder: Path, contents: dict[str, bytes]) -> Path:
@@ -168,9 +165,7 @@ def test_a_store_can_be_pickled_and_read_by_threads_and_forked_processes(tmp_pat
         assert all(found == COVERS for found in threads.map(lambda _: dict(covers.read(COVERS)), range(8)))
     if sys.platform == "linux":
         queue = multiprocessing.get_context("fork").Queue()
-        child = multiprocessing.get_context("fork").Process(
-            target=lambda: queue.put(dict(covers.read(COVERS)))
-        )
+        child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(dict(covers.read(COVERS))))
         child.start()
         assert queue.get(timeout=30) == COVERS
         child.join()

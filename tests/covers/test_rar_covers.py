@@ -36,10 +36,7 @@ def rar(contents: dict[str, bytes]) -> bytes:
     """A RAR5 archive of stored files: signature, main header, entries, end."""
     parts = [stored(name, data) for name, data in contents.items()]
     return (
-        b"Rar!\x1a\x07\x01\x00"
-        + block(vint(1), vint(0), vint(0))
-        + b"".join(parts)
-        + block(vint(5), vint(0), vint(0))
+        b"Rar!\x1a\x07\x01\x00" + block(vint(1), vint(0), vint(0)) + b"".join(parts) + block(vint(5), vint(0), vint(0))
     )
 
 
@@ -57,9 +54,7 @@ def path(tmp_path):
 
 def test_without_the_extra_the_error_says_how_to_unpack_and_what_to_install(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "libarchive", None)
-    with pytest.raises(
-        MmctrError, match=r"item_images\.rar.*unar item_images\.rar.*unrar x.*mmctr_kedro\[rar\]"
-    ):
+    with pytest.raises(MmctrError, match=r"item_images\.rar.*unar item_images\.rar.*unrar x.*mmctr_kedro\[rar\]"):
         Covers.find(path.parent)
 
 

@@ -93,9 +93,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
 @pytest.mark.parametrize("extra", [{"model": {"name": "qin"}}, {"attention_dropout": 0.2}])
 def test_task_1_refuses_anything_but_the_five_values_naming_the_rule(extra):
     name, value = next(iter(extra.items()))
-    with pytest.raises(
-        ValueError, match="Task 1 is judged by the fixed DIN: only embedding_regularizer"
-    ) as error:
+    with pytest.raises(ValueError, match="Task 1 is judged by the fixed DIN: only embedding_regularizer") as error:
         FixedCtrParams(**extra)
     assert f"{name}={value!r}" in str(error.value)
 
@@ -108,9 +106,7 @@ def test_task_1_refuses_anything_but_the_five_values_naming_the_rule(extra):
         ("task1_and_2", "item_embedding", CtrParams(**QUICK)),
     ],
 )
-def test_each_task_runs_alone_on_its_own_embedding(
-    task, embedding, params, splits, item_tags, item_embedding
-):
+def test_each_task_runs_alone_on_its_own_embedding(task, embedding, params, splits, item_tags, item_embedding):
     inputs = {
         **{f"clicks_{name}": split for name, split in splits.items()},
         "item_tags": item_tags,

@@ -252,20 +252,14 @@ def test_a_table_without_rows_is_named(name, challenge_tables, write_challenge):
 
 @pytest.mark.parametrize("name", PATHS)
 @pytest.mark.parametrize("broken", ["truncated", "not parquet", "empty"])
-def test_a_file_that_cannot_be_read_is_named_among_the_other_problems(
-    name, broken, challenge_tables, write_challenge
-):
+def test_a_file_that_cannot_be_read_is_named_among_the_other_problems(name, broken, challenge_tables, write_challenge):
     cell("train" if name != "train" else "valid", "label", 0, 5)(challenge_tables)
     folder = write_challenge(challenge_tables)
     content = folder.file(name).read_bytes()
-    folder.file(name).write_bytes(
-        {"truncated": content[:-20], "not parquet": b"hello " * 20, "empty": b""}[broken]
-    )
+    folder.file(name).write_bytes({"truncated": content[:-20], "not parquet": b"hello " * 20, "empty": b""}[broken])
     with pytest.raises(InvalidDataError) as error:
         process(folder, challenge_tables)
-    assert any(
-        problem.startswith(f"{PATHS[name]}: cannot be read as parquet") for problem in error.value.problems
-    )
+    assert any(problem.startswith(f"{PATHS[name]}: cannot be read as parquet") for problem in error.value.problems)
     assert any("column 'label'" in problem for problem in error.value.problems)
 
 
@@ -307,22 +301,16 @@ def test_the_error_says_where_the_files_are_and_what_to_run_next(challenge_table
     assert "kedro run --pipeline data_processing" in str(error.value)
 
 
-def test_many_rows_with_one_kind_of_problem_are_one_problem_with_five_examples(
-    challenge_tables, write_challenge
-):
+def test_many_rows_with_one_kind_of_problem_are_one_problem_with_five_examples(challenge_tables, write_challenge):
     challenge_tables["train"] = pa.concat_tables([challenge_tables["train"]] * 100)
     put("train", "label", [7] * 400)(challenge_tables)
     with pytest.raises(InvalidDataError) as error:
         process(write_challenge(challenge_tables), challenge_tables)
     assert len(error.value.problems) == 1
-    assert error.value.problems[0].endswith(
-        "found " + ", ".join(f"7 in row {i}" for i in range(5)) + " (400 in all)"
-    )
+    assert error.value.problems[0].endswith("found " + ", ".join(f"7 in row {i}" for i in range(5)) + " (400 in all)")
 
 
-def test_rows_are_counted_through_the_whole_file_not_within_a_batch(
-    challenge_tables, write_challenge, monkeypatch
-):
+def test_rows_are_counted_through_the_whole_file_not_within_a_batch(challenge_tables, write_challenge, monkeypatch):
     monkeypatch.setattr("mmctr_kedro.pipelines.data_processing.rows.BATCH_ROWS", 3)
     challenge_tables["train"] = pa.concat_tables([challenge_tables["train"]] * 5)
     cell("train", "item_seq", 17, padded(9))(challenge_tables)
@@ -336,9 +324,7 @@ FORMS = ("list", "large list", "fixed-size list")
 @pytest.mark.parametrize("integer", [pa.int32(), pa.int64()], ids=str)
 @pytest.mark.parametrize("floating", [pa.float32(), pa.float64()], ids=str)
 @pytest.mark.parametrize("variant", FORMS)
-def test_every_published_form_of_a_column_is_accepted(
-    integer, floating, variant, challenge_tables, write_challenge
-):
+def test_every_published_form_of_a_column_is_accepted(integer, floating, variant, challenge_tables, write_challenge):
     def cast(kind: pa.DataType) -> pa.DataType:
         if pa.types.is_integer(kind):
             return integer
@@ -353,22 +339,16 @@ def test_every_published_form_of_a_column_is_accepted(
         return pa.large_list(inner) if variant == "large list" else pa.list_(inner)
 
     names = list(challenge_tables)
-    expected = process_raw_files(
-        ProcessingParams(), {"files": dict.fromkeys(names)}, write_challenge(challenge_tables)
-    )
+    expected = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(names)}, write_challenge(challenge_tables))
     for name, table in challenge_tables.items():
         kinds = {field.name: cast(field.type) for field in table.schema}
         challenge_tables[name] = pa.table({c: pa.array(table[c].to_pylist(), kinds[c]) for c in kinds})
-    found = process_raw_files(
-        ProcessingParams(), {"files": dict.fromkeys(names)}, write_challenge(challenge_tables)
-    )
+    found = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(names)}, write_challenge(challenge_tables))
     assert found[0].equals(expected[0])
     assert all(np.array_equal(found[i], expected[i]) for i in (1, 2))
     for split, other in zip(found[3:6], expected[3:6], strict=True):
         assert all(
-            np.array_equal(value, getattr(other, name))
-            for name, value in vars(split).items()
-            if name != "label"
+            np.array_equal(value, getattr(other, name)) for name, value in vars(split).items() if name != "label"
         )
     assert found[6] == expected[6]
 
@@ -383,9 +363,7 @@ def test_histories_of_any_width_padded_or_not_are_accepted(challenge_tables, wri
     assert train.history_length.tolist() == [64, 1, 1, 0]
 
 
-def test_the_older_left_padded_item_seq_with_several_rows_per_user_is_accepted(
-    challenge_tables, write_challenge
-):
+def test_the_older_left_padded_item_seq_with_several_rows_per_user_is_accepted(challenge_tables, write_challenge):
     sequences = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 3]]
     challenge_tables["item_seq"] = pa.table({"user_id": [1, 1, 1, 2], "item_seq": sequences})
     folder = write_challenge(challenge_tables)

@@ -25,9 +25,9 @@ CONTRACTS = (
 
 @pytest.fixture
 def catalog(tmp_path, challenge_folder) -> DataCatalog:
-    entries = OmegaConfigLoader(
-        str(CONF), runtime_params={"root": str(tmp_path / "root")}, **CONFIG_LOADER_ARGS
-    )["catalog"]
+    entries = OmegaConfigLoader(str(CONF), runtime_params={"root": str(tmp_path / "root")}, **CONFIG_LOADER_ARGS)[
+        "catalog"
+    ]
     catalog = DataCatalog.from_config({name: entries[name] for name in entries if name in _needed()})
     catalog["challenge_folder"] = challenge_folder
     catalog["log_folder"] = RawFolder(tmp_path / "log")

@@ -78,9 +78,7 @@ def check(rows, found, which):
 
 
 def histories_of(rows):
-    return with_keys(
-        np.array([user for user, _ in rows], np.int32), *jagged([history for _, history in rows])
-    )
+    return with_keys(np.array([user for user, _ in rows], np.int32), *jagged([history for _, history in rows]))
 
 
 @given(SMALL_HISTORIES)
@@ -92,9 +90,7 @@ def test_each_user_and_history_is_kept_once_in_order_of_appearance(rows):
 @settings(max_examples=30)
 def test_histories_that_share_a_hash_are_still_told_apart(rows):
     histories = histories_of(rows)
-    collided = module.Histories(
-        histories.user, histories.offsets, histories.items, np.zeros_like(histories.key)
-    )
+    collided = module.Histories(histories.user, histories.offsets, histories.items, np.zeros_like(histories.key))
     check(rows, *distinct(collided))
 
 

@@ -91,9 +91,7 @@ def test_it_exists_once_saved(dataset):
     assert dataset.exists()
 
 
-@pytest.mark.parametrize(
-    "array", [np.arange(20).reshape(10, 2), np.arange(3.0), np.zeros((2, 3, 4)), np.array(3)]
-)
+@pytest.mark.parametrize("array", [np.arange(20).reshape(10, 2), np.arange(3.0), np.zeros((2, 3, 4)), np.array(3)])
 def test_the_preview_shows_shape_and_first_rows_as_json(dataset, array):
     dataset.save(array)
     preview = json.loads(json.dumps(dataset.preview()))

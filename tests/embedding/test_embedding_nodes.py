@@ -60,9 +60,7 @@ def _encoders_by_hand(monkeypatch):
 def items(*titles: str | None, tag_words=None) -> pd.DataFrame:
     words = tag_words or [[]] * len(titles)
     ids = np.arange(1, len(titles) + 1, dtype=np.int32)
-    return pd.DataFrame(
-        {"item_id": ids, "title": titles, "tag_words": [np.array(w, dtype=object) for w in words]}
-    )
+    return pd.DataFrame({"item_id": ids, "title": titles, "tag_words": [np.array(w, dtype=object) for w in words]})
 
 
 def png(red: int, green: int, blue: int, side: int = 20) -> bytes:

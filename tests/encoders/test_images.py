@@ -58,9 +58,7 @@ def palette_png_with_a_transparent_colour() -> bytes:
         pytest.param(saved(Image.new("RGBA", (40, 40), (0, 0, 0, 0))), (255, 255, 255), id="clear png"),
         pytest.param(saved(Image.new("LA", (40, 40), (90, 255))), GREY, id="grey png with alpha"),
         pytest.param(saved(Image.new("1", (40, 40), 1)), (255, 255, 255), id="black and white png"),
-        pytest.param(
-            saved(Image.fromarray(np.full((40, 40), 90 * 256, np.uint16))), GREY, id="16-bit grey png"
-        ),
+        pytest.param(saved(Image.fromarray(np.full((40, 40), 90 * 256, np.uint16))), GREY, id="16-bit grey png"),
         pytest.param(palette_gif(), RED, id="first frame of an animated gif"),
         pytest.param(saved(Image.new("RGB", (40, 40), RED), "WEBP", lossless=True), RED, id="webp"),
         pytest.param(saved(Image.new("RGB", (40, 40), RED), "BMP"), RED, id="bmp under a wrong name"),

@@ -57,9 +57,7 @@ def test_the_same_texts_give_the_same_bytes(minilm):
 
 def test_a_very_long_title_is_cut_at_256_word_pieces(minilm):
     # 254 words and the two marks around them are what the model reads.
-    np.testing.assert_allclose(
-        minilm.encode(["cat " * 254 + "dog " * 5000]), minilm.encode(["cat " * 254]), atol=1e-5
-    )
+    np.testing.assert_allclose(minilm.encode(["cat " * 254 + "dog " * 5000]), minilm.encode(["cat " * 254]), atol=1e-5)
 
 
 def test_no_texts_give_no_vectors(minilm):

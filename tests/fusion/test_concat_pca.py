@@ -11,9 +11,7 @@ def two_modalities(items: int, text: int = 6, image: int = 20) -> list[np.ndarra
     random = np.random.default_rng(11)
     shared = random.standard_normal((items, 3))
     return [
-        (shared @ random.standard_normal((3, width)) + random.standard_normal((items, width))).astype(
-            np.float32
-        )
+        (shared @ random.standard_normal((3, width)) + random.standard_normal((items, width))).astype(np.float32)
         for width in (text, image)
     ]
 

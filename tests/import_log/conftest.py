@@ -59,9 +59,7 @@ class Imported:
 def imported(tmp_path):
     """Write a log and its items as files, import them and hand back the result."""
 
-    def run(
-        rows: str = LOG, items: str = ITEMS, item_table: dict | None = None, **params: object
-    ) -> Imported:
+    def run(rows: str = LOG, items: str = ITEMS, item_table: dict | None = None, **params: object) -> Imported:
         source = tmp_path / "log"
         source.mkdir(exist_ok=True)
         few = {"train_negatives_per_click": 1, "eval_negatives_per_click": 1, "items": item_table or {}}

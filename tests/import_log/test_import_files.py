@@ -16,11 +16,7 @@ from mmctr_kedro.covers import Covers
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(folder)): sha256(p.read_bytes()).hexdigest()
-        for p in folder.rglob("*")
-        if p.is_file()
-    }
+    return {str(p.relative_to(folder)): sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
 
 
 def picture(colour: tuple, kind: str = "JPEG") -> bytes:
@@ -38,10 +34,7 @@ def test_every_file_has_the_published_columns_and_types(imported):
 def test_the_same_import_twice_gives_the_same_bytes(imported):
     first = hashes(imported().path)
     assert hashes(imported().path) == first
-    assert (
-        hashes(imported(seed=1).path)["MicroLens_1M_x1/train.parquet"]
-        != first["MicroLens_1M_x1/train.parquet"]
-    )
+    assert hashes(imported(seed=1).path)["MicroLens_1M_x1/train.parquet"] != first["MicroLens_1M_x1/train.parquet"]
 
 
 def test_ids_run_from_1_in_the_order_of_the_source_ids_and_the_mapping_is_kept(imported):
@@ -71,9 +64,7 @@ def test_levels_count_training_time_alone(imported):
 
 
 def test_views_level_counts_interactions_below_the_threshold_too(imported):
-    log = "user,item,timestamp,rating\n" + "".join(
-        f"5,{10 * n},{n},{1 if n == 2 else 5}\n" for n in range(1, 8)
-    )
+    log = "user,item,timestamp,rating\n" + "".join(f"5,{10 * n},{n},{1 if n == 2 else 5}\n" for n in range(1, 8))
     out = imported(log, log={"rating": "rating"}, positive_rating=3)
     rows = out.file("item_feature")
     assert [row["views_level"] for row in rows] == [6] * 5 + [1] * 7  # 60 is valid, 70 is test: 7 of 12 below
@@ -123,9 +114,7 @@ def test_a_negative_is_never_an_item_the_user_clicked(imported, law):
 def test_vectors_know_nothing_of_clicks(imported):
     first = imported().file("item_emb")
     assert (
-        imported("user,item,timestamp\n" + "".join(f"1,{10 * n},{n}\n" for n in range(12, 4, -1))).file(
-            "item_emb"
-        )
+        imported("user,item,timestamp\n" + "".join(f"1,{10 * n},{n}\n" for n in range(12, 4, -1))).file("item_emb")
         == first
     )
 
@@ -149,8 +138,7 @@ def test_covers_are_copied_byte_for_byte_under_our_ids_from_a_folder_or_an_archi
     assert sorted(p.name for p in (out.path / "item_images").iterdir()) == ["1.jpg", "2.jpg", "3.png"]
     found = json.loads((out.path / "import_log.json").read_text())["found"]
     counts = [
-        found[f"{name}"]
-        for name in ("covers", "covers_unreadable", "covers_of_unknown_items", "items_without_cover")
+        found[f"{name}"] for name in ("covers", "covers_unreadable", "covers_of_unknown_items", "items_without_cover")
     ]
     assert counts == [3, 1, 1, 9]
     before = hashes(out.path)

@@ -99,9 +99,7 @@ def test_files_that_are_not_from_an_import_are_never_overwritten(imported, tmp_p
     own = tmp_path / "out" / "item_feature.parquet"
     own.parent.mkdir()
     own.write_bytes(b"mine")
-    with pytest.raises(
-        MmctrError, match=r"already holds item_feature\.parquet.*source\.name=challenge_files"
-    ):
+    with pytest.raises(MmctrError, match=r"already holds item_feature\.parquet.*source\.name=challenge_files"):
         imported()
     assert own.read_bytes() == b"mine"
 

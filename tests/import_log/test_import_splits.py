@@ -27,9 +27,7 @@ def test_the_last_click_is_test_the_one_before_valid_and_the_others_from_the_fou
 
 def test_the_order_of_rows_in_the_file_does_not_matter(imported):
     first = imported().rows("train")
-    rows = [(5, 10 * n, n) for n in (8, 3, 1, 7, 2, 6, 5, 4)] + [
-        (9, 90 - 10 * n, 10 + n) for n in (2, 1, 4, 3, 5)
-    ]
+    rows = [(5, 10 * n, n) for n in (8, 3, 1, 7, 2, 6, 5, 4)] + [(9, 90 - 10 * n, 10 + n) for n in (2, 1, 4, 3, 5)]
     assert imported(log(*rows)).rows("train") == first
 
 
@@ -111,9 +109,7 @@ def test_sequences_give_the_same_files_as_rows_with_times(imported):
     names = ("train", "valid", "test", "item_seq", "item_feature", "item_info", "item_emb")
     rows = imported()
     from_rows = {name: rows.file(name) for name in names}
-    tsv = imported(
-        "5\t10 20 30 40 50 60 70 80\n9\t80 70 60 50 40\n", log={"format": "sequences", "separator": "\t"}
-    )
+    tsv = imported("5\t10 20 30 40 50 60 70 80\n9\t80 70 60 50 40\n", log={"format": "sequences", "separator": "\t"})
     assert {name: tsv.file(name) for name in names} == from_rows
 
 

@@ -26,9 +26,7 @@ def params():
 @pytest.fixture(scope="module")
 def folder(params, tmp_path_factory):
     path = tmp_path_factory.mktemp("movielens")
-    import_log(
-        params.model_copy(update={"covers": "no_covers"}), _without_covers(path), RawFolder(path / "out")
-    )
+    import_log(params.model_copy(update={"covers": "no_covers"}), _without_covers(path), RawFolder(path / "out"))
     return RawFolder(path / "out")
 
 
@@ -52,9 +50,7 @@ def test_the_log_is_read_whole(params):
 
 def test_no_history_holds_a_click_of_its_targets_time_or_later(params, folder):
     log, _ = read_log(SOURCE, params)
-    time = {
-        (u, i): t for u, i, t in zip(log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True)
-    }
+    time = {(u, i): t for u, i, t in zip(log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True)}
     for name in ("train", "valid"):
         table = pq.read_table(folder.file(name))
         click = table["label"].to_numpy() == 1

@@ -51,9 +51,7 @@ def batch_of(rows: dict[str, list]) -> Batch:
     return Batch(
         items=torch.tensor(items),
         target=torch.tensor([place[item] for item in rows["item"]]),
-        history=torch.tensor(
-            [place[item] for history in rows["history"] for item in history], dtype=torch.int64
-        ),
+        history=torch.tensor([place[item] for history in rows["history"] for item in history], dtype=torch.int64),
         offsets=torch.tensor([sum(lengths[:row]) for row in range(len(lengths) + 1)]),
         likes_level=torch.tensor(rows["likes"]),
         views_level=torch.tensor(rows["views"]),

@@ -35,9 +35,7 @@ def slow_item(model, item):
 def slow_logits(model, rows):
     """Every padded position, one at a time, unsplit: concatenate, three linear layers, mask, sum."""
     attention, inputs = model.attention, []
-    for item, history, likes, views in zip(
-        rows["item"], rows["history"], rows["likes"], rows["views"], strict=True
-    ):
+    for item, history, likes, views in zip(rows["item"], rows["history"], rows["likes"], rows["views"], strict=True):
         target, pooled = slow_item(model, item), torch.zeros(256)
         for past in [0] * (LONGEST - len(history)) + history:
             key = slow_item(model, past)
@@ -46,16 +44,12 @@ def slow_logits(model, rows):
             hidden = F.relu(attention.second.weight @ hidden + attention.second.bias)
             score = attention.last.weight[0] @ hidden + attention.last.bias[0]
             pooled = pooled + score * (past != 0) * key
-        inputs.append(
-            torch.cat([model.likes_level.weight[likes], model.views_level.weight[views], target, pooled])
-        )
+        inputs.append(torch.cat([model.likes_level.weight[likes], model.views_level.weight[views], target, pooled]))
     x = torch.stack(inputs)
     for linear, norm in [(0, 1), (4, 5), (8, 9)]:
         x = x @ model.dnn[linear].weight.T + model.dnn[linear].bias
         norm = model.dnn[norm]
-        mean, var = (
-            (x.mean(0), x.var(0, correction=0)) if model.training else (norm.running_mean, norm.running_var)
-        )
+        mean, var = (x.mean(0), x.var(0, correction=0)) if model.training else (norm.running_mean, norm.running_var)
         x = F.relu((x - mean) / (var + 1e-5).sqrt() * norm.weight + norm.bias)
     return (x @ model.dnn[12].weight.T + model.dnn[12].bias)[:, 0]
 
@@ -85,9 +79,7 @@ def test_gradients_are_those_of_the_slow_padded_model(without_dropout, rows, mak
         for logits in (model(make_batch(rows)), slow_logits(model, rows))
     ]
     for name, ours, slow in zip(dict(model.named_parameters()), *gradients, strict=True):
-        torch.testing.assert_close(
-            ours, slow, rtol=1e-9, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        torch.testing.assert_close(ours, slow, rtol=1e-9, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_a_forward_without_gradients_gives_the_same_numbers(without_dropout, rows, make_batch):
@@ -138,9 +130,7 @@ def test_padding_rows_stay_zero_and_unseen_items_keep_their_initial_row(model, r
 def test_initial_weights_are_fuxictrs(item_tags, item_embedding):
     torch.manual_seed(3)
     embedding = np.zeros((2_000, 128), np.float32)
-    model = build_model(
-        CtrParams(), np.resize(item_tags, (2_000, 5)) * (np.arange(2_000) > 0)[:, None], embedding
-    )
+    model = build_model(CtrParams(), np.resize(item_tags, (2_000, 5)) * (np.arange(2_000) > 0)[:, None], embedding)
     assert float(model.items.item.weight.detach()[1:].std()) == pytest.approx(1e-4, rel=0.05)
     assert not model.items.item.weight[0].any()
     for layer, std in [(model.attention.first, (2 / 1536) ** 0.5), (model.items.content, (2 / 256) ** 0.5)]:

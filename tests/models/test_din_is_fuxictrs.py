@@ -16,9 +16,7 @@ from mmctr_kedro.models import din as din_file
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training import loop
 
-fuxictr = pytest.importorskip(
-    "fuxictr.pytorch.layers", reason="fuxictr 2.3.7 is not installed (pip install fuxictr)"
-)
+fuxictr = pytest.importorskip("fuxictr.pytorch.layers", reason="fuxictr 2.3.7 is not installed (pip install fuxictr)")
 
 LEVEL = {"type": "categorical", "vocab_size": 11, "padding_idx": 0}
 PARAMS = CtrParams(
@@ -64,9 +62,7 @@ class Reference(nn.Module):
     def forward(self, rows):
         target, history = self.item(rows["item"]), self.item(rows["history"])
         pooled = self.attention(target, history, (rows["history"] > 0).to(target.dtype))
-        levels = self.embedding(
-            {"likes_level": rows["likes"], "views_level": rows["views"]}, flatten_emb=True
-        )
+        levels = self.embedding({"likes_level": rows["likes"], "views_level": rows["views"]}, flatten_emb=True)
         return self.dnn(torch.cat([levels, target, pooled], -1)).squeeze(-1)
 
     def penalty(self):
@@ -168,9 +164,7 @@ def test_logits_and_gradients_agree_to_1e_5_of_the_largest_in_float32(models, ma
         assert (one.grad - two.grad).abs().max() <= 1e-5 * largest
 
 
-def test_all_weights_agree_to_1e_6_after_20_clipped_adam_steps_in_float64(
-    double, models, make_batch, monkeypatch
-):
+def test_all_weights_agree_to_1e_6_after_20_clipped_adam_steps_in_float64(double, models, make_batch, monkeypatch):
     monkeypatch.setattr(loop, "MAX_GRADIENT_NORM", CLIP)
     ours, reference = models
     optimizer = torch.optim.Adam(ours.parameters(), lr=PARAMS.learning_rate, fused=True)

@@ -24,25 +24,19 @@ def test_durations_are_shown_in_their_own_unit(seconds, shown):
 
 
 def test_splits_that_state_the_same_facts_stand_side_by_side():
-    html = page.json_tables(
-        {"train": {"rows": 4, "length": {"max": 64}}, "test": {"rows": 2, "length": {"max": 9}}}
-    )
+    html = page.json_tables({"train": {"rows": 4, "length": {"max": 64}}, "test": {"rows": 2, "length": {"max": 9}}})
     assert '<th></th><th class="number">train</th><th class="number">test</th>' in html
     assert '<td>length · max</td><td class="number">64</td><td class="number">9</td>' in html
 
 
 def test_records_become_rows():
-    html = page.json_tables(
-        {"source": "simulated", "files": [{"path": "a", "rows": 3}, {"path": "b", "bytes": 5}]}
-    )
+    html = page.json_tables({"source": "simulated", "files": [{"path": "a", "rows": 3}, {"path": "b", "bytes": 5}]})
     assert "<th>source</th><td>simulated</td>" in html
     assert '<td>b</td><td class="number">–</td><td class="number">5</td>' in html
 
 
 def test_long_lists_are_cut_and_say_how_long_they_are():
-    assert page.flat({"ids": list(range(1000))}) == [
-        ("ids", "1,000: " + ", ".join(map(str, range(12))) + ", …")
-    ]
+    assert page.flat({"ids": list(range(1000))}) == [("ids", "1,000: " + ", ".join(map(str, range(12))) + ", …")]
     lines = page.flat({"reasons": {str(number): "tiny" for number in range(1000)}})
     assert lines[-1] == ("reasons · …", "960 more")
     assert page.flat({"ids": []}) == [("ids", "none")]

@@ -13,13 +13,19 @@ from kedro_datasets.plotly import JSONDataset as FigureDataset
 
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.params import TASKS, CtrParams, FixedCtrParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline, text
 from mmctr_kedro.pipelines.reporting.examples import worst_rows
 from mmctr_kedro.pipelines.reporting.figures import NAMES
-from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows, write_report, write_task_report
+from mmctr_kedro.pipelines.reporting.nodes import (
+    draw_figures,
+    evaluate,
+    show_worst_rows,
+    write_report,
+    write_task_report,
+)
 
-TASKS = ("task1", "task2", "task1_and_2")
 RAW_FILES = {
     "source": "simulated",
     "world_version": "1",
@@ -64,9 +70,7 @@ def inputs(clicks):
         ),
         "training_history": [epoch(1, 0.6), epoch(2, 0.8), epoch(3, 0.7)],
         "clicks_train": clicks(item=[1, 1, 2, 2], label=[1, 1, 1, 0]),
-        "clicks_valid": clicks(
-            item=[1, 1, 2, 2, 3, 3], label=[1, 0, 1, 0, 1, 0], length=[3, 4, 3, 4, 64, 70]
-        ),
+        "clicks_valid": clicks(item=[1, 1, 2, 2, 3, 3], label=[1, 0, 1, 0, 1, 0], length=[3, 4, 3, 4, 64, 70]),
         "clicks_test": clicks(item=[1, 3, 3]),
         "truth": pd.DataFrame(
             {
@@ -118,9 +122,7 @@ def test_of_the_test_rows_only_counts_are_told(inputs):
     metrics = evaluate(**inputs, task="task1")
     assert (metrics["test_rows"], metrics["test_rows_with_unseen_item"]) == (3, 2)
     changed = inputs["truth"].assign(posterior=lambda t: t["posterior"].where(t["split"] == "valid", 0.99))
-    other = inputs["predictions"].assign(
-        pctr=lambda p: p["pctr"].where(p["split"] == "valid", np.float32(0.9))
-    )
+    other = inputs["predictions"].assign(pctr=lambda p: p["pctr"].where(p["split"] == "valid", np.float32(0.9)))
     assert evaluate(**{**inputs, "truth": changed, "predictions": other}, task="task1") == metrics
 
 
@@ -128,7 +130,7 @@ def test_without_a_truth_the_best_reachable_auc_is_null_and_the_page_says_so(inp
     metrics = evaluate(**{**inputs, "truth": inputs["truth"].iloc[:0]}, task="task2")
     assert metrics["best_reachable_auc"] is None
     assert metrics["slices"]["popularity"][0]["best_reachable_auc"] is None
-    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, WORST, CtrParams())
+    page = task_page(metrics, inputs["training_history"])
     assert "The best reachable AUC of this data is not known." in page
     assert "of at most" not in page
 
@@ -144,7 +146,7 @@ def test_valid_rows_of_one_class_give_null_and_a_page_all_the_same(inputs, click
     valid = clicks(item=[1, 1, 2, 2, 3, 3], label=[0] * 6)
     metrics = evaluate(**{**inputs, "clicks_valid": valid}, task="task2")
     assert metrics["auc"] is None
-    page = write_task_report(metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, WORST, CtrParams())
+    page = task_page(metrics, inputs["training_history"])
     assert "hold only one class" in page
 
 
@@ -179,20 +181,26 @@ class Loads(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.scripts += tag == "script"
-        self.found += [
-            f"<{tag} {name}={value}>" for name, value in attrs if name in {"src", "href", "srcset", "data"}
-        ]
+        self.found += [f"<{tag} {name}={value}>" for name, value in attrs if name in {"src", "href", "srcset", "data"}]
         if tag in {"link", "iframe", "img", "object"}:
             self.found.append(tag)
+
+
+def trained(fixed: bool = False, **settings) -> TrainedModel:
+    """A model's settings; nothing here looks at its weights."""
+    return TrainedModel({"ctr": CtrParams(**settings).model_dump(mode="json"), "fixed": fixed}, {})
+
+
+def task_page(metrics: dict, history: list, **settings) -> str:
+    figures = draw_figures(metrics, history)
+    return write_task_report(trained(**settings), metrics, history, RAW_FILES, DATA_REPORT, WORST, *figures)
 
 
 @pytest.fixture
 def pages(inputs):
     metrics = {task: evaluate(**inputs, task=task) for task in TASKS}
     histories = [inputs["training_history"]] * 3
-    one = write_task_report(
-        metrics["task2"], histories[0], RAW_FILES, DATA_REPORT, WORST, CtrParams(batch_size=64)
-    )
+    one = task_page(metrics["task2"], histories[0], batch_size=64)
     return {
         "task2": one,
         "all": write_report(*metrics.values(), *histories, RAW_FILES, DATA_REPORT, COVER_REPORT),
@@ -211,9 +219,7 @@ def test_a_page_loads_nothing(pages):
 
 def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
     for page in pages.values():
-        assert all(
-            f'<div class="plot" id="{name}"></div>' in page and f'"{name}": {{' in page for name in NAMES
-        )
+        assert all(f'<div class="plot" id="{name}"></div>' in page and f'"{name}": {{' in page for name in NAMES)
     assert "<h1>Valid AUC 0.8889 of at most 1.0000</h1>" in pages["task2"]
     assert "kedro run --pipeline task2 --params &quot;task2.ctr.batch_size=64&quot;" in pages["task2"]
     assert "<h1>Task 1, Task 2 and Task 1 &amp; 2 side by side</h1>" in pages["all"]
@@ -232,9 +238,7 @@ def test_words_from_the_data_cannot_become_markup(pages):
 def test_the_same_inputs_give_the_same_page(inputs):
     def page() -> str:
         metrics = evaluate(**inputs, task="task1")
-        return write_task_report(
-            metrics, inputs["training_history"], RAW_FILES, DATA_REPORT, WORST, CtrParams()
-        )
+        return task_page(metrics, inputs["training_history"])
 
     assert page() == page()
 
@@ -275,7 +279,7 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     for task in TASKS:
         for name in ("predictions", "training_history"):
             catalog[f"{task}.{name}"] = MemoryDataset(inputs[name])
-        catalog[f"params:{task}.ctr"] = FixedCtrParams() if task == "task1" else CtrParams()
+        catalog[f"{task}.ctr_model"] = trained(fixed=task == "task1")
         catalog[f"{task}.worst_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_worst.json"))
         catalog[f"{task}.metrics"] = JSONDataset(filepath=str(tmp_path / f"{task}.json"))
         for name in NAMES:
@@ -292,7 +296,7 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     pipeline = create_task_pipeline("task2")
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
-        "item_content", "raw_files", "data_report", "params:task2.ctr",
+        "item_content", "raw_files", "data_report", "task2.ctr_model",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
 

@@ -54,16 +54,12 @@ def csv_of(table: pd.DataFrame, path) -> str:
 @pytest.mark.parametrize(
     ("task", "header"), [("task1", "ID,Task1"), ("task2", "ID,Task2"), ("task1_and_2", "ID,Task1&2")]
 )
-def test_a_task_gets_its_own_header_and_the_test_rows_in_order(
-    task, header, predictions, clicks_test, tmp_path
-):
+def test_a_task_gets_its_own_header_and_the_test_rows_in_order(task, header, predictions, clicks_test, tmp_path):
     text = csv_of(make_submission(predictions, clicks_test, task=task), tmp_path / "a.zip")
     assert text == f"{header}\n0,0.25\n1,0.5\n2,0.125\n3,1\n"
 
 
-def test_the_combined_submission_has_the_three_columns_in_the_challenges_order(
-    predictions, clicks_test, tmp_path
-):
+def test_the_combined_submission_has_the_three_columns_in_the_challenges_order(predictions, clicks_test, tmp_path):
     third = predictions.assign(pctr=predictions["pctr"] / 2)
     text = csv_of(combine_submissions(predictions, predictions, third, clicks_test), tmp_path / "a.zip")
     assert text.splitlines()[:3] == ["ID,Task1,Task2,Task1&2", "0,0.25,0.25,0.125", "1,0.5,0.5,0.25"]
@@ -203,7 +199,5 @@ def test_the_challenges_size_is_written_in_seconds(tmp_path):
     rows = 379_142
     scores = np.random.default_rng(2).random(rows, dtype=np.float32)
     start = time.perf_counter()
-    SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).save(
-        pd.DataFrame({"ID": np.arange(rows), "Task1": scores})
-    )
+    SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).save(pd.DataFrame({"ID": np.arange(rows), "Task1": scores}))
     assert time.perf_counter() - start < 5  # 0.8 s on an idle core

@@ -174,9 +174,7 @@ def test_each_epoch_is_logged_and_recorded(train, valid, item_tags, item_embeddi
 
 def test_a_loss_that_is_not_finite_names_step_rows_and_cause(train, valid, item_tags, item_embedding):
     params = CtrParams(**SMALL, epochs=3, learning_rate=1e30)
-    with pytest.raises(
-        MmctrError, match=r"step \d.*rows \d+, .*Likely cause: .*learning_rate 1e\+30 is too high"
-    ):
+    with pytest.raises(MmctrError, match=r"step \d.*rows \d+, .*Likely cause: .*learning_rate 1e\+30 is too high"):
         run(params, train, valid, item_tags, item_embedding)
 
 

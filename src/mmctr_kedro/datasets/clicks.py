@@ -37,11 +37,7 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
         return {name: load_array(self._file(name)) for name in _NAMES if self._file(name).is_file()}
 
     def save(self, data: Clicks) -> None:
-        arrays = {
-            name: np.asarray(value, order="C")
-            for name in _NAMES
-            if (value := getattr(data, name)) is not None
-        }
+        arrays = {name: np.asarray(value, order="C") for name in _NAMES if (value := getattr(data, name)) is not None}
         if self._holds(arrays):
             return
         with atomic_write(self._filepath) as temporary:

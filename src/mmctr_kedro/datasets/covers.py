@@ -24,8 +24,7 @@ class CoversDataset(AbstractDataset[Covers, Covers]):
 
     def save(self, data: Covers) -> NoReturn:
         raise DatasetError(
-            f"The covers of {self._path} are read only. "
-            f"Write them as files: {self._path}/item_images/{{item_id}}.jpg"
+            f"The covers of {self._path} are read only. Write them as files: {self._path}/item_images/{{item_id}}.jpg"
         )
 
     def _exists(self) -> bool:

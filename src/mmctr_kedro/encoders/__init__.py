@@ -14,6 +14,4 @@ from mmctr_kedro.encoders.minilm import MiniLM
 from mmctr_kedro.params import ImageEncoderParams, TextEncoderParams
 
 TEXT_ENCODERS: dict[str, Callable[[TextEncoderParams], TextEncoder]] = {"minilm": MiniLM}
-IMAGE_ENCODERS: dict[str, Callable[[ImageEncoderParams], ImageEncoder]] = {
-    "efficientnet_lite0": EfficientNetLite0
-}
+IMAGE_ENCODERS: dict[str, Callable[[ImageEncoderParams], ImageEncoder]] = {"efficientnet_lite0": EfficientNetLite0}

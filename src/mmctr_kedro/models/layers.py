@@ -41,9 +41,7 @@ class ItemVectors(nn.Module):
         super().__init__()
         items, content_width = item_embedding.shape
         self.item = embedding_table(items, width)
-        self.tag = nn.EmbeddingBag(
-            tags, width, mode="mean", padding_idx=0
-        )  # padding does not count in the mean
+        self.tag = nn.EmbeddingBag(tags, width, mode="mean", padding_idx=0)  # padding does not count in the mean
         self.content = xavier_linear(content_width, content_width, bias=False)
         nn.init.normal_(self.tag.weight[1:], std=EMBEDDING_STD)
         self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)

@@ -61,9 +61,7 @@ def fit(
         rate = optimizer.param_groups[0]["lr"]
         order = epoch_order(len(train), params.seed, epoch)
         epoch_began = time.perf_counter()
-        train_loss = _train_epoch(
-            model, optimizer, penalties, train, order, params.batch_size, f"{name} {epoch}"
-        )
+        train_loss = _train_epoch(model, optimizer, penalties, train, order, params.batch_size, f"{name} {epoch}")
         seconds = time.perf_counter() - epoch_began
         pctr = predict(model, valid)
         entry = {
@@ -81,9 +79,7 @@ def fit(
         else:
             epochs_without_gain += 1
             optimizer.param_groups[0]["lr"] = max(rate * RATE_DECAY, MIN_RATE)
-        _log_epoch(
-            name, entry, params.epochs, time.perf_counter() - began, epochs_without_gain, params.patience
-        )
+        _log_epoch(name, entry, params.epochs, time.perf_counter() - began, epochs_without_gain, params.patience)
         if epochs_without_gain >= params.patience:
             break
     model.load_state_dict(best_weights)
@@ -114,9 +110,7 @@ def _train_epoch(
     return float(np.mean(losses))
 
 
-def train_step(
-    model: CtrModel, batch: Batch, optimizer: torch.optim.Optimizer, penalties: Penalties
-) -> float:
+def train_step(model: CtrModel, batch: Batch, optimizer: torch.optim.Optimizer, penalties: Penalties) -> float:
     """One step on one batch; its loss, penalties included."""
     assert batch.label is not None
     optimizer.zero_grad()
@@ -177,9 +171,7 @@ def _check_split(clicks: Clicks, name: str) -> np.ndarray:
     return clicks.label
 
 
-def _log_epoch(
-    name: str, entry: dict[str, Any], epochs: int, elapsed: float, idle: int, patience: int
-) -> None:
+def _log_epoch(name: str, entry: dict[str, Any], epochs: int, elapsed: float, idle: int, patience: int) -> None:
     left = elapsed / entry["epoch"] * (epochs - entry["epoch"])
     logger.info(
         "%s epoch %d/%d: loss %.4f, valid AUC %.4f, logloss %.4f, learning rate %.0e, "
@@ -204,8 +196,7 @@ def _not_finite(
     broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
     rate = optimizer.param_groups[0]["lr"]
     cause = (
-        f"weights stopped being finite ({', '.join(broken[:3])}), "
-        f"most often because learning_rate {rate:g} is too high"
+        f"weights stopped being finite ({', '.join(broken[:3])}), most often because learning_rate {rate:g} is too high"
         if broken
         else f"the weights are finite, so logits overflowed: learning_rate {rate:g} is too high "
         "or these rows' items have huge embedding values"

@@ -35,9 +35,7 @@ def reproducible(controls: RunControls) -> Iterator[torch.device]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # what torch asks for before CUDA is deterministic
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for before CUDA is deterministic
     keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:

@@ -57,9 +57,7 @@ def distinct(histories: Histories) -> tuple[Histories, np.ndarray]:
 def concatenate(parts: list[Histories]) -> Histories:
     """All parts' histories, in order."""
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-    user, items, key = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "items", "key")
-    )
+    user, items, key = (np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "items", "key"))
     return Histories(user, offsets_of(lengths), items, key)
 
 

@@ -67,9 +67,7 @@ def read_item_info(folder: RawFolder, problems: Problems) -> ItemInfo:
     ids = table.scalars()["item_id"].to_numpy()
     order = _order(table, ids)
     if 0 not in ids:
-        problems.add(
-            table.file, "column 'item_id': expected a row for item 0, the padding row of zeros, found none"
-        )
+        problems.add(table.file, "column 'item_id': expected a row for item 0, the padding row of zeros, found none")
     tags = embedding = None
     if "item_tags" in table:
         tags = pad_left(*keep_newest(*_tags(table, width=TAG_WIDTH), TAG_WIDTH), TAG_WIDTH)
@@ -137,9 +135,7 @@ def _order(table: Table, ids: np.ndarray) -> np.ndarray:
     order = np.argsort(ids, kind="stable")
     ascending = ids[order]
     gaps = order[np.flatnonzero(np.diff(ascending, prepend=0) > 1)]
-    table.problems.add_rows(
-        table.file, "item_id", "ids without gaps, but the one before is missing", gaps, ids[gaps]
-    )
+    table.problems.add_rows(table.file, "item_id", "ids without gaps, but the one before is missing", gaps, ids[gaps])
     return order
 
 

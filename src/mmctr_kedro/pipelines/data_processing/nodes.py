@@ -57,9 +57,7 @@ def process_raw_files(
     splits: dict[str, Clicks | None] = {}
     for split in SPLITS:
         with problems.reading(PATHS[split]):
-            splits[split] = read_clicks(
-                challenge_folder, split, items.count, processing.max_history, problems
-            )
+            splits[split] = read_clicks(challenge_folder, split, items.count, processing.max_history, problems)
     item_seq = None
     if "item_seq" in raw_files["files"]:
         with problems.reading(PATHS["item_seq"]):

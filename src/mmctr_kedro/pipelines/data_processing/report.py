@@ -12,9 +12,7 @@ from mmctr_kedro.batch import Clicks
 QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 
 
-def report(
-    content: pd.DataFrame, splits: dict[str, Clicks], item_seq: dict[str, Any] | None
-) -> dict[str, Any]:
+def report(content: pd.DataFrame, splits: dict[str, Clicks], item_seq: dict[str, Any] | None) -> dict[str, Any]:
     """Everything ``data_report`` says, as JSON."""
     trained = np.unique(splits["train"].item)
     levels = content[["likes_level", "views_level"]].to_numpy()

@@ -48,9 +48,7 @@ def check_item_seq(folder: RawFolder, n_items: int | None, problems: Problems) -
     return {"rows": len(table), "users": users}
 
 
-def _histories(
-    table: Table, user: np.ndarray | None, highest: int, most: int
-) -> tuple[Histories, np.ndarray] | None:
+def _histories(table: Table, user: np.ndarray | None, highest: int, most: int) -> tuple[Histories, np.ndarray] | None:
     """The distinct histories, and which of them each row has: ``[R]`` int32. Without users, checks only."""
     parts, which, count = [], [], 0
     for lists in id_lists(table, "item_seq", highest, "items of item_info", BATCH_ROWS):

@@ -137,9 +137,7 @@ def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[n
             if readable:
                 places += readable
                 found.append(vectors.image_statistics(np.stack([t for t in thumbnails if t is not None])))
-    width = vectors.image_statistics(np.zeros((1, vectors.THUMBNAIL, vectors.THUMBNAIL, 3), np.uint8)).shape[
-        1
-    ]
+    width = vectors.image_statistics(np.zeros((1, vectors.THUMBNAIL, vectors.THUMBNAIL, 3), np.uint8)).shape[1]
     statistics = np.zeros((len(ids), width), dtype=np.float32)
     if found:
         seen = np.concatenate(found)

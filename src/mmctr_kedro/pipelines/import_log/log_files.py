@@ -51,11 +51,7 @@ class _Columns:
 
 def read_log(folder: Path, params: InteractionLogParams) -> tuple[Log, ItemTable]:
     """Read both tables and number users and items from 1, in the order of their source ids."""
-    columns = (
-        _read_sequences(folder, params.log)
-        if params.log.format == "sequences"
-        else _read_rows(folder, params)
-    )
+    columns = _read_sequences(folder, params.log) if params.log.format == "sequences" else _read_rows(folder, params)
     if not len(columns.time):
         raise MmctrError(f"{folder / params.log.file} has no interactions below its header.")
     table = _read_items(folder, params.items)
@@ -85,9 +81,7 @@ def _read_rows(folder: Path, params: InteractionLogParams) -> _Columns:
     def check(column: str, bad: np.ndarray, expected: str) -> None:
         if bad.any():
             values = table[column].combine_chunks()
-            problems.extend(
-                bad_values(path, names.separator, not names.columns, column, values, bad, expected)
-            )
+            problems.extend(bad_values(path, names.separator, not names.columns, column, values, bad, expected))
 
     for column in (names.user, names.item):
         check(column, _empty(table[column]), "an id")

@@ -19,9 +19,7 @@ from mmctr_kedro.params import InteractionLogParams
 RECORD = "import_log.json"  # in the challenge folder: that it was imported, and what was found
 
 
-def import_log(
-    params: InteractionLogParams, log_folder: RawFolder, challenge_folder: RawFolder
-) -> pd.DataFrame:
+def import_log(params: InteractionLogParams, log_folder: RawFolder, challenge_folder: RawFolder) -> pd.DataFrame:
     """Write every challenge file from the log in ``log_folder`` into ``challenge_folder``.
 
     Beside the challenge's files it writes ``item_ids.parquet`` and ``user_ids.parquet`` (our id, source
@@ -46,9 +44,7 @@ def import_log(
     report: dict[str, Any] = write_items(items, clicks, views, covers, challenge_folder)
     negatives = Negatives(split.clicker, split.clicked, clicks)
     for name in SPLITS:
-        report[name] = write_rows(
-            name, log, split, negatives, levels(clicks), levels(views), params, challenge_folder
-        )
+        report[name] = write_rows(name, log, split, negatives, levels(clicks), levels(views), params, challenge_folder)
     write_item_seq(log, split, len(items.ids), challenge_folder)
     _write_ids("user", log.users, challenge_folder)
     _write_ids("item", items.ids, challenge_folder)
@@ -68,9 +64,7 @@ def import_log(
         {"made_by": "import_log", "params": params.model_dump(), "finished": True, "found": report},
         challenge_folder,
     )
-    return pd.DataFrame(
-        {"split": pd.Series([], dtype=str), "row_id": np.empty(0, np.int64), "posterior": np.empty(0)}
-    )
+    return pd.DataFrame({"split": pd.Series([], dtype=str), "row_id": np.empty(0, np.int64), "posterior": np.empty(0)})
 
 
 def _refuse_foreign(log_folder: RawFolder, challenge_folder: RawFolder) -> None:

@@ -61,9 +61,7 @@ def write_rows(
     return {"rows": first, "clicks": clicks}
 
 
-def _shuffled(
-    click: np.ndarray, negatives: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _shuffled(click: np.ndarray, negatives: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Clicks ``[n]`` among their negatives ``[n, k]``: items ``[n, k + 1]`` and labels."""
     item = np.column_stack([click, negatives])
     order = rng.permuted(np.tile(np.arange(item.shape[1]), (len(item), 1)), axis=1)

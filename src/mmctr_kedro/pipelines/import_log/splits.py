@@ -83,9 +83,7 @@ def split_log(log: Log, params: InteractionLogParams, rng: np.random.Generator) 
         rows[name] = Rows(event, np.maximum(click_start[user], end - HISTORY_WIDTH), end)
     _require_rows(rows, np.diff(click_start), params)
     early = np.arange(len(log.user)) < begin["valid"][log.user - 1]
-    return Split(
-        log.item[click], log.user[click], rows, early[click], early, int(log.click.sum() - click.sum())
-    )
+    return Split(log.item[click], log.user[click], rows, early[click], early, int(log.click.sum() - click.sum()))
 
 
 def _first_clicks(log: Log) -> np.ndarray:

@@ -41,9 +41,7 @@ def read_table(
             path,
             arrow_csv.ReadOptions(column_names=list(names) if names else None),
             arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=refuse),
-            arrow_csv.ConvertOptions(
-                column_types=wanted, include_columns=list(wanted), strings_can_be_null=False
-            ),
+            arrow_csv.ConvertOptions(column_types=wanted, include_columns=list(wanted), strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
         raise MmctrError(f"{path} is no UTF-8 table separated by {separator!r}: {error}") from error
@@ -70,8 +68,7 @@ def _require_columns(
     first = next(_lines(path, separator), (0, []))[1]
     if names and len(first) != len(names):
         raise MmctrError(
-            f"{path} has {len(first)} columns in line 1, {block}.columns names "
-            f"{len(names)}: {', '.join(names)}."
+            f"{path} has {len(first)} columns in line 1, {block}.columns names {len(names)}: {', '.join(names)}."
         )
     known = list(names or first)
     problems = []
@@ -98,9 +95,7 @@ def _misshapen(path: Path, separator: str, names: Sequence[str] | None) -> list[
     for line, row in _lines(path, separator):
         width = width or len(row)
         if len(row) != width:
-            problems.append(
-                f"{path.name}:{line}: {len(row)} values, expected {width}: {separator.join(row)[:80]!r}"
-            )
+            problems.append(f"{path.name}:{line}: {len(row)} values, expected {width}: {separator.join(row)[:80]!r}")
     return [*problems[:SHOWN], *_and_more(len(problems))] or [f"{path.name}: unbalanced quotes"]
 
 

@@ -13,9 +13,7 @@ ROWS = 6
 HISTORY = 3
 
 
-def worst_rows(
-    score: np.ndarray, clicks: Clicks, item_content: pd.DataFrame
-) -> dict[str, list[dict[str, Any]]]:
+def worst_rows(score: np.ndarray, clicks: Clicks, item_content: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The ``ROWS`` clicks with the lowest and the others with the highest scores; equals in row order.
 
     Args:

@@ -141,9 +141,7 @@ def _auc_by(metrics: dict[str, Metrics], slice_name: str, title: str) -> Figure:
             hovertemplate="%{customdata[0]}: AUC %{y:.4f}<br>%{customdata[1]} rows, %{customdata[2]} clicks",
         )  # fmt: skip
     figure.add_hline(y=0.5, line={"color": _MUTED, "width": 1, "dash": "dot"})
-    names = [
-        f"{bucket['bucket']}<br><span style='color:{_MUTED}'>{bucket['rows']:,}</span>" for bucket in buckets
-    ]
+    names = [f"{bucket['bucket']}<br><span style='color:{_MUTED}'>{bucket['rows']:,}</span>" for bucket in buckets]
     figure.update_xaxes(
         title={"text": f"{title} (below: valid rows)", "standoff": 14}, range=[-0.6, len(buckets) - 0.4],
         tickvals=list(range(len(buckets))), ticktext=names, tickangle=0, showgrid=False,
@@ -171,9 +169,7 @@ def _diagonal(figure: Figure, name: str, limit: float) -> None:
     line = {"color": _MUTED, "width": 1, "dash": "dot"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, showlegend=False, hoverinfo="skip")
     place = 0.8 * limit
-    figure.add_annotation(
-        x=place, y=place, text=name, showarrow=False, yshift=-12, xanchor="left", font_color=_MUTED
-    )
+    figure.add_annotation(x=place, y=place, text=name, showarrow=False, yshift=-12, xanchor="left", font_color=_MUTED)
 
 
 def _error_bars(error: list[float | None]) -> dict[str, Any]:

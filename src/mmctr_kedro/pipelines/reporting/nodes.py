@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
 from mmctr_kedro.training.metrics import logloss
 
@@ -44,14 +44,10 @@ def evaluate(
         Plain JSON without NaN: what cannot be known is None. ``auc``, ``logloss`` and all the rest are of the
         valid rows.
     """
-    score = _of_valid(
-        predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}"
-    )
+    score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
     posterior = None
     if (truth["split"] == "valid").any():
-        posterior = _of_valid(
-            truth, "posterior", clicks_valid, "truth", "kedro run --pipeline data_processing"
-        )
+        posterior = _of_valid(truth, "posterior", clicks_valid, "truth", "kedro run --pipeline data_processing")
     label = np.asarray(clicks_valid.label)
     popularity = measures.train_clicks(clicks_train, clicks_valid.item)
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
@@ -85,9 +81,7 @@ def show_worst_rows(
     predictions: pd.DataFrame, clicks_valid: Clicks, item_content: pd.DataFrame, *, task: str
 ) -> dict[str, Any]:
     """The valid rows the model got most wrong, with titles, as JSON; see ``examples.worst_rows``."""
-    score = _of_valid(
-        predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}"
-    )
+    score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
     return examples.worst_rows(score, clicks_valid, item_content)
 
 
@@ -98,27 +92,18 @@ def draw_figures(metrics: Metrics, training_history: History) -> tuple[Any, ...]
 
 
 def write_task_report(
+    ctr_model: TrainedModel,
     metrics: Metrics,
     training_history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
     worst_rows: dict[str, Any],
-    settings: CtrParams,
+    *drawn: Any,
 ) -> str:
-    """The page of one task, as HTML."""
-    return report.task_page(metrics, training_history, raw_files, data_report, worst_rows, settings)
-
-
-def write_fixed_task_report(
-    metrics: Metrics,
-    training_history: History,
-    raw_files: dict[str, Any],
-    data_report: dict[str, Any],
-    worst_rows: dict[str, Any],
-    settings: FixedCtrParams,
-) -> str:
-    """The page of Task 1, whose settings are of another class."""
-    return report.task_page(metrics, training_history, raw_files, data_report, worst_rows, settings)
+    """The page of one task, as HTML; ``drawn`` are its figures in the order of ``figures.NAMES``."""
+    settings = model_settings(ctr_model)
+    figures_by_name = dict(zip(figures.NAMES, drawn, strict=True))
+    return report.task_page(metrics, training_history, raw_files, data_report, worst_rows, settings, figures_by_name)
 
 
 def write_report(

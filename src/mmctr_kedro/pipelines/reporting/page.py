@@ -74,9 +74,7 @@ def html_page(title: str, body: str, figures: Mapping[str, Figure]) -> str:
     from plotly.offline import get_plotlyjs
 
     # In JSON "<" occurs only within strings, where it may be written so that no </script> can arise.
-    drawn = ",\n".join(f'"{name}": {figure.to_json()}' for name, figure in figures.items()).replace(
-        "<", "\\u003c"
-    )
+    drawn = ",\n".join(f'"{name}": {figure.to_json()}' for name, figure in figures.items()).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -129,10 +127,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     kinds = [' class="number"' if all(_is_figure(cell) for cell in column) else "" for column in columns]
     kinds[0] = ""  # the first column names the row
     head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(header, kinds, strict=True))
-    lines = [
-        "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
-        for row in shown
-    ]
+    lines = ["".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) for row in shown]
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="scroll"><table><tr>{head}</tr>\n{body}\n</table></div>'
 
@@ -213,11 +208,7 @@ def flat(facts_: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(facts_, list):
         if all(not isinstance(entry, Mapping | list) for entry in facts_):
             return [(prefix, _few(facts_))]
-        return [
-            line
-            for number, entry in enumerate(facts_[:MOST])
-            for line in flat(entry, _place(prefix, number + 1))
-        ]
+        return [line for number, entry in enumerate(facts_[:MOST]) for line in flat(entry, _place(prefix, number + 1))]
     return [(prefix, show(facts_))]
 
 
@@ -242,9 +233,7 @@ def _records(value: Any) -> list[dict[str, Any]]:
 
 
 def _is_flat(value: Any) -> bool:
-    return isinstance(value, Mapping) and not any(
-        isinstance(entry, Mapping | list) for entry in value.values()
-    )
+    return isinstance(value, Mapping) and not any(isinstance(entry, Mapping | list) for entry in value.values())
 
 
 def _is_figure(cell: str) -> bool:

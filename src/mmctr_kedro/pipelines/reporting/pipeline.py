@@ -4,17 +4,15 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Pipeline, node
 
+from mmctr_kedro.params import TASKS
 from mmctr_kedro.pipelines.reporting.figures import NAMES
 from mmctr_kedro.pipelines.reporting.nodes import (
     draw_figures,
     evaluate,
     show_worst_rows,
-    write_fixed_task_report,
     write_report,
     write_task_report,
 )
-
-TASKS = ("task1", "task2", "task1_and_2")
 
 
 def create_task_pipeline(task: str) -> Pipeline:
@@ -22,22 +20,19 @@ def create_task_pipeline(task: str) -> Pipeline:
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
     judge = update_wrapper(partial(evaluate, task=task), evaluate)
     show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
-    write = write_fixed_task_report if task == "task1" else write_task_report
     shared = ["raw_files", "data_report"]
     nodes = [
         node(judge, ["predictions", "training_history", *clicks, "truth"], "metrics", name="evaluate"),
         node(show, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
         node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
         node(
-            write,
-            ["metrics", "training_history", *shared, "worst_rows", "params:ctr"],
+            write_task_report,
+            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", *NAMES],
             "report",
             name="write_report",
         ),
     ]
-    return Pipeline(
-        nodes, namespace=task, inputs={*clicks, "truth", "item_content", *shared}, tags="reporting"
-    )
+    return Pipeline(nodes, namespace=task, inputs={*clicks, "truth", "item_content", *shared}, tags="reporting")
 
 
 def create_pipeline() -> Pipeline:

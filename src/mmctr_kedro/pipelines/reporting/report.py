@@ -33,8 +33,9 @@ def task_page(
     data_report: dict[str, Any],
     worst_rows: dict[str, Any],
     settings: CtrParams | FixedCtrParams,
+    figures: dict[str, Any],
 ) -> str:
-    """The page of one task."""
+    """The page of one task; ``settings`` are the ones its model was trained with, ``figures`` its own."""
     task = metrics["task"]
     label = LABELS[task]
     body = [
@@ -68,7 +69,7 @@ def task_page(
         fact_list(flat({f"{task}.ctr": settings.model_dump()})),
         _reproduce(f"kedro run --pipeline {task}", _changed(task, settings)),
     ]
-    return html_page(f"{label}: {_headline(metrics)}", _joined(body), draw({task: metrics}, {task: history}))
+    return html_page(f"{label}: {_headline(metrics)}", _joined(body), figures)
 
 
 def combined_page(
@@ -86,9 +87,7 @@ def combined_page(
         '<p class="eyebrow">MM-CTR · multimodal click-through-rate prediction</p>',
         f"<h1>{escape(title)}</h1>",
         paragraph(text.about_tasks(metrics), "lead"),
-        scale(
-            (LABELS[task], of["auc"], of["best_reachable_auc"], COLOURS[task]) for task, of in metrics.items()
-        ),
+        scale((LABELS[task], of["auc"], of["best_reachable_auc"], COLOURS[task]) for task, of in metrics.items()),
         _side_by_side(metrics),
         paragraph(text.what_tasks_are(metrics), "note"),
         paragraph(text.about_best(first), "note"),
@@ -193,9 +192,7 @@ def _slices(metrics: dict[str, Metrics]) -> str:
             for row, entry in zip(rows, of["slices"][name], strict=True):
                 error = entry["auc_standard_error"]
                 row.append(_auc(entry["auc"]) + (f" ± {error:.3f}" if error is not None else ""))
-        parts.append(
-            table([title, "rows", "clicks", "best reachable", *(LABELS[task] for task in metrics)], rows)
-        )
+        parts.append(table([title, "rows", "clicks", "best reachable", *(LABELS[task] for task in metrics)], rows))
     return "".join(parts)
 
 
@@ -238,9 +235,7 @@ def _unofficial(settings: CtrParams | FixedCtrParams) -> str:
 def _changed(task: str, settings: CtrParams | FixedCtrParams) -> dict[str, str]:
     """The settings that differ from their defaults, as ``--params`` takes them."""
     found = settings.model_dump(exclude_defaults=True)
-    return {
-        f"{task}.ctr.{place.replace(' · ', '.').replace(' ', '_')}": value for place, value in flat(found)
-    }
+    return {f"{task}.ctr.{place.replace(' · ', '.').replace(' ', '_')}": value for place, value in flat(found)}
 
 
 def _reproduce(command: str, params: dict[str, str]) -> str:

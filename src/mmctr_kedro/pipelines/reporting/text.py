@@ -59,9 +59,7 @@ def about_tasks(metrics: dict[str, Metrics]) -> str:
     ranked = sorted(known, key=lambda task: -known[task]["auc"])
     if not ranked:
         return "The valid rows hold only one class, so no AUC can be computed."
-    said = (
-        "Valid AUC is " + ", ".join(f"{known[task]['auc']:.4f} for {LABELS[task]}" for task in ranked) + "."
-    )
+    said = "Valid AUC is " + ", ".join(f"{known[task]['auc']:.4f} for {LABELS[task]}" for task in ranked) + "."
     best = known[ranked[0]]["best_reachable_auc"]
     return said + (f" The best reachable AUC of this world is {best:.4f}." if best is not None else "")
 
@@ -122,15 +120,10 @@ def about_unseen(metrics: dict[str, Metrics]) -> str:
     if not found:
         return "Every item of the valid rows occurs in train."
     first, of = next(iter(found.values())), next(iter(metrics.values()))
-    said = (
-        f"{first['rows']:,} valid rows ({first['rows'] / of['rows']:.1%}) show an item that no train row has"
-    )
+    said = f"{first['rows']:,} valid rows ({first['rows'] / of['rows']:.1%}) show an item that no train row has"
     if first["auc"] is None:
         return said + "; they hold only one class, so they have no AUC."
-    scores = [
-        _with_error(entry) + (f" for {LABELS[task]}" if len(found) > 1 else "")
-        for task, entry in found.items()
-    ]
+    scores = [_with_error(entry) + (f" for {LABELS[task]}" if len(found) > 1 else "") for task, entry in found.items()]
     return f"{said}; their AUC is {', '.join(scores)}."
 
 
