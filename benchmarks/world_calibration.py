@@ -3,7 +3,7 @@
     python benchmarks/world_calibration.py --seeds 5 --out benchmarks/world_calibration.json
 
 Each seed is a new world. Vectors are made from the world's own columns: ``content`` from txt_emb_BERT and
-img_emb_CLIPRN50 together, ``text`` and ``image`` from one of them, ``random`` from neither. Valid AUC throughout.
+img_emb_CLIPRN50 together, ``text`` and ``image`` from one, ``random`` from neither. Valid AUC throughout.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def main() -> None:
     training = CtrParams(**{"batch_size": 512, "epochs": 10, "threads": 2, **json.loads(arguments.training)})
     rows = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        rows.append(
-            measure(WorldParams(**{"seed": seed, "covers": False, **world}), training, arguments.variants)
-        )
+        rows.append(measure(WorldParams(**{"seed": seed, "covers": False, **world}), training, arguments.variants))
         print(json.dumps(rows[-1]), flush=True)
     names = [name for name in rows[0] if name not in ("seed", "seconds")]
     summary = {name: _mean_and_spread([row[name] for row in rows]) for name in names}
@@ -72,9 +70,7 @@ def measure(world: WorldParams, training: CtrParams, variants: list[str]) -> dic
     }
     tables = item_tables(features, world.seed)
     for name in variants:
-        out[name], out[f"{name}_epochs"] = train_din(
-            tables[name], _matrix(info["item_tags"]), train, valid, training
-        )
+        out[name], out[f"{name}_epochs"] = train_din(tables[name], _matrix(info["item_tags"]), train, valid, training)
     out["seconds"] = time.perf_counter() - began
     return {name: round(float(value), 4) for name, value in out.items()}
 
@@ -96,9 +92,7 @@ def read_clicks(folder: RawFolder, name: str) -> Clicks:
     """A split of a world, one history per row, as no more is needed here."""
     table = pq.read_table(folder.file(name))
     padded = _matrix(table["item_seq"])
-    columns = {
-        column: table[column].to_numpy() for column in ("user_id", "item_id", "likes_level", "views_level")
-    }
+    columns = {column: table[column].to_numpy() for column in ("user_id", "item_id", "likes_level", "views_level")}
     return Clicks(
         history_user=columns["user_id"].astype(np.int32),
         history_offsets=np.concatenate([[0], np.cumsum((padded > 0).sum(axis=1))]),
@@ -140,15 +134,11 @@ def _mean_and_spread(values: list[float]) -> dict[str, float]:
 
 
 def _commit() -> str:
-    return subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))

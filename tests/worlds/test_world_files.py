@@ -14,9 +14,7 @@ from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import WorldParams
 from mmctr_kedro.worlds import WORLD_VERSION, write_world
 
-SMALL = WorldParams(
-    items=90, train_rows=800, valid_rows=200, test_rows=202, cover_size=32, themes=5, styles=4
-)
+SMALL = WorldParams(items=90, train_rows=800, valid_rows=200, test_rows=202, cover_size=32, themes=5, styles=4)
 
 
 def _write(folder, **changes):
@@ -87,7 +85,7 @@ def test_tags_are_padded_on_the_left_and_are_those_of_item_feature(small):
 
 def test_rows_hold_the_users_history_with_the_newest_click_rightmost(small):
     sequences = dict(
-        zip(*(_read(small[0], "item_seq")[name].to_pylist() for name in ("user_id", "item_seq")))
+        zip(*(_read(small[0], "item_seq")[name].to_pylist() for name in ("user_id", "item_seq")), strict=True)
     )
     assert sorted(sequences) == list(sequences) == list(range(1, len(sequences) + 1))
     for split in ("train", "valid", "test"):
@@ -144,9 +142,7 @@ def test_every_item_has_a_cover_of_the_size_asked_for(small):
 
 
 def test_the_truth_is_nowhere_in_the_folder(small):
-    found = {
-        str(path.relative_to(small[0].path)) for path in small[0].path.rglob("*.*") if path.suffix != ".jpg"
-    }
+    found = {str(path.relative_to(small[0].path)) for path in small[0].path.rglob("*.*") if path.suffix != ".jpg"}
     assert found == {*PATHS.values(), "world.json"}
 
 
@@ -157,9 +153,7 @@ def test_world_json_names_version_and_settings(small):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
-    first, again, other = (
-        _write(tmp_path / name, seed=seed)[0].path for name, seed in (("a", 5), ("b", 5), ("c", 6))
-    )
+    first, again, other = (_write(tmp_path / name, seed=seed)[0].path for name, seed in (("a", 5), ("b", 5), ("c", 6)))
     assert _digests(first) == _digests(again)
     differing = {name for name, digest in _digests(first).items() if _digests(other)[name] != digest}
     assert differing == set(_digests(first)) - {PATHS["tag_words"]}

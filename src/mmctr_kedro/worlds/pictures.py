@@ -12,7 +12,7 @@ import numpy as np
 
 from mmctr_kedro.worlds.randomness import generator
 
-OFF_STYLE_SHARE = 0.1  # covers whose pattern or colours are those of another style
+OFF_STYLE_SHARE = 0.06  # covers whose pattern or colours are those of another style
 # Per style: hue of ground and of pattern (turns), saturation, brightness, strength of grain. The pattern is
 # the style's place in _PATTERNS.
 _PALETTES = np.array(
@@ -64,14 +64,14 @@ def draw_looks(style: np.ndarray, seed: int) -> Looks:
     colours = _PALETTES[palette]
     return Looks(
         pattern=pattern,
-        hue=colours[:, :2] + rng.normal(0, 0.04, (count, 2)),
-        saturation=np.clip(colours[:, 2] + rng.normal(0, 0.12, count), 0, 1),
-        brightness=np.clip(colours[:, 3] + rng.normal(0, 0.12, count), 0.15, 1),
+        hue=colours[:, :2] + rng.normal(0, 0.025, (count, 2)),
+        saturation=np.clip(colours[:, 2] + rng.normal(0, 0.06, count), 0, 1),
+        brightness=np.clip(colours[:, 3] + rng.normal(0, 0.06, count), 0.15, 1),
         grain=np.abs(colours[:, 4] + rng.normal(0, 0.02, count)),
-        scale=np.exp(rng.normal(0, 0.15, count)),
-        angle=rng.normal(0, 0.15, count),
+        scale=np.exp(rng.normal(0, 0.08, count)),
+        angle=rng.normal(0, 0.08, count),
         shift=rng.random((count, 2)),
-        subject=rng.uniform([0.25, 0.25, 0.08, 0], [0.75, 0.75, 0.25, 1], (count, 4)),
+        subject=rng.uniform([0.25, 0.25, 0.08, 0], [0.75, 0.75, 0.2, 1], (count, 4)),
     )
 
 
@@ -97,9 +97,7 @@ def draw(looks: Looks, size: int, rng: np.random.Generator) -> np.ndarray:
 def _add_subject(picture: np.ndarray, looks: Looks, axis: np.ndarray) -> None:
     """Lay a disc of any colour over each picture, as covers show a person or thing of any kind."""
     centre_x, centre_y, radius, hue = looks.subject.T.astype(np.float32)
-    distance = (axis[None, None] + 0.5 - _column(centre_x)) ** 2 + (
-        axis[None, :, None] + 0.5 - _column(centre_y)
-    ) ** 2
+    distance = (axis[None, None] + 0.5 - _column(centre_x)) ** 2 + (axis[None, :, None] + 0.5 - _column(centre_y)) ** 2
     inside = (distance < _column(radius) ** 2)[..., None]
     colour = _rgb(hue, np.full(len(hue), 0.5), np.full(len(hue), 0.7))
     np.copyto(picture, np.broadcast_to(colour[:, None, None], picture.shape), where=inside)

@@ -21,6 +21,4 @@ PARTS = (
 
 def generator(seed: int, part: str, chunk: int = 0) -> np.random.Generator:
     """The stream of one part, and of one chunk of it: the same numbers whatever else is drawn."""
-    return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(PARTS.index(part), chunk)))
-    )
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(PARTS.index(part), chunk))))

@@ -10,10 +10,10 @@ from mmctr_kedro.challenge import TAG_WIDTH
 from mmctr_kedro.worlds import words
 from mmctr_kedro.worlds.randomness import generator
 
-EMPTY_TITLE_SHARE = 0.08
+EMPTY_TITLE_SHARE = 0.06
 # Where a title word and a tag come from: the item's own theme, another theme, or no theme.
-TITLE_SOURCES = (0.76, 0.08, 0.16)
-TAG_SOURCES = (0.45, 0.10, 0.45)
+TITLE_SOURCES = (0.85, 0.05, 0.10)
+TAG_SOURCES = (0.50, 0.10, 0.40)
 TAG_COUNTS = (0.12, 0.22, 0.26, 0.20, 0.12, 0.08)  # share of items with 0, 1, ... 5 tags
 
 
@@ -38,9 +38,7 @@ def write_texts(theme: np.ndarray, seed: int) -> Texts:
     themes = int(theme.max()) + 1
     tag_words = [word for tags in words.THEME_TAGS[:themes] for word in tags] + words.GENERIC_TAGS
     tag_words = sorted(set(tag_words))  # a word may serve two themes; ids tell nothing about themes
-    return Texts(
-        _titles(theme, generator(seed, "titles")), _tags(theme, tag_words, generator(seed, "tags")), tag_words
-    )
+    return Texts(_titles(theme, generator(seed, "titles")), _tags(theme, tag_words, generator(seed, "tags")), tag_words)
 
 
 def _titles(theme: np.ndarray, rng: np.random.Generator) -> list[str]:

@@ -70,9 +70,7 @@ def _edges(grey: np.ndarray) -> np.ndarray:
 
 def _spectrum(grey: np.ndarray) -> np.ndarray:
     """Log energy of the lower spatial frequencies, wherever the pattern lies: ``[n, 15 * 8]``."""
-    energy = np.abs(np.fft.rfft2(grey - grey.mean(axis=(1, 2), keepdims=True), axes=(1, 2))).astype(
-        np.float32
-    )
+    energy = np.abs(np.fft.rfft2(grey - grey.mean(axis=(1, 2), keepdims=True), axes=(1, 2))).astype(np.float32)
     low = np.roll(energy, 7, axis=1)[:, :15, :8]
     return np.log(0.5 + low).reshape(len(grey), -1)
 

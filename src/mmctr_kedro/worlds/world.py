@@ -22,7 +22,7 @@ from mmctr_kedro.worlds.randomness import generator
 from mmctr_kedro.worlds.tables import CHUNK, jagged, padded_histories, padded_tags, table_writer
 from mmctr_kedro.worlds.texts import Texts, write_texts
 
-WORLD_VERSION = "2"  # raise it whenever the same settings give other bytes
+WORLD_VERSION = "3"  # raise it whenever the same settings give other bytes
 COVER_CHUNK = 250
 USER_CHUNK = 10_000
 _DESCRIPTION = "world.json"
@@ -54,10 +54,7 @@ def _claim(folder: RawFolder, params: WorldParams) -> None:
         )
     with atomic_write(description) as path:
         path.write_text(
-            json.dumps(
-                {"world_version": WORLD_VERSION, "params": params.model_dump()}, indent=1, sort_keys=True
-            )
-            + "\n"
+            json.dumps({"world_version": WORLD_VERSION, "params": params.model_dump()}, indent=1, sort_keys=True) + "\n"
         )
     if (folder.path / COVERS).exists():
         shutil.rmtree(folder.path / COVERS)  # an earlier world's; this one may have fewer or none
@@ -69,9 +66,7 @@ def _claim(folder: RawFolder, params: WorldParams) -> None:
 def _write_items(items: Items, params: WorldParams, folder: RawFolder) -> None:
     texts = write_texts(items.theme, params.seed)
     looks = draw_looks(items.style, params.seed)
-    statistics = (
-        _write_covers(looks, params, folder) if params.covers else _thumbnail_statistics(looks, params)
-    )
+    statistics = _write_covers(looks, params, folder) if params.covers else _thumbnail_statistics(looks, params)
     text, image = vectors.text_vectors(texts.documents()), vectors.image_vectors(statistics)
     fused = vectors.item_vectors(text, image)
     _write_item_feature(items, texts, text, image, folder)
@@ -105,9 +100,7 @@ def _write_covers(looks: Looks, params: WorldParams, folder: RawFolder) -> np.nd
     with atomic_write(folder.path / COVERS) as room:
         room.mkdir()
         for chunk in _chunks(len(looks), COVER_CHUNK):
-            pictures = draw(
-                looks.take(chunk), params.cover_size, generator(params.seed, "cover_noise", chunk.start)
-            )
+            pictures = draw(looks.take(chunk), params.cover_size, generator(params.seed, "cover_noise", chunk.start))
             thumbnails = np.empty((len(pictures), vectors.THUMBNAIL, vectors.THUMBNAIL, 3), dtype=np.uint8)
             for place, picture in enumerate(pictures):
                 path = room / f"{chunk.start + place + 1}.jpg"
@@ -119,9 +112,7 @@ def _write_covers(looks: Looks, params: WorldParams, folder: RawFolder) -> np.nd
     return np.concatenate(statistics)
 
 
-def _write_item_feature(
-    items: Items, texts: Texts, text: np.ndarray, image: np.ndarray, folder: RawFolder
-) -> None:
+def _write_item_feature(items: Items, texts: Texts, text: np.ndarray, image: np.ndarray, folder: RawFolder) -> None:
     with table_writer(folder, "item_feature") as table:
         for rows in _chunks(len(items), CHUNK):
             table.append(
@@ -185,9 +176,7 @@ def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.Dat
                 table.append(columns)
                 histories.append(users.history)
                 if part != "train":
-                    truth.append(
-                        pd.DataFrame({"split": part, "row_id": row_id, "posterior": posterior[:kept]})
-                    )
+                    truth.append(pd.DataFrame({"split": part, "row_id": row_id, "posterior": posterior[:kept]}))
     _write_item_seq(np.concatenate([np.sort(user_ids) for user_ids in parts.values()]), histories, folder)
     return pd.concat(truth, ignore_index=True)
 
@@ -237,7 +226,5 @@ def _write_item_seq(user_ids: np.ndarray, histories: list[np.ndarray], folder: R
             size = lengths[chosen]
             offsets = np.concatenate([[0], np.cumsum(size)])
             place = np.arange(offsets[-1]) + np.repeat(ends[chosen] - size - offsets[:-1], size)
-            sequences = pa.ListArray.from_arrays(
-                pa.array(offsets, pa.int32()), pa.array(values[place] + 1, pa.int64())
-            )
+            sequences = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values[place] + 1, pa.int64()))
             table.append({"user_id": user_ids[chosen], "item_seq": sequences})
