@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -108,7 +109,7 @@ def _principal_axes(features: np.ndarray) -> np.ndarray:
     return (axes * np.sign(strongest)).astype(np.float32)
 
 
-def _covariances(features: np.ndarray, chunk: int = 8192):  # type: ignore[no-untyped-def]
+def _covariances(features: np.ndarray, chunk: int = 8192) -> Iterator[np.ndarray]:
     """Unscaled covariance of each chunk of rows, in float64."""
     for start in range(0, len(features), chunk):
         block = features[start : start + chunk].astype(np.float64)

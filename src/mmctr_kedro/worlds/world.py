@@ -129,9 +129,9 @@ def _write_item_feature(items: Items, texts: Texts, text: np.ndarray, image: np.
 
 
 def _write_item_emb(fused: np.ndarray, folder: RawFolder) -> None:
+    variants = vectors.item_vector_variants(fused)
     with table_writer(folder, "item_emb") as table:
         for rows in _chunks(len(fused), CHUNK):
-            variants = vectors.item_vector_variants(fused)
             named = {f"item_emb_d128_{name}": vector[rows] for name, vector in variants.items()}
             table.append({"item_id": np.arange(rows.start, rows.stop) + 1, **named})
 
