@@ -58,6 +58,26 @@ def test_a_misspelt_one_line_choice_is_refused_with_a_suggestion():
     assert "Did you mean 'root'?" in problems({"rooot": "data/mine"}, given={"rooot": "data/mine"})
 
 
+@pytest.mark.parametrize("choice", ["root", "log_folder", "challenge_folder"])
+@pytest.mark.parametrize("value", [3, {"x": 1}])
+def test_a_one_line_choice_on_the_command_line_must_be_a_path(choice, value):
+    text = problems({choice: value}, given={choice: value})
+    assert f"--params.{choice}: Input should be a valid string, got {value!r}" in text
+
+
+@pytest.mark.parametrize("parameters", [{"simulate": None}, {"task2": {"ctr": None}}])
+def test_a_block_without_any_line_is_refused(parameters):
+    assert "got None (a block without any line is written {})" in problems(parameters)
+
+
+@pytest.mark.parametrize("block", ["task1", "task2"])
+def test_a_batch_of_one_row_is_refused(block):
+    """Batch norm cannot be fitted to a single row."""
+    assert f"{block}.ctr.batch_size: Input should be greater than or equal to 2" in problems(
+        {block: {"ctr": {"batch_size": 1}}}
+    )
+
+
 def test_a_default_that_would_not_reach_a_task_is_refused():
     given = {"ctr": {"learning_rate": 0.1}, "task2": {"ctr": {"seed": 1}}}
     merged = {"ctr": {"learning_rate": 0.1}, "task2": {"ctr": {"seed": 1, "learning_rate": 0.001}}}

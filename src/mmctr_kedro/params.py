@@ -200,7 +200,7 @@ class CtrParams(RunControls):
 
     model: DinParams = DinParams()
     learning_rate: float = Field(1e-3, gt=0)
-    batch_size: int = Field(8192, ge=1)
+    batch_size: int = Field(8192, ge=2, description="Batch norm needs two rows.")
     embedding_regularizer: float = Field(1e-6, ge=0)
     net_regularizer: float = Field(0.0, ge=0)
 
@@ -223,7 +223,7 @@ class FixedCtrParams(RunControls):
     net_regularizer: float = Field(0.0, ge=0)
     net_dropout: float = Field(0.1, ge=0, lt=1)
     learning_rate: float = Field(1e-3, gt=0)
-    batch_size: int = Field(8192, ge=1)
+    batch_size: int = Field(8192, ge=2, description="Batch norm needs two rows.")
 
     def as_ctr(self) -> CtrParams:
         """The same training in the general form: the fixed DIN with these values."""
@@ -274,13 +274,16 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
     """
     tree, choices = _tree(SETTINGS), list(OneLineChoices.model_fields)
     ours = {key: value for key, value in parameters.items() if key in tree or key not in choices or key not in given}
+    # `embedding` is a block too, and checked there.
+    chosen = {key: value for key, value in given.items() if key in choices and key not in tree}
     problems = [
         *_problems_of("globals", OneLineChoices, one_line_choices),
+        *_problems_of("--params", OneLineChoices, one_line_choices | chosen, only=set(chosen)),
         *_unknown_blocks(ours, tree, extra=choices),
+        *_shadowed(given, parameters),
     ]
-    problems += _shadowed(given, parameters)
     for name, settings in SETTINGS.items():
-        if (block := _find(ours, name)) is not None:
+        if (block := _find(ours, name)) is not _ABSENT:
             problems += _problems_of(name, settings, block)
     if problems:
         raise MmctrError(
@@ -311,35 +314,43 @@ def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequ
             yield from _unknown_blocks(value, tree[key], f"{at}.{key}".lstrip("."))
 
 
+_ABSENT = object()  # not None, which is what a block without any line is
+
+
 def _find(values: Any, name: str) -> Any:
     for key in name.split("."):
-        values = values.get(key) if isinstance(values, dict) else None
+        values = values.get(key, _ABSENT) if isinstance(values, dict) else _ABSENT
     return values
 
 
-def _problems_of(name: str, settings: type[Params], block: Any) -> Iterator[str]:
+def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] | None = None) -> Iterator[str]:
+    """What is wrong with a block; with ``only``, in these keys of it."""
     try:
         settings.model_validate(block)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
+            if only is not None and not only.intersection(problem["loc"][:1]):
+                continue
             place = ".".join([name, *(str(part) for part in problem["loc"])])
             message = problem["msg"].removeprefix("Value error, ")
             seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
-            yield f"{place}: {message}{seen}"
+            hint = " (a block without any line is written {})" if problem["input"] is None and block is None else ""
+            yield f"{place}: {message}{seen}{hint}"
 
 
 def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
     """A ``ctr`` setting given beside one of ``task2.ctr`` would be lost there: omegaconf expands the default first."""
     for task in ("task2", "task1_and_2"):
-        own = dict(_leaves(_find(given, f"{task}.ctr") or {}))
-        for key, value in _leaves(given.get("ctr", {})):
+        own = dict(leaves(own)) if (own := _find(given, f"{task}.ctr")) is not _ABSENT else {}
+        for key, value in leaves(given.get("ctr", {})):
             if own and key not in own and _find(parameters, f"{task}.ctr.{key}") != value:
                 yield f"ctr.{key}={value!r} does not reach {task}.ctr, also set by --params: give {task}.ctr.{key} too"
 
 
-def _leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """``{"a": {"b": 1}}`` as ``("a.b", 1)``, which is how ``--params`` takes it."""
     if not isinstance(values, dict):
         yield at, values
         return
     for key, value in values.items():
-        yield from _leaves(value, f"{at}.{key}".lstrip("."))
+        yield from leaves(value, f"{at}.{key}".lstrip("."))
