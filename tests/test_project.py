@@ -1,7 +1,10 @@
 """The project as a whole: what is registered, what it costs to look, how it says a user's mistake."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,28 @@ def test_looking_at_the_registry_imports_no_heavy_library():
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_an_unknown_environment_is_a_message_not_a_traceback():
+    result = kedro("run", "--env", "smok")
+    assert result.returncode != 0
+    assert "conf/smok" in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_the_lock_pins_every_dependency_and_leaves_torchs_build_to_the_machine():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = {line.split("==")[0] for line in lines}
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    assert not {re.split(r"[\[><=]", line)[0].lower() for line in wanted} - pinned
+    assert "torch==2.13.0" in lines
+    assert not [line for line in lines if line.startswith("-") or "://" in line or "--hash" in line]
+    assert not {"torchvision", "timm", "open-clip-torch", "open_clip_torch"} & pinned
+
+
+def test_telemetry_is_off():
+    assert (ROOT / ".telemetry").read_text().strip() == "consent: false"
 
 
 def test_a_misspelt_setting_on_the_command_line_is_a_message_not_a_traceback():

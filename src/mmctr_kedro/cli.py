@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 
 from mmctr_kedro.errors import MmctrError
@@ -18,9 +19,9 @@ class _Run(click.Command):
             raise click.ClickException(str(mistake)) from error
 
 
-def _users_mistake(error: BaseException | None) -> MmctrError | None:
-    """The project's own error in a chain of causes: Kedro wraps what a dataset raises."""
-    while error is not None and not isinstance(error, MmctrError):
+def _users_mistake(error: BaseException | None) -> BaseException | None:
+    """The project's own error, or that of an unknown --env, in a chain of causes: Kedro wraps what a dataset raises."""
+    while error is not None and not isinstance(error, MmctrError | MissingConfigException):
         error = error.__cause__
     return error
 
