@@ -148,6 +148,12 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean():
     assert float((dropped[0] * dropped[1] == 0).float().mean()) == pytest.approx(0.19, abs=0.04)
 
 
+def test_dropout_next_to_one_drops_nearly_everything():
+    from mmctr_kedro.models.layers import keep_mask
+
+    assert keep_mask(torch.Size([1000]), 0.9999999, torch.device("cpu")).float().mean() < 0.1
+
+
 def test_attention_dropout_drops_at_its_rate(model):
     """With every hidden unit alive and all weights alike, the score's mean is that without dropout."""
     torch.manual_seed(5)
