@@ -33,6 +33,9 @@ class SubmissionZipDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Read the csv back: ``ID`` int64, every other column float32."""
+        return self._read()
+
+    def _read(self) -> pd.DataFrame:
         with zipfile.ZipFile(self._filepath) as archive:
             text = archive.read(MEMBER)
         header = text.split(b"\n", 1)[0].decode().strip().split(",")
@@ -56,7 +59,7 @@ class SubmissionZipDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def preview(self, nrows: int = 8) -> TablePreview:
         """The first rows, for Kedro-Viz."""
-        return TablePreview(self.load.__wrapped__(self).head(nrows).to_dict(orient="split"))  # type: ignore[attr-defined]
+        return TablePreview(self._read().head(nrows).to_dict(orient="split"))
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

@@ -1,4 +1,7 @@
-"""The machine's side of a training: device, threads, determinism, memory. Everything set here is set back."""
+"""The machine's side of a training: device, threads, determinism, memory.
+
+What ``reproducible`` sets in torch is set back; only the allocator keeps its habit (``keep_freed_memory``).
+"""
 
 from __future__ import annotations
 
