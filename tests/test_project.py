@@ -18,10 +18,8 @@ def _project():
     configure_project("mmctr_kedro")
 
 
-def kedro(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def python(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_every_pipeline_of_the_readme_is_registered():
@@ -75,12 +73,13 @@ def test_looking_at_the_registry_imports_no_heavy_library():
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime', 'pandera'};"
         "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = python("-c", code)
     assert result.returncode == 0, result.stderr
 
 
-def test_an_unknown_environment_is_a_message_not_a_traceback():
-    result = kedro("run", "--env", "smok")
+@pytest.mark.parametrize("command", [["kedro", "run"], ["mmctr_kedro"]])
+def test_an_unknown_environment_is_a_message_not_a_traceback(command):
+    result = python("-m", *command, "--env", "smok")
     assert result.returncode != 0
     assert "conf/smok" in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
@@ -102,7 +101,7 @@ def test_telemetry_is_off():
 
 
 def test_a_misspelt_setting_on_the_command_line_is_a_message_not_a_traceback():
-    result = kedro("run", "--env", "smoke", "--params", "ctr.model.net_droput=0.2")
+    result = python("-m", "kedro", "run", "--env", "smoke", "--params", "ctr.model.net_droput=0.2")
     assert result.returncode != 0
     assert "Did you mean 'net_dropout'?" in result.stderr
     assert "Traceback" not in result.stderr + result.stdout

@@ -31,4 +31,5 @@ def cli() -> None:
     """Commands of this project."""
 
 
-cli.add_command(_Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help))
+run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)  # found by this name
+cli.add_command(run)
