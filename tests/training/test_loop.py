@@ -144,6 +144,11 @@ def test_early_stopping_waits_patience_epochs_and_restores_the_best_one():
     assert int(model.epoch) == 1  # the state after the second evaluation
 
 
+def test_an_epoch_must_gain_a_millionth_to_be_the_best_one():
+    for gain, best in ((0.9e-6, 1), (1.1e-6, 2)):
+        assert loop.best_epoch([{"epoch": 1, "valid_auc": 0.7}, {"epoch": 2, "valid_auc": 0.7 + gain}]) == best
+
+
 def test_the_learning_rate_falls_tenfold_after_every_epoch_without_a_gain_down_to_its_floor():
     model = Scripted([1.0] * 7)
     history = loop.fit(model, four_rows(), four_rows(), CtrParams(patience=6), CPU)

@@ -55,7 +55,7 @@ def fit(
     penalties = penalties_of(model, params)
     optimizer = torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True)
     history: list[dict[str, Any]] = []
-    best_auc, best_weights, epochs_without_gain = -math.inf, _copy_weights(model), 0
+    best_weights, epochs_without_gain = _copy_weights(model), 0
     began = time.perf_counter()
     for epoch in range(1, params.epochs + 1):
         rate = optimizer.param_groups[0]["lr"]
@@ -74,8 +74,8 @@ def fit(
             "rows_per_second": round(len(train) / seconds, 1),
         }
         history.append(entry)
-        if entry["valid_auc"] >= best_auc + MIN_GAIN:
-            best_auc, best_weights, epochs_without_gain = entry["valid_auc"], _copy_weights(model), 0
+        if best_epoch(history) == epoch:
+            best_weights, epochs_without_gain = _copy_weights(model), 0
         else:
             epochs_without_gain += 1
             optimizer.param_groups[0]["lr"] = max(rate * RATE_DECAY, MIN_RATE)
@@ -84,6 +84,15 @@ def fit(
             break
     model.load_state_dict(best_weights)
     return history
+
+
+def best_epoch(history: list[dict[str, Any]]) -> int:
+    """The epoch whose weights are kept: the last one to gain ``MIN_GAIN`` of valid AUC on the best before it."""
+    best = history[0]
+    for entry in history[1:]:
+        if entry["valid_auc"] >= best["valid_auc"] + MIN_GAIN:
+            best = entry
+    return int(best["epoch"])
 
 
 def _train_epoch(

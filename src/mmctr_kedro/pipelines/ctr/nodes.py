@@ -46,20 +46,19 @@ def _train(
     item_tags: np.ndarray,
     item_embedding: np.ndarray,
 ) -> tuple[TrainedModel, list[dict[str, Any]]]:
-    from mmctr_kedro.training.loop import fit
+    from mmctr_kedro.training.loop import best_epoch, fit
     from mmctr_kedro.training.machine import reproducible
 
     with reproducible(params) as device:
         model = build_model(params, item_tags, item_embedding)
         history = fit(model, train, valid, params, device, name=params.model.name)
-    best = max(history, key=lambda entry: entry["valid_auc"])
     settings = {
         "ctr": params.model_dump(mode="json"),
         "fixed": fixed,
         "items": len(item_embedding),
         "tags": int(item_tags.max()) + 1,
         "embedding_width": int(item_embedding.shape[1]),
-        "best_epoch": best["epoch"],
+        "best_epoch": best_epoch(history),
     }
     weights = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
     return TrainedModel(settings, weights), history
