@@ -96,6 +96,14 @@ BROKEN = {
         cell("train", "label", 2, 2),
         ["train.parquet, column 'label': expected 0 or 1; found 2 in row 2"],
     ),
+    "no click in valid": (
+        put("valid", "label", [0, 0]),
+        ["valid.parquet: column 'label': expected both 0 and 1, found 0 in every row"],
+    ),
+    "column twice": (
+        lambda tables: tables.update(train=tables["train"].append_column("label", tables["train"]["label"])),
+        ["train.parquet: column 'label': expected once, found 2 times"],
+    ),
     "null label": (cell("valid", "label", 1, None), ["valid.parquet, column 'label'", "null in row 1"]),
     "level of 11": (
         cell("train", "likes_level", 3, 11),
@@ -242,7 +250,7 @@ def test_a_broken_table_is_refused_naming_the_place(kind, challenge_tables, writ
         assert fragment in str(error.value)
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [name for name in PATHS if name != "tag_words"])
 def test_a_table_without_rows_is_named(name, challenge_tables, write_challenge):
     rows(name, [])(challenge_tables)
     with pytest.raises(InvalidDataError) as error:
@@ -316,6 +324,24 @@ def test_rows_are_counted_through_the_whole_file_not_within_a_batch(challenge_ta
     cell("train", "item_seq", 17, padded(9))(challenge_tables)
     with pytest.raises(InvalidDataError, match="found 9 in row 17"):
         process(write_challenge(challenge_tables), challenge_tables)
+
+
+def test_a_vocabulary_without_words_is_none(challenge_tables, write_challenge):
+    """What an import of a log without tags writes."""
+    rows("tag_words", [])(challenge_tables)
+    put("item_feature", "item_tags", [[], [], []])(challenge_tables)
+    put("item_info", "item_tags", [[0] * 5] * 4)(challenge_tables)
+    folder = write_challenge(challenge_tables)
+    content, tags, *_ = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)
+    assert [len(words) for words in content["tag_words"]] == [0, 0, 0]
+    assert not tags.any()
+
+
+def test_text_may_come_as_views(challenge_tables, write_challenge):
+    put("item_feature", "item_title", ["red fox", None, "blue whale"], pa.string_view())(challenge_tables)
+    folder = write_challenge(challenge_tables)
+    content = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)[0]
+    assert content["title"].tolist() == ["red fox", "", "blue whale"]
 
 
 FORMS = ("list", "large list", "fixed-size list")

@@ -30,6 +30,9 @@ def read_clicks(
         unknown = np.flatnonzero(item > n_items)
         expected = f"an item of item_info, 1..{n_items}"
         problems.add_rows(table.file, "item_id", expected, unknown, item[unknown])
+    if "label" in frame and len(labels := frame["label"].unique()) == 1 and labels[0] in (0, 1):
+        # AUC compares clicks with the others: of one kind alone there is nothing to learn or to measure.
+        problems.add(table.file, f"column 'label': expected both 0 and 1, found {labels[0]} in every row")
     sound = not problems.in_file(table.file)
     user = frame["user_id"].to_numpy(dtype=np.int32) if sound else None
     found = _histories(table, user, n_items or INT32_MAX, max_history) if "item_seq" in table else None

@@ -87,7 +87,7 @@ def open_table(folder: RawFolder, name: str, problems: Problems) -> Table:
     """
     parquet = pq.ParquetFile(folder.file(name))
     columns = _usable_columns(name, parquet.schema_arrow, problems)
-    if parquet.metadata.num_rows == 0:
+    if parquet.metadata.num_rows == 0 and name != "tag_words":  # data without tags has no words for them
         problems.add(PATHS[name], "has no rows; expected at least one")
     return Table(name, PATHS[name], parquet, columns, problems)
 
@@ -100,7 +100,9 @@ def is_list(kind: pa.DataType) -> bool:
 def _usable_columns(name: str, found: pa.Schema, problems: Problems) -> list[str]:
     usable = []
     for field in SCHEMAS[name]:
-        if field.name not in found.names:
+        if (times := found.names.count(field.name)) > 1:
+            problems.add(PATHS[name], f"column '{field.name}': expected once, found {times} times")
+        elif not times:
             spare = [other for other in found.names if other not in SCHEMAS[name].names]
             problems.add(PATHS[name], _missing(field.name, spare))
         elif _kind(found.field(field.name).type) != (expected := _kind(field.type)):
@@ -125,6 +127,6 @@ def _kind(kind: pa.DataType) -> str:
         return "integers"
     if pa.types.is_floating(kind):
         return "floats"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "text"
     return str(kind)
