@@ -104,6 +104,7 @@ def test_the_run_ends_by_saying_scores_and_places(tmp_path, capsys):
     run(tmp_path, "task2")
     said = capsys.readouterr().out
     assert "task2        valid AUC 0." in said
+    assert "not submittable: epochs is 3, not 100" in said
     assert str(tmp_path / "08_reporting" / "task2" / "report.html") in said
     assert str(tmp_path / "08_reporting" / "task2" / "submission.zip") in said
 

@@ -10,16 +10,15 @@ import pandas as pd
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, model_settings
-from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
+from mmctr_kedro.pipelines.reporting import examples, figures, measures, report, text
 from mmctr_kedro.training.metrics import logloss
-
-LEAST_GAIN = 1e-6  # in valid AUC, for an epoch to count as better; the organisers' value
 
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]
 
 
 def evaluate(
+    ctr_model: TrainedModel,
     predictions: pd.DataFrame,
     training_history: History,
     clicks_train: Clicks,
@@ -32,6 +31,7 @@ def evaluate(
     """Judge the predictions of the valid rows; of the test rows only count.
 
     Args:
+        ctr_model: The model that predicted; its settings tell whether the result may be submitted.
         predictions: ``split`` ("valid", "test"), ``row_id`` int64, ``pctr`` float32, in row order.
         training_history: One entry per epoch, oldest first.
         clicks_train: What popularity is counted in.
@@ -63,6 +63,8 @@ def evaluate(
         "logloss": logloss(label, score),
         "mean_prediction": float(score.mean(dtype=np.float64)),
         "expected_calibration_error": measures.expected_calibration_error(bins),
+        "not_submittable": text.unofficial(model_settings(ctr_model), ctr_model.settings["embedding_width"]),
+        "best_epoch": ctr_model.settings["best_epoch"],
         **_training_facts(training_history),
         "test_rows": len(clicks_test),
         "test_rows_with_unseen_item": int(unseen_in_test.sum()),
@@ -145,16 +147,11 @@ def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks, name: str, remed
 
 
 def _training_facts(history: History) -> dict[str, Any]:
-    """Epochs run, the one whose weights were kept, and time."""
+    """Epochs run and time."""
     seconds = sum(entry["seconds"] for entry in history)
     rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in history)
-    best: dict[str, Any] | None = None
-    for entry in history:
-        if best is None or entry["valid_auc"] >= best["valid_auc"] + LEAST_GAIN:
-            best = entry
     return {
         "epochs": len(history),
-        "best_epoch": best["epoch"] if best else None,
         "seconds": seconds,
         "rows_per_second": rows / seconds if seconds > 0 else 0.0,
     }

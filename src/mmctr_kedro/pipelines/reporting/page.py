@@ -183,7 +183,7 @@ def scale(rows: Iterable[tuple[str, float | None, float | None, str]]) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as a reader wants it: thousands grouped, four significant digits, None as a dash."""
+    """A value as a reader wants it: thousands grouped, four digits or decimals, None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -22,7 +22,7 @@ def create_task_pipeline(task: str) -> Pipeline:
     show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
     shared = ["raw_files", "data_report"]
     nodes = [
-        node(judge, ["predictions", "training_history", *clicks, "truth"], "metrics", name="evaluate"),
+        node(judge, ["ctr_model", "predictions", "training_history", *clicks, "truth"], "metrics", name="evaluate"),
         node(show, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
         node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
         node(

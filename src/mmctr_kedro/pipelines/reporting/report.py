@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.params import CtrParams, FixedCtrParams, leaves
 from mmctr_kedro.pipelines.reporting import text
 from mmctr_kedro.pipelines.reporting.figures import COLOURS, draw
 from mmctr_kedro.pipelines.reporting.page import (
@@ -42,7 +42,7 @@ def task_page(
         f'<p class="eyebrow">MM-CTR · {label}: {escape(text.NAMES[task])}</p>',
         f"<h1>{_headline(metrics)}</h1>",
         paragraph(text.about_auc(metrics), "lead"),
-        _unofficial(settings),
+        _unofficial({task: metrics}),
         scale([(label, metrics["auc"], metrics["best_reachable_auc"], COLOURS[task])]),
         facts(_task_facts(metrics)),
         "<h2>Training</h2>",
@@ -66,8 +66,8 @@ def task_page(
         paragraph(text.about_test(metrics)),
         _data(raw_files, data_report),
         "<h2>Settings</h2>",
-        fact_list(flat({f"{task}.ctr": settings.model_dump()})),
-        _reproduce(f"kedro run --pipeline {task}", _changed(task, settings)),
+        fact_list(_settings(task, settings)),
+        _reproduce(f"kedro run --pipeline {task}", _settings(task, settings, changed_only=True)),
     ]
     return html_page(f"{label}: {_headline(metrics)}", _joined(body), figures)
 
@@ -87,6 +87,7 @@ def combined_page(
         '<p class="eyebrow">MM-CTR · multimodal click-through-rate prediction</p>',
         f"<h1>{escape(title)}</h1>",
         paragraph(text.about_tasks(metrics), "lead"),
+        _unofficial(metrics),
         scale((LABELS[task], of["auc"], of["best_reachable_auc"], COLOURS[task]) for task, of in metrics.items()),
         _side_by_side(metrics),
         paragraph(text.what_tasks_are(metrics), "note"),
@@ -108,7 +109,7 @@ def combined_page(
         "<h2>Covers</h2>",
         paragraph(text.about_covers(cover_report)),
         details("By item", fact_list(flat(cover_report))),
-        _reproduce("kedro run", {}),
+        _reproduce("kedro run", []),
     ]
     return html_page(f"MM-CTR: {title}", _joined(body), draw(metrics, histories))
 
@@ -225,21 +226,19 @@ def _data(raw_files: dict[str, Any], data_report: dict[str, Any]) -> str:
     )
 
 
-def _unofficial(settings: CtrParams | FixedCtrParams) -> str:
-    changed = text.unofficial(settings)
-    if not changed:
-        return ""
-    return paragraph(f"Not submittable: {', '.join(changed)}. The organisers' values are fixed.", "warning")
+def _unofficial(metrics: dict[str, Metrics]) -> str:
+    said = text.about_unofficial(metrics)
+    return paragraph(said, "warning") if said else ""
 
 
-def _changed(task: str, settings: CtrParams | FixedCtrParams) -> dict[str, str]:
-    """The settings that differ from their defaults, as ``--params`` takes them."""
-    found = settings.model_dump(exclude_defaults=True)
-    return {f"{task}.ctr.{place.replace(' · ', '.').replace(' ', '_')}": value for place, value in flat(found)}
+def _settings(task: str, settings: CtrParams | FixedCtrParams, changed_only: bool = False) -> list[tuple[str, str]]:
+    """Settings by name with their exact values, as ``--params`` takes them."""
+    values = leaves({f"{task}.ctr": settings.model_dump(mode="json", exclude_defaults=changed_only)})
+    return [(name, "null" if value is None else str(value)) for name, value in values]
 
 
-def _reproduce(command: str, params: dict[str, str]) -> str:
-    given = ",".join(f"{name}={value.replace(',', '')}" for name, value in params.items())
+def _reproduce(command: str, params: list[tuple[str, str]]) -> str:
+    given = ",".join(f"{name}={value}" for name, value in params)
     command += f' --params "{given}"' if given else ""
     return _joined(
         [

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from mmctr_kedro.challenge import EMBEDDING_WIDTH
 from mmctr_kedro.params import RunControls
 from mmctr_kedro.pipelines.reporting.measures import UNSEEN
 
@@ -144,14 +145,28 @@ def about_covers(cover_report: dict[str, Any]) -> str:
     return f"{encoded:,} of {items:,} items have a cover that could be encoded; of the others: {gaps}."
 
 
-def unofficial(settings: RunControls) -> list[str]:
-    """Run controls that differ from the organisers' values: results made so are not for submission."""
+def unofficial(settings: RunControls, embedding_width: int = EMBEDDING_WIDTH) -> list[str]:
+    """What differs from the organisers' values and may not be tuned: results made so are not for submission."""
     official = RunControls()
-    return [
+    changed = [
         f"{name} is {getattr(settings, name)}, not {getattr(official, name)}"
         for name in ("epochs", "patience", "precision")
         if getattr(settings, name) != getattr(official, name)
     ]
+    if embedding_width != EMBEDDING_WIDTH:
+        changed.append(f"the embedding is {embedding_width} wide, not {EMBEDDING_WIDTH}")
+    return changed
+
+
+def about_unofficial(metrics: dict[str, Metrics]) -> str:
+    """Which tasks' results are not for submission and why; empty where all are."""
+    several = len(metrics) > 1
+    marked = [
+        (f"{LABELS[task]}: " if several else "") + ", ".join(of["not_submittable"])
+        for task, of in metrics.items()
+        if of["not_submittable"]
+    ]
+    return f"Not submittable. {'; '.join(marked)}. The organisers' values are fixed." if marked else ""
 
 
 def duration(seconds: float) -> str:
