@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mmctr_kedro.challenge import PATHS, SCHEMAS
+from mmctr_kedro.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.covers import Covers
+from mmctr_kedro.params import ProcessingParams
+from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -146,6 +148,28 @@ def test_covers_are_copied_byte_for_byte_under_our_ids_from_a_folder_or_an_archi
     assert {n: h for n, h in again.items() if n != "import_log.json"} == {
         n: h for n, h in before.items() if n != "import_log.json"
     }
+
+
+def test_covers_are_found_for_numbers_among_words(imported, tmp_path):
+    (tmp_path / "log" / "item_images").mkdir(parents=True)
+    (tmp_path / "log" / "item_images" / "10.jpg").write_bytes(picture((9, 9, 9)))
+    log = "user,item,timestamp\n" + "".join(f"5,{item},{n}\n" for n, item in enumerate([*range(20, 90, 10), 10, "x"]))
+    out = imported(log, "item,title,tags\n" + "".join(f"{n},,\n" for n in range(100, 103)))
+    ours = {source: item for item, source in out.source("item").items()}
+    assert Covers.find(out.path).item_ids.tolist() == [ours["10"]]
+
+
+def test_a_signed_id_is_a_word(imported):
+    log = "user,item,timestamp\n" + "".join(f"+5,{10 * n},{n}\n" for n in range(1, 8))
+    assert imported(log).source("user") == {1: "+5"}
+
+
+def test_a_log_without_tags_passes_validation(imported):
+    items = "item,title\n" + "".join(f"{10 * n},Title {n}\n" for n in range(1, 13))
+    out = imported(items=items, item_table={"tags": None})
+    content, tags, *_ = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(PATHS)}, RawFolder(out.path))
+    assert content["title"].iloc[0] == "Title 1"
+    assert not tags.any()
 
 
 def test_covers_of_an_earlier_import_are_removed(imported, tmp_path):

@@ -27,6 +27,12 @@ GOOD = "".join(f"5,{10 * n},{n}\n" for n in range(1, 9))
         ),
         (HEADER + GOOD + "5,10,1.5\n", {}, r"interactions.csv:10: timestamp '1.5', expected an integer"),
         (HEADER + GOOD + "\n\n5,10,\n", {}, r"interactions.csv:12: timestamp '', expected an integer"),
+        (HEADER + GOOD + "5,10,+9\n", {}, r"interactions.csv:10: timestamp '\+9', expected an integer"),
+        (
+            "user,item,timestamp,item\n" + GOOD.replace("\n", ",7\n"),
+            {},
+            r"interactions.csv: 2 columns are named 'item', expected one",
+        ),
         (HEADER + GOOD + ",10,9\n", {}, r"interactions.csv:10: user '', expected an id"),
         (HEADER + GOOD + "5, ,9\n", {}, r"interactions.csv:10: item ' ', expected an id"),
         (HEADER + "5,10\n" + GOOD, {}, r"interactions.csv:2: 2 values, expected 3: '5,10'"),
@@ -65,6 +71,7 @@ def test_a_mistake_in_the_log_is_named(imported, rows, params, message):
     [
         ("item,name,tags\n10,A,\n", r"items.csv: no column 'title'. It has: item, name, tags"),
         ("item,title,tags\n10,A,\n20,B,\n10,C,\n", r"items.csv:4: item '10', expected one row per item"),
+        ("item,title,tags\n10,A,\n ,B,\n", r"items.csv:3: item ' ', expected an id"),
         ("item,title,tags\n10,A,b,c\n", r"items.csv:2: 4 values, expected 3"),
     ],
 )

@@ -123,14 +123,16 @@ def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[n
 
     Items without a readable cover get the mean of the others, which standardising makes zeros.
     """
-    matched = np.intersect1d(ids, covers.item_ids) if ids.dtype.kind == "i" else np.empty(0, np.int64)
+    # Some ids are words: covers are found for those that are numbers all the same.
+    names = covers.item_ids if ids.dtype.kind == "i" else covers.item_ids.astype(str)
+    matched = covers.item_ids[np.isin(names, ids)]
     places: list[int] = []
     found: list[np.ndarray] = []
     reading = covers.read(matched)
     with atomic_write(folder.path / COVERS) as room:
         room.mkdir()
         while batch := list(islice(reading, COVER_CHUNK)):
-            place = np.searchsorted(ids, [source_id for source_id, _ in batch]).tolist()
+            place = np.searchsorted(ids, np.array([source_id for source_id, _ in batch]).astype(ids.dtype)).tolist()
             _copy(batch, place, covers, room)
             thumbnails = [_thumbnail(data) for _, data in batch]
             readable = [at for at, thumbnail in zip(place, thumbnails, strict=True) if thumbnail is not None]

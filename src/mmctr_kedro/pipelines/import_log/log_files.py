@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mmctr_kedro.errors import InvalidDataError, MmctrError
 from mmctr_kedro.params import InteractionLogParams, ItemTableParams, LogTableParams
-from mmctr_kedro.pipelines.import_log.tables import ID, TEXT, bad_values, not_a_number, read_table, sorted_ids
+from mmctr_kedro.pipelines.import_log.tables import ID, TEXT, bad_values, is_empty, not_a_number, read_table, sorted_ids
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ def _read_rows(folder: Path, params: InteractionLogParams) -> _Columns:
 
 def _empty(values: pa.ChunkedArray) -> np.ndarray:
     codes = values.combine_chunks()
-    empty = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(codes.dictionary)), 0)
-    return empty.to_numpy(zero_copy_only=False)[codes.indices.to_numpy()]
+    return is_empty(codes.dictionary)[codes.indices.to_numpy()]
 
 
 def _clicks(table: pa.Table, rating: str | None, threshold: float | None, label: str | None) -> np.ndarray:
@@ -151,7 +150,12 @@ def _read_sequences(folder: Path, names: LogTableParams) -> _Columns:
 def _read_items(folder: Path, names: ItemTableParams) -> dict[str, pa.Array]:
     """Columns item, title and, where there are any, tags."""
     wanted = {names.item: TEXT, names.title: TEXT} | ({names.tags: TEXT} if names.tags else {})
-    table = read_table(folder / names.file, names.separator, names.columns, wanted, "params:import_log.items")
+    path = folder / names.file
+    table = read_table(path, names.separator, names.columns, wanted, "params:import_log.items")
+    ids = table[names.item].combine_chunks()
+    problems = bad_values(path, names.separator, not names.columns, names.item, ids, is_empty(ids), "an id")
+    if problems:
+        raise InvalidDataError(problems, f"Give these rows of {path} an id, or leave them out.")
     named = {"item": names.item, "title": names.title} | ({"tags": names.tags} if names.tags else {})
     return {key: table[name].combine_chunks() for key, name in named.items()}
 

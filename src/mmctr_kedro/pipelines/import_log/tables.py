@@ -73,7 +73,9 @@ def _require_columns(
     known = list(names or first)
     problems = []
     for name in wanted:
-        if name not in known:
+        if (times := known.count(name)) > 1:
+            problems.append(f"{path.name}: {times} columns are named '{name}', expected one.")
+        elif not times:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             problems.append(f"{path.name}: no column '{name}'.{hint} It has: {', '.join(known)}.")
@@ -114,6 +116,8 @@ def bad_values(
 ) -> list[str]:
     """One problem per row where ``bad`` ``[rows]`` is True, with its line in the file."""
     rows = np.flatnonzero(bad)
+    if not len(rows):
+        return []
     wanted = dict.fromkeys((rows[:SHOWN] + has_header).tolist())
     lines = {row: line for row, (line, _) in enumerate(_lines(path, separator)) if row in wanted}
     problems = [
@@ -125,8 +129,13 @@ def bad_values(
 
 def not_a_number(values: pa.Array, kind: pa.DataType) -> np.ndarray:
     """Which strings do not hold a number of type ``kind``: ``[rows]`` bool."""
-    pattern = r"^[+-]?\d{1,18}$" if pa.types.is_integer(kind) else r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+    pattern = r"^-?\d{1,18}$" if pa.types.is_integer(kind) else r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
     return ~pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
+
+
+def is_empty(values: pa.Array) -> np.ndarray:
+    """Which strings hold nothing but white space: ``[n]`` bool."""
+    return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0).to_numpy(zero_copy_only=False)
 
 
 def sorted_ids(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
