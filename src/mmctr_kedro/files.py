@@ -32,9 +32,16 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 def _replace(temporary: Path, path: Path, room: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        # A folder cannot be replaced in one step: move the old one aside first, so that none is lost.
-        path.rename(room / "replaced")
-    os.replace(temporary, path)
+        # A folder cannot be replaced in one step: move the old one aside first, and back if that was all.
+        aside = room / f"{path.name}.replaced"
+        path.rename(aside)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            aside.rename(path)
+            raise
+    else:
+        os.replace(temporary, path)
 
 
 def _sync(path: Path) -> None:
