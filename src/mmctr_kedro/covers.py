@@ -22,7 +22,7 @@ from mmctr_kedro.challenge import COVERS
 from mmctr_kedro.errors import MmctrError
 
 CONTAINERS = ("", ".zip", ".tar", ".tar.gz", ".tgz", ".rar")  # of several in one folder the first is read
-_COVER_NAME = re.compile(r"(?:.*/)?(\d{1,18})\.(?:jpg|jpeg|png|webp)", re.IGNORECASE | re.DOTALL)
+_COVER_NAME = re.compile(r"(?:.*[/\\])?(\d{1,18})\.(?:jpg|jpeg|png|webp)", re.IGNORECASE | re.DOTALL)
 
 
 class _Member(NamedTuple):
@@ -82,8 +82,9 @@ class Covers:
         """Each distinct item of ``item_ids`` once, with its file's bytes, or None where it has no cover.
 
         The order is the container's own (a folder: ascending ids), which is the quick one, then the items
-        without a cover, ascending. One cover is in memory at a time. A cover that the archive holds but
-        cannot give back (a wrong checksum in a .zip) comes as empty bytes: it is there, and unreadable.
+        without a cover, ascending. One cover is in memory at a time. A cover that the container holds but
+        cannot give back (a wrong checksum in a .zip, a link to nowhere) comes as empty bytes: it is there, and
+        unreadable.
         Folders, .zip and .tar go straight to what is asked for; .tar.gz and .rar are read from their start
         at every call, so ask for many items at once.
         """
@@ -183,7 +184,10 @@ def _list_folder(path: Path, inside: str = "", depth: int = 4) -> list[_Member]:
 
 def _read_folder(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[int, bytes]]:
     for item, member in wanted:
-        yield item, (path / member.name).read_bytes()
+        try:
+            yield item, (path / member.name).read_bytes()
+        except OSError:  # a link to nowhere, no permission, a bad disk
+            yield item, b""
 
 
 def _read_nothing(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[int, bytes]]:

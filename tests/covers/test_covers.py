@@ -155,6 +155,17 @@ def test_a_damaged_member_reads_as_empty_bytes_and_the_others_as_they_are(tmp_pa
     assert dict(Covers.find(tmp_path).read([1, 2])) == {1: b"", 2: b"B" * 50}
 
 
+def test_a_file_of_a_folder_that_cannot_be_read_is_empty_bytes_and_the_others_are_as_they_are(tmp_path):
+    folder = write_folder(tmp_path, {"1.jpg": b"one"})
+    (folder / "2.jpg").symlink_to("nowhere")
+    assert dict(Covers.find(tmp_path).read([1, 2, 3])) == {1: b"one", 2: b"", 3: None}
+
+
+def test_an_archive_from_windows_may_part_folders_by_backslashes(tmp_path):
+    write_zip(tmp_path, {"item_images\\7.jpg": b"seven"})
+    assert dict(Covers.find(tmp_path).read([7])) == {7: b"seven"}
+
+
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_store_can_be_pickled_and_read_by_threads_and_forked_processes(tmp_path, write):
     write(tmp_path, files(""))
