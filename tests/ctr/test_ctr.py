@@ -9,7 +9,8 @@ from kedro.runner import SequentialRunner
 
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.datasets.ctr_model import CtrModelDataset
-from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.models import model_settings
+from mmctr_kedro.params import CtrParams, FixedCtrParams, RunControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
 
@@ -55,6 +56,44 @@ def test_the_fixed_model_is_the_general_one_with_its_five_values(splits, item_ta
     assert fixed.settings == {**general.settings, "fixed": True}
     assert all(np.array_equal(fixed.weights[name], general.weights[name]) for name in general.weights)
     assert history[-1]["epoch"] == 2
+
+
+TUNED = {
+    "embedding_regularizer": 0.1,
+    "net_regularizer": 0.1,
+    "net_dropout": 0.5,
+    "learning_rate": 0.01,
+    "batch_size": 48,
+}
+
+
+def test_the_five_values_are_all_that_task_1_may_tune():
+    assert set(TUNED) == set(FixedCtrParams.model_fields) - set(RunControls.model_fields)
+
+
+@pytest.mark.parametrize(("name", "value"), [*TUNED.items(), ("seed", 1)])
+def test_each_value_of_task_1_reaches_its_training(name, value, splits, item_tags, item_embedding):
+    tables = (splits["train"], splits["valid"], item_tags, item_embedding)
+    once = FixedCtrParams(**{**QUICK, "epochs": 1})
+    (before, _), (after, history) = (
+        train_fixed_model(params, *tables) for params in (once, once.model_copy(update={name: value}))
+    )
+    first = "attention.first.weight"
+    assert not np.array_equal(before.weights[first], after.weights[first])
+    assert model_settings(after) == once.model_copy(update={name: value})
+    assert history[0]["learning_rate"] == (value if name == "learning_rate" else 1e-3)
+
+
+def test_the_fixed_model_says_and_records_each_epoch_and_names_the_one_it_kept(
+    splits, item_tags, item_embedding, caplog
+):
+    params = FixedCtrParams(**{**QUICK, "epochs": 9, "patience": 1})
+    with caplog.at_level("INFO", logger="mmctr_kedro.training.loop"):
+        model, history = train_fixed_model(params, splits["train"], splits["valid"], item_tags, item_embedding)
+    assert [entry["epoch"] for entry in history] == list(range(1, len(history) + 1))
+    assert all(f"epoch {entry['epoch']}/9: loss {entry['train_loss']:.4f}" in caplog.text for entry in history)
+    assert len(caplog.records) == len(history) < 9
+    assert model.settings["best_epoch"] == len(history) - 1  # patience 1: the next epoch was the last
 
 
 def test_nodes_leave_their_inputs_alone(splits, item_tags, item_embedding):

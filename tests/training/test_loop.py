@@ -71,6 +71,16 @@ def test_global_state_is_left_as_it_was(train, valid, item_tags, item_embedding)
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_threads_and_device_are_those_asked_for():
+    before = torch.get_num_threads()
+    with reproducible(CtrParams(threads=before + 1, device="cpu")) as device:
+        assert device == CPU
+        assert torch.get_num_threads() == before + 1
+        assert torch.are_deterministic_algorithms_enabled()
+    with reproducible(CtrParams(device="cpu")):
+        assert torch.get_num_threads() == before
+
+
 def test_penalties_are_half_lambda_times_the_squared_norm_of_whole_tables(train, item_tags, item_embedding):
     """Value and gradient, against autograd on the formula; rows that no batch touches are covered too."""
     params = CtrParams(embedding_regularizer=0.3, net_regularizer=0.02)
