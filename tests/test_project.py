@@ -85,6 +85,17 @@ def test_an_unknown_environment_is_a_message_not_a_traceback(command):
     assert "Traceback" not in result.stderr + result.stdout
 
 
+@pytest.mark.parametrize(
+    ("node", "missing"), [("task2.train", "clicks_train has no history_user.npy"), ("task1.predict", "No such file")]
+)
+def test_an_input_that_nobody_made_is_a_message_not_a_traceback(node, missing, tmp_path):
+    result = python("-m", "mmctr_kedro", "--env", "smoke", "--nodes", node, "--params", f"root={tmp_path}")
+    assert result.returncode != 0
+    assert missing in result.stderr
+    assert "kedro run" in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+
+
 def test_the_lock_pins_every_dependency_and_leaves_torchs_build_to_the_machine():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "requirements.lock").read_text().splitlines()

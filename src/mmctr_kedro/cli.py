@@ -16,14 +16,18 @@ class _Run(click.Command):
         except Exception as error:
             if (mistake := _users_mistake(error)) is None:
                 raise
-            raise click.ClickException(str(mistake)) from error
+            raise click.ClickException(mistake) from error
 
 
-def _users_mistake(error: BaseException | None) -> BaseException | None:
-    """The project's own error, or that of an unknown --env, in a chain of causes: Kedro wraps what a dataset raises."""
-    while error is not None and not isinstance(error, MmctrError | MissingConfigException):
+def _users_mistake(error: BaseException | None) -> str | None:
+    """What a user can mend, from a chain of causes: Kedro wraps what a dataset raises."""
+    while error is not None:
+        if isinstance(error, MmctrError | MissingConfigException):  # the latter: an unknown --env
+            return str(error)
+        if isinstance(error, FileNotFoundError):
+            return f"{error}. Make it first, by a pipeline that has it as an output; kedro run makes everything."
         error = error.__cause__
-    return error
+    return None
 
 
 @click.group(name="mmctr_kedro")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.datasets.npy import PREVIEW_ROWS, holds, load_array
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.files import atomic_write
 
 _NAMES = [field.name for field in fields(Clicks)]
@@ -30,7 +31,7 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
 
     def _read(self) -> dict[str, np.ndarray]:
         if missing := [name for name in _NAMES if name not in _OPTIONAL and not self._file(name).is_file()]:
-            raise DatasetError(
+            raise MmctrError(
                 f"{self._filepath} has no {', '.join(f'{name}.npy' for name in missing)}. "
                 "Make it again: kedro run --pipeline data_processing"
             )
