@@ -73,7 +73,7 @@ class Problems:
         if texts := self.texts():
             advice = (
                 f"Rows are counted from 0. Mend or replace the files in {folder}, "
-                "then run: kedro run --pipeline data_processing"
+                "then run again, in the same --env: kedro run --pipeline data_processing"
             )
             raise InvalidDataError(texts, advice)
 

@@ -61,7 +61,7 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
 
 
 def _advice(source: SourceParams, folder: RawFolder) -> str:
-    again = "then run: kedro run --pipeline data_processing"
+    again = "then run again, in the same --env: kedro run --pipeline data_processing"
     if source.name == "challenge_files":
         return f"Put them into {folder.path}, or name their folder: --params challenge_folder=...; {again}"
     return f"They were written to {folder.path} just now: leave that folder alone, {again}"
