@@ -70,6 +70,11 @@ def test_a_block_without_any_line_is_refused(parameters):
     assert "got None (a block without any line is written {})" in problems(parameters)
 
 
+def test_a_seed_that_numpy_and_torch_cannot_both_take_is_refused():
+    for seed in (-1, 2**63):
+        assert "ctr.seed: Input should be" in problems({"ctr": {"seed": seed}})
+
+
 @pytest.mark.parametrize("block", ["task1", "task2"])
 def test_a_batch_of_one_row_is_refused(block):
     """Batch norm cannot be fitted to a single row."""

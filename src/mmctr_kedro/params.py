@@ -180,7 +180,7 @@ class EmbeddingParams(Params):
 class RunControls(Params):
     """How a training runs, apart from what it trains. Official values: fp32, 100 epochs, patience 3."""
 
-    seed: int = 20242025
+    seed: int = Field(20242025, ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(None, ge=1, description="CPU threads; None leaves torch's choice.")
     epochs: int = Field(100, ge=1)
