@@ -25,7 +25,7 @@ def _users_mistake(error: BaseException | None) -> str | None:
         if isinstance(error, MmctrError | MissingConfigException):  # the latter: an unknown --env
             return str(error)
         if isinstance(error, FileNotFoundError):
-            return f"A file is missing: {error}. Make it first, by a pipeline that has it as an output; kedro run makes everything."
+            return f"A file is missing: {error}. Make it first; kedro run makes everything."
         error = error.__cause__
     return None
 
