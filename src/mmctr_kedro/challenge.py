@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mmctr_kedro.errors import MmctrError
+
 HISTORY_WIDTH = 64  # item_seq in train/valid/test is left-padded with 0 to this width
 TAG_WIDTH = 5
 EMBEDDING_WIDTH = 128
@@ -61,6 +63,7 @@ PATHS: dict[str, str] = {
     **{name: f"{name}.parquet" for name in ("item_feature", "item_emb", "item_seq", "tag_words")},
 }
 COVERS = "item_images"  # a folder of {item_id}.jpg, or this name as .zip, .tar, .rar
+CONTAINERS = ("", ".zip", ".tar", ".tar.gz", ".tgz", ".rar")  # of several in one folder the first is read
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,19 @@ class RawFolder:
     def file(self, name: str) -> Path:
         """Where the challenge file of this name (a key of ``PATHS``) lies."""
         return self.path / PATHS[name]
+
+    def refuse_foreign(self, record: str, maker: str) -> None:
+        """Make sure that what is about to be written replaces nothing but an earlier run of the same maker.
+
+        Args:
+            record: The file that marks this folder as the maker's own.
+            maker: "simulated" or "imported", for the message.
+        """
+        names = [*PATHS.values(), *(f"{COVERS}{end}" for end in CONTAINERS)]
+        found = [name for name in names if (self.path / name).exists()]
+        if found and not (self.path / record).exists():
+            raise MmctrError(
+                f"{self.path} already holds {found[0]}, and no {record} that would mark it as {maker}. Nothing was "
+                "overwritten. Use these files: --params source.name=challenge_files, or write to another place: "
+                "--params root=<another folder>"
+            )

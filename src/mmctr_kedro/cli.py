@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 
 from mmctr_kedro.errors import MmctrError
+
+# The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
+warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
 
 class _Run(click.Command):

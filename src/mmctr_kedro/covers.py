@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmctr_kedro.challenge import COVERS
+from mmctr_kedro.challenge import CONTAINERS, COVERS
 from mmctr_kedro.errors import MmctrError
 
-CONTAINERS = ("", ".zip", ".tar", ".tar.gz", ".tgz", ".rar")  # of several in one folder the first is read
 _COVER_NAME = re.compile(r"(?:.*[/\\])?(\d{1,18})\.(?:jpg|jpeg|png|webp)", re.IGNORECASE | re.DOTALL)
 
 

@@ -223,6 +223,10 @@ BROKEN = {
         cell("item_feature", "item_tags", 2, [-3]),
         ["'item_tags': expected tag ids", "-3 in row 2"],
     ),
+    "tag that would need a table of terabytes": (
+        cell("item_feature", "item_tags", 2, [2_000_000_000]),
+        ["'item_tags': expected tag ids", "2000000000 in row 2"],
+    ),
     "tag word twice": (
         put("tag_words", "tag_id", [3, 3]),
         ["tag_words.parquet, column 'tag_id'", "3 in row 0"],

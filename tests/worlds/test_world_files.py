@@ -178,3 +178,13 @@ def test_data_that_is_not_simulated_is_never_overwritten(tmp_path):
     with pytest.raises(MmctrError, match=r"item_seq\.parquet.*--params"):
         _write(tmp_path)
     assert real.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("place", ["item_images/90001.jpg", "item_images.zip"])
+def test_covers_that_are_not_simulated_are_never_removed(tmp_path, place):
+    cover = tmp_path / place
+    cover.parent.mkdir(exist_ok=True)
+    cover.write_bytes(b"precious")
+    with pytest.raises(MmctrError, match=r"item_images.*Nothing was overwritten"):
+        _write(tmp_path)
+    assert cover.read_bytes() == b"precious"

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mmctr_kedro.challenge import COVERS, PATHS, RawFolder
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.challenge import COVERS, RawFolder
 from mmctr_kedro.files import atomic_write
 from mmctr_kedro.params import WorldParams
 from mmctr_kedro.worlds import users as crowd
@@ -45,13 +44,7 @@ def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
 def _claim(folder: RawFolder, params: WorldParams) -> None:
     """Write world.json, having made sure that no data but an earlier world's is overwritten."""
     description = folder.path / _DESCRIPTION
-    found = [path for path in PATHS.values() if (folder.path / path).exists()]
-    if found and not description.exists():
-        raise MmctrError(
-            f"{folder.path} already holds {found[0]}, and no {_DESCRIPTION} that would mark it as simulated. "
-            "Nothing was overwritten. Use these files: --params source.name=challenge_files, "
-            "or write the world elsewhere: --params challenge_folder=<another folder>"
-        )
+    folder.refuse_foreign(_DESCRIPTION, "simulated")
     with atomic_write(description) as path:
         path.write_text(
             json.dumps({"world_version": WORLD_VERSION, "params": params.model_dump()}, indent=1, sort_keys=True) + "\n"

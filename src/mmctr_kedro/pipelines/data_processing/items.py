@@ -11,7 +11,7 @@ from mmctr_kedro.challenge import EMBEDDING_WIDTH, PATHS, SCHEMAS, TAG_WIDTH, Ra
 from mmctr_kedro.pipelines.data_processing.columns import id_lists, vectors
 from mmctr_kedro.pipelines.data_processing.jagged import keep_newest, offsets_of, pad_left, take
 from mmctr_kedro.pipelines.data_processing.problems import EXAMPLES, Problems
-from mmctr_kedro.pipelines.data_processing.schemas import INT32_MAX
+from mmctr_kedro.pipelines.data_processing.schemas import MAX_TAG
 from mmctr_kedro.pipelines.data_processing.tables import Table, is_list, open_table
 
 BATCH_ROWS = 8_192  # an item_feature row has 1,792 floats: some 60 MB at a time
@@ -141,7 +141,7 @@ def _order(table: Table, ids: np.ndarray) -> np.ndarray:
 
 def _tags(table: Table, width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """item_tags as offsets and tag ids without padding."""
-    batches = list(id_lists(table, "item_tags", INT32_MAX, "tag ids", BATCH_ROWS, width))
+    batches = list(id_lists(table, "item_tags", MAX_TAG, "tag ids", BATCH_ROWS, width))
     lengths = [np.diff(batch.offsets) for batch in batches] or [np.zeros(0, dtype=np.int64)]
     items = [batch.items for batch in batches] or [np.zeros(0, dtype=np.int32)]
     return offsets_of(np.concatenate(lengths)), np.concatenate(items)

@@ -11,8 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kedro.challenge import COVERS, PATHS, RawFolder
-from mmctr_kedro.covers import CONTAINERS
+from mmctr_kedro.challenge import CONTAINERS, COVERS, PATHS, RawFolder
 from mmctr_kedro.errors import InvalidDataError
 from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
 

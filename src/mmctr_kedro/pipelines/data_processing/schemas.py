@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
+# The challenge has 11,739. A model has a row per tag up to the largest: a damaged id must not ask for terabytes.
+MAX_TAG = 1_000_000
 ITEM_TABLES = {"item_info", "item_feature", "item_emb"}
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kedro.challenge import COVERS, PATHS, RawFolder
-from mmctr_kedro.covers import CONTAINERS, Covers
+from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.covers import Covers
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.files import atomic_write
 from mmctr_kedro.params import InteractionLogParams
@@ -74,14 +74,7 @@ def _refuse_foreign(log_folder: RawFolder, challenge_folder: RawFolder) -> None:
             f"log_folder and challenge_folder are both {log_folder.path}: an import would overwrite its "
             "source. Set another challenge_folder in globals.yml, or --params challenge_folder=..."
         )
-    names = [*PATHS.values(), *(f"{COVERS}{end}" for end in CONTAINERS)]
-    found = [name for name in names if (challenge_folder.path / name).exists()]
-    if found and not (challenge_folder.path / RECORD).exists():
-        raise MmctrError(
-            f"{challenge_folder.path} already holds {found[0]}, and no {RECORD} that would mark it as "
-            "imported. Nothing was overwritten. Use these files: --params source.name=challenge_files, "
-            "or import to another place: --params root=<another folder>"
-        )
+    challenge_folder.refuse_foreign(RECORD, "imported")
 
 
 def _covers(params: InteractionLogParams, log_folder: RawFolder) -> Covers:
