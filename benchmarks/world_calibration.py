@@ -26,8 +26,9 @@ from mmctr_kedro.params import CtrParams, WorldParams
 from mmctr_kedro.worlds import WORLD_VERSION, write_world
 from mmctr_kedro.worlds.vectors import item_vectors
 
-# Task 1's tunable values as they suit the default world, the same for every variant.
-TRAINING = {"batch_size": 1024, "learning_rate": 3e-3, "embedding_regularizer": 1e-4, "epochs": 8, "threads": 2}
+# Task 1's tunable values as they suit the default world, the same for every variant. At rate 3e-3 and batch 1024
+# valid AUC may fall in the third epoch, and the organisers' schedule then cuts the rate for good (world 4: 0.65).
+TRAINING = {"batch_size": 512, "learning_rate": 2e-3, "embedding_regularizer": 1e-4, "epochs": 6, "threads": 1}
 VARIANTS = ("content", "text", "image", "random")
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     arguments = _arguments()
     world = json.loads(arguments.world)
     training = CtrParams(**{**TRAINING, **json.loads(arguments.training)})
-    rows = []
+    rows, commit = [], _commit()
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         rows.append(measure(WorldParams(**{"seed": seed, "covers": False, **world}), training, arguments.variants))
         print(json.dumps(rows[-1]), flush=True)
@@ -43,7 +44,7 @@ def main() -> None:
     summary = {name: _mean_and_spread([row[name] for row in rows]) for name in names}
     result = {
         "world_version": WORLD_VERSION,
-        "commit": _commit(),
+        "commit": commit,
         "world": world,
         "training": training.model_dump(),
         "rows": rows,
