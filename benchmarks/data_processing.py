@@ -27,9 +27,7 @@ ITEMS, TEST_ROWS, VALID_ROWS = 91_717, 379_142, 10_000
 CHUNK = 200_000
 
 
-def write_rows(
-    folder: RawFolder, name: str, rows: int, rows_per_history: int, rng: np.random.Generator
-) -> None:
+def write_rows(folder: RawFolder, name: str, rows: int, rows_per_history: int, rng: np.random.Generator) -> None:
     """One split in the published types; users follow one another, ``rows_per_history`` rows each."""
     with pq.ParquetWriter(_path(folder, name), SCHEMAS[name]) as writer:
         for start in range(0, rows, CHUNK):
@@ -87,17 +85,13 @@ def measure(path: Path) -> None:
     end = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     train = made[3]
-    print(
-        f"train rows {len(train):,}, distinct histories {len(train.history_user):,}, items {len(made[0]):,}"
-    )
+    print(f"train rows {len(train):,}, distinct histories {len(train.history_user):,}, items {len(made[0]):,}")
     print(f"SHA-256 {described - start:.1f} s, processing {end - described:.1f} s, peak {peak:.2f} GiB")
 
 
 def main() -> None:
     """Make the files, unless a folder of them is given, and measure in a process of its own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="a folder of challenge files; made up if not given")
     parser.add_argument("--rows", type=int, default=3_600_000)
     parser.add_argument("--rows-per-history", type=int, default=4)
