@@ -18,6 +18,8 @@ class Progress:
 
     def advance(self, count: int) -> None:
         """Note that ``count`` more items are done."""
+        if not count:
+            return
         self._done += count
         now = time.monotonic()
         seconds = max(now - self._start, 1e-9)

@@ -93,7 +93,7 @@ def encode_covers(
     vectors = np.zeros((len(item_ids) + 1, encoder.width), dtype=np.float32)
     encoded = np.zeros(len(item_ids), dtype=bool)
     refused: dict[int, Refused] = {}
-    progress = Progress("covers", len(item_ids))
+    progress = Progress("covers", int(np.isin(item_ids, covers.item_ids).sum()))
     threads = threads_or_all(params.image.threads)
     for batch in decoded_batches(
         covers.read(item_ids), encoder.side, params.image.smallest_side, params.image.batch_size, threads
@@ -104,7 +104,7 @@ def encode_covers(
             rows = np.fromiter(pixels, dtype=np.int64)
             vectors[rows] = encoder.encode(np.stack(list(pixels.values())))
             encoded[rows - 1] = True
-        progress.advance(len(batch))
+        progress.advance(sum(not isinstance(found, Refused) or found.kind != "missing" for _, found in batch))
     _fill_with_mean(vectors, encoded)
     _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
     return vectors, cover_report(len(item_ids), refused)
