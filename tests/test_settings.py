@@ -100,3 +100,8 @@ def test_task1_tunes_five_values_and_names_the_rule():
 def test_settings_cannot_be_changed_once_made(name):
     assert SETTINGS[name].model_config["frozen"]
     assert SETTINGS[name].model_config["extra"] == "forbid"
+
+
+def test_a_one_line_choice_left_empty_is_refused():
+    with pytest.raises(MmctrError, match=r"globals\.challenge_folder: .*string"):
+        check_settings({}, GLOBALS | {"challenge_folder": None}, {})

@@ -63,13 +63,14 @@ class WorldParams(Params):
     new_share: float = Field(0.02, ge=0, lt=0.5, description="Popularity of the items that train never sees.")
     themes: int = Field(8, ge=2, le=20, description="Latent topics shown only in title words and tags.")
     styles: int = Field(6, ge=2, le=12, description="Latent topics shown only in covers.")
-    theme_interest: float = Field(2.5, gt=0, description="Standard deviation of a user's theme logits.")
-    style_interest: float = Field(2.5, gt=0, description="Standard deviation of a user's style logits.")
+    theme_interest: float = Field(2.5, gt=0, le=20, description="Standard deviation of a user's theme logits.")
+    style_interest: float = Field(2.5, gt=0, le=20, description="Standard deviation of a user's style logits.")
     persistence: float = Field(0.98, ge=0, le=1, description="Correlation of interests from click to click.")
-    popularity_spread: float = Field(0.8, ge=0, description="Standard deviation of log popularity over items.")
+    popularity_spread: float = Field(0.8, ge=0, le=5, description="Standard deviation of log popularity over items.")
     appeal_exponent: float = Field(
         1.1,
         gt=0,
+        le=3,
         description="Appeal is popularity to this power: above 1, as liked popular items are used up first.",
     )
 
@@ -257,7 +258,7 @@ class OneLineChoices(Params):
 
     root: str
     log_folder: str
-    challenge_folder: str | None = None
+    challenge_folder: str = ""  # left out: below root; an empty line (null) is refused
     embedding: VariantChoice
 
 

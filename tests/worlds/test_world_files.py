@@ -134,6 +134,24 @@ def test_test_ids_count_up_from_zero_and_truth_names_every_valid_and_test_row(sm
     assert truth["posterior"].dtype == np.float64
 
 
+def test_written_rows_and_written_truth_belong_together(tmp_path):
+    """The posterior ranks the written labels about as well as in the calibration: no row is out of step."""
+    truth = write_world(WorldParams(covers=False), RawFolder(tmp_path))
+    label = pq.read_table(tmp_path / PATHS["valid"], columns=["label"])["label"].to_numpy()
+    posterior = truth.loc[truth["split"] == "valid", "posterior"].to_numpy()
+    clicked, shown = posterior[label == 1], posterior[label == 0]
+    assert 0.90 <= (clicked[:, None] > shown).mean() <= 0.97
+
+
+def test_new_items_are_in_no_train_row_and_no_train_history(tmp_path):
+    write_world(WorldParams(covers=False), RawFolder(tmp_path))
+    columns = ["item_id", "item_seq"]
+    train, test = (pq.read_table(tmp_path / PATHS[split], columns=columns) for split in ("train", "test"))
+    met = {*train["item_id"].to_numpy(), *_matrix(train["item_seq"]).ravel()}
+    share = (~np.isin(test["item_id"].to_numpy(), list(met))).mean()
+    assert 0.01 < share < 0.03
+
+
 def test_every_item_has_a_cover_of_the_size_asked_for(small):
     covers = sorted((small[0].path / "item_images").iterdir(), key=lambda path: int(path.stem))
     assert [path.name for path in covers] == [f"{item}.jpg" for item in range(1, 91)]
