@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from mmctr_kedro import challenge
+from mmctr_kedro.covers import Covers
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.images import Refused, decoded_batches
@@ -21,14 +21,6 @@ from mmctr_kedro.params import EmbeddingParams
 logger = logging.getLogger(__name__)
 
 _TEXTS_AT_A_TIME = 4096  # enough to group texts of like length, few enough to report progress
-
-
-class CoverStore(Protocol):
-    """What ``encode_covers`` asks of ``mmctr_kedro.covers.Covers``."""
-
-    def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None]]:
-        """Each item once, in any order, with its file's bytes or None."""
-        ...
 
 
 def encode_titles(params: EmbeddingParams, item_content: pd.DataFrame) -> tuple[np.ndarray, dict[str, Any]]:
@@ -75,7 +67,7 @@ def item_texts(item_content: pd.DataFrame) -> list[str]:
 
 
 def encode_covers(
-    params: EmbeddingParams, item_content: pd.DataFrame, covers: CoverStore
+    params: EmbeddingParams, item_content: pd.DataFrame, covers: Covers
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Encode every item's cover, a batch of images in memory at a time.
 
