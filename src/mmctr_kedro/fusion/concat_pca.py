@@ -33,12 +33,13 @@ def concat_pca(modalities: Sequence[np.ndarray], width: int) -> np.ndarray:
 
     joined = np.concatenate([standardise(vectors) for vectors in modalities], axis=1)
     items, columns = joined.shape
+    fused = np.zeros((items, width), dtype=np.float32)
+    if not joined.any():  # items without any difference
+        return fused
     # The covariance's eigenvectors take a small part of an SVD's time; with few items the SVD is the small one.
     pca = PCA(min(width, items, columns), svd_solver="covariance_eigh" if items > columns else "full")
-    fused = np.zeros((items, width), dtype=np.float32)
     fused[:, : pca.n_components] = pca.fit_transform(joined)
-    spread = np.sqrt(np.mean(np.square(fused, dtype=np.float64)))
-    return fused / np.float32(spread) if spread > 0 else fused
+    return fused / np.float32(np.sqrt(np.mean(np.square(fused, dtype=np.float64))))
 
 
 def standardise(vectors: np.ndarray) -> np.ndarray:
