@@ -104,9 +104,18 @@ def test_the_run_ends_by_saying_scores_and_places(tmp_path, capsys):
     run(tmp_path, "task2")
     said = capsys.readouterr().out
     assert "task2        valid AUC 0." in said
-    assert "not submittable: epochs is 3, not 100" in said
+    assert "not submittable" not in said
     assert str(tmp_path / "08_reporting" / "task2" / "report.html") in said
     assert str(tmp_path / "08_reporting" / "task2" / "submission.zip") in said
+
+
+def test_a_short_training_marks_task_1_alone_as_not_submittable(main_job):
+    """Its model and run controls are fixed; the other tasks choose theirs."""
+    marks = {
+        task: json.loads((main_job / "08_reporting" / task / "metrics.json").read_text())["not_submittable"]
+        for task in TASKS
+    }
+    assert marks == {"task1": ["epochs is 3, not 100"], "task2": [], "task1_and_2": []}
 
 
 def test_the_report_loads_nothing_from_elsewhere(main_job):
