@@ -48,6 +48,44 @@ def _arrow(values: np.ndarray | pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
+def write_item_feature(
+    folder: RawFolder,
+    titles: list[str],
+    tags: list[np.ndarray],
+    likes_level: np.ndarray,
+    views_level: np.ndarray,
+    text: np.ndarray,
+    image: np.ndarray,
+) -> None:
+    """item_feature.parquet; every argument has one entry or row per item, ids 1..N in order."""
+    with table_writer(folder, "item_feature") as table:
+        for rows in chunks(len(tags)):
+            table.append(
+                {
+                    "item_id": np.arange(rows.start, rows.stop) + 1,
+                    "item_title": pa.array(titles[rows]),
+                    "item_tags": jagged(tags[rows]),
+                    "likes_level": likes_level[rows],
+                    "views_level": views_level[rows],
+                    "txt_emb_BERT": text[rows],
+                    "img_emb_CLIPRN50": image[rows],
+                }
+            )
+
+
+def write_item_emb(folder: RawFolder, variants: dict[str, np.ndarray]) -> None:
+    """item_emb.parquet from its variants ``[N, 128]`` by name ("v1" and so on)."""
+    with table_writer(folder, "item_emb") as table:
+        for rows in chunks(len(next(iter(variants.values())))):
+            named = {f"item_emb_d128_{name}": vector[rows] for name, vector in variants.items()}
+            table.append({"item_id": np.arange(rows.start, rows.stop) + 1, **named})
+
+
+def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    """``count`` rows as slices of at most ``size``."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
 def jagged(lists: list[np.ndarray]) -> pa.Array:
     """Lists of int64 of any length as one Arrow list array."""
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in lists])])

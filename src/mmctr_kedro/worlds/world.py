@@ -18,7 +18,15 @@ from mmctr_kedro.worlds import vectors
 from mmctr_kedro.worlds.items import Items, draw_items
 from mmctr_kedro.worlds.pictures import Looks, draw, draw_looks
 from mmctr_kedro.worlds.randomness import generator
-from mmctr_kedro.worlds.tables import CHUNK, jagged, padded_histories, padded_tags, table_writer
+from mmctr_kedro.worlds.tables import (
+    CHUNK,
+    chunks,
+    padded_histories,
+    padded_tags,
+    table_writer,
+    write_item_emb,
+    write_item_feature,
+)
 from mmctr_kedro.worlds.texts import Texts, write_texts
 
 WORLD_VERSION = "3"  # raise it whenever the same settings give other bytes
@@ -62,15 +70,11 @@ def _write_items(items: Items, params: WorldParams, folder: RawFolder) -> None:
     statistics = _write_covers(looks, params, folder) if params.covers else _thumbnail_statistics(looks, params)
     text, image = vectors.text_vectors(texts.documents()), vectors.image_vectors(statistics)
     fused = vectors.item_vectors(text, image)
-    _write_item_feature(items, texts, text, image, folder)
-    _write_item_emb(fused, folder)
+    write_item_feature(folder, texts.titles, texts.tags, items.likes_level, items.views_level, text, image)
+    write_item_emb(folder, vectors.item_vector_variants(fused))
     _write_item_info(texts, fused, params.seed, folder)
     with table_writer(folder, "tag_words") as table:
         table.append({"tag_id": np.arange(1, len(texts.tag_words) + 1), "word": pa.array(texts.tag_words)})
-
-
-def _chunks(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _thumbnail_statistics(looks: Looks, params: WorldParams) -> np.ndarray:
@@ -80,7 +84,7 @@ def _thumbnail_statistics(looks: Looks, params: WorldParams) -> np.ndarray:
             vectors.image_statistics(
                 draw(looks.take(chunk), vectors.THUMBNAIL, generator(params.seed, "cover_noise", chunk.start))
             )
-            for chunk in _chunks(len(looks), COVER_CHUNK)
+            for chunk in chunks(len(looks), COVER_CHUNK)
         ]
     )
 
@@ -92,7 +96,7 @@ def _write_covers(looks: Looks, params: WorldParams, folder: RawFolder) -> np.nd
     statistics = []
     with atomic_write(folder.path / COVERS) as room:
         room.mkdir()
-        for chunk in _chunks(len(looks), COVER_CHUNK):
+        for chunk in chunks(len(looks), COVER_CHUNK):
             pictures = draw(looks.take(chunk), params.cover_size, generator(params.seed, "cover_noise", chunk.start))
             thumbnails = np.empty((len(pictures), vectors.THUMBNAIL, vectors.THUMBNAIL, 3), dtype=np.uint8)
             for place, picture in enumerate(pictures):
@@ -103,30 +107,6 @@ def _write_covers(looks: Looks, params: WorldParams, folder: RawFolder) -> np.nd
                     thumbnails[place] = np.asarray(small)
             statistics.append(vectors.image_statistics(thumbnails))
     return np.concatenate(statistics)
-
-
-def _write_item_feature(items: Items, texts: Texts, text: np.ndarray, image: np.ndarray, folder: RawFolder) -> None:
-    with table_writer(folder, "item_feature") as table:
-        for rows in _chunks(len(items), CHUNK):
-            table.append(
-                {
-                    "item_id": np.arange(rows.start, rows.stop) + 1,
-                    "item_title": pa.array(texts.titles[rows]),
-                    "item_tags": jagged(texts.tags[rows]),
-                    "likes_level": items.likes_level[rows],
-                    "views_level": items.views_level[rows],
-                    "txt_emb_BERT": text[rows],
-                    "img_emb_CLIPRN50": image[rows],
-                }
-            )
-
-
-def _write_item_emb(fused: np.ndarray, folder: RawFolder) -> None:
-    variants = vectors.item_vector_variants(fused)
-    with table_writer(folder, "item_emb") as table:
-        for rows in _chunks(len(fused), CHUNK):
-            named = {f"item_emb_d128_{name}": vector[rows] for name, vector in variants.items()}
-            table.append({"item_id": np.arange(rows.start, rows.stop) + 1, **named})
 
 
 def _write_item_info(texts: Texts, fused: np.ndarray, seed: int, folder: RawFolder) -> None:
@@ -185,7 +165,7 @@ class _Split:
 
     def crowds(self, count: int) -> Iterator[tuple[slice, crowd.Users, np.random.Generator]]:
         """Users in chunks, each chunk with a random stream of its own."""
-        for chunk in _chunks(count, USER_CHUNK):
+        for chunk in chunks(count, USER_CHUNK):
             rng = generator(self.seed, self.part, chunk.start)
             yield chunk, crowd.draw_users(self.market, chunk.stop - chunk.start, self.params, rng), rng
 
@@ -214,7 +194,7 @@ def _write_item_seq(user_ids: np.ndarray, histories: list[np.ndarray], folder: R
     ends = np.cumsum(lengths)
     order = np.argsort(user_ids)
     with table_writer(folder, "item_seq") as table:
-        for rows in _chunks(len(order), 20 * CHUNK):
+        for rows in chunks(len(order), 20 * CHUNK):
             chosen = order[rows]
             size = lengths[chosen]
             offsets = np.concatenate([[0], np.cumsum(size)])

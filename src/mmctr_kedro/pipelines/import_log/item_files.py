@@ -7,7 +7,6 @@ uses; never from clicks.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +18,7 @@ from mmctr_kedro.covers import Covers
 from mmctr_kedro.files import atomic_write
 from mmctr_kedro.pipelines.import_log.log_files import ItemTable
 from mmctr_kedro.worlds import vectors
-from mmctr_kedro.worlds.tables import CHUNK, jagged, left_padded, table_writer
+from mmctr_kedro.worlds.tables import padded_tags, table_writer, write_item_emb, write_item_feature
 
 LEVELS = 10
 COVER_CHUNK = 250
@@ -60,47 +59,18 @@ def write_items(
     documents = [" ".join([title, *row]) for title, row in zip(table.titles, table.tags, strict=True)]
     statistics, found = _write_covers(table.ids, covers, folder)
     text, image = vectors.text_vectors(documents), vectors.image_vectors(statistics)
-    _write_item_feature(table, tags, levels(likes), levels(views), text, image, folder)
+    write_item_feature(folder, table.titles, tags, levels(likes), levels(views), text, image)
     fused = vectors.item_vectors(text, image)
-    _write_vectors(tags, fused, folder)
+    write_item_emb(folder, vectors.item_vector_variants(fused))
+    _write_item_info(tags, fused, folder)
     with table_writer(folder, "tag_words") as file:
         file.append({"tag_id": np.arange(1, len(words) + 1), "word": pa.array(words, pa.string())})
     return {"tags": len(words), **found}
 
 
-def _write_item_feature(
-    table: ItemTable,
-    tags: list[np.ndarray],
-    likes: np.ndarray,
-    views: np.ndarray,
-    text: np.ndarray,
-    image: np.ndarray,
-    folder: RawFolder,
-) -> None:
-    with table_writer(folder, "item_feature") as file:
-        for rows in _chunks(len(tags)):
-            file.append(
-                {
-                    "item_id": np.arange(rows.start, rows.stop) + 1,
-                    "item_title": pa.array(table.titles[rows]),
-                    "item_tags": jagged(tags[rows]),
-                    "likes_level": likes[rows],
-                    "views_level": views[rows],
-                    "txt_emb_BERT": text[rows],
-                    "img_emb_CLIPRN50": image[rows],
-                }
-            )
-
-
-def _write_vectors(tags: list[np.ndarray], fused: np.ndarray, folder: RawFolder) -> None:
-    """item_emb, and item_info with its row 0 of zeros; the first five tags, left-padded."""
-    variants = vectors.item_vector_variants(fused)
-    with table_writer(folder, "item_emb") as file:
-        for rows in _chunks(len(fused)):
-            named = {f"item_emb_d128_{name}": vector[rows] for name, vector in variants.items()}
-            file.append({"item_id": np.arange(rows.start, rows.stop) + 1, **named})
-    kept = [np.empty(0, np.int64), *(row[:TAG_WIDTH] for row in tags)]
-    padded = left_padded(np.concatenate(kept), np.array([len(row) for row in kept]), TAG_WIDTH)
+def _write_item_info(tags: list[np.ndarray], fused: np.ndarray, folder: RawFolder) -> None:
+    """item_info with its row 0 of zeros; the first five tags, left-padded."""
+    padded = padded_tags([np.empty(0, np.int64), *(row[:TAG_WIDTH] for row in tags)])
     with table_writer(folder, "item_info") as file:
         file.append(
             {
@@ -109,10 +79,6 @@ def _write_vectors(tags: list[np.ndarray], fused: np.ndarray, folder: RawFolder)
                 "item_emb_d128": np.concatenate([np.zeros((1, fused.shape[1])), fused]),
             }
         )
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 
 # --- covers ----------------------------------------------------------------------------------------------
