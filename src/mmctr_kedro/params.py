@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -185,25 +185,120 @@ class RunControls(Params):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(None, ge=1, description="CPU threads; None leaves torch's choice.")
     epochs: int = Field(100, ge=1)
-    patience: int = Field(3, ge=1, description="Epochs without a better valid AUC before stopping.")
-    precision: Literal["fp32"] = "fp32"
+    patience: int = Field(3, ge=1, description="Evaluations without a better valid AUC before stopping.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="Of the arithmetic between the weights, which stay in fp32 (autocast)."
+    )
+    checkpoint_minutes: float = Field(
+        2.0, ge=0, description="A killed run loses at most this much, or an epoch if that is shorter."
+    )
 
 
 class DinParams(Params):
     """The organisers' DIN; see models/din.py."""
 
+    own_training: ClassVar[dict[str, Any]] = {}  # what CtrParams has: the organisers' values
+
     name: Literal["din"] = "din"
     net_dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class CtrParams(RunControls):
-    """A CTR model and its training (blocks ``ctr``, ``task2.ctr``, ``task1_and_2.ctr``)."""
+class TransformerDcnParams(Params):
+    """The challenge's 1st place, arXiv:2505.03543; see models/transformer_dcn.py."""
 
-    model: DinParams = DinParams()
+    own_training: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4, "batch_size": 128, "embedding_regularizer": 0.0}
+
+    name: Literal["transformer_dcn"] = "transformer_dcn"
+    width: int = Field(64, ge=1, description="Numbers of an item id and of its tags.")
+    layers: int = Field(2, ge=1)
+    heads: int = Field(1, ge=1, description="Must divide the token: twice an item's vector.")
+    feed_forward: int = Field(256, ge=1)
+    encoder_dropout: float = Field(0.2, ge=0, lt=1)
+    last: int = Field(16, ge=1, description="Newest encoded clicks handed to the head one by one.")
+    cross_layers: int = Field(3, ge=1)
+    dnn_units: tuple[int, ...] = (1024, 512, 256)
+    head_units: tuple[int, ...] = (64, 32)
+    net_dropout: float = Field(0.2, ge=0, lt=1)
+    published_mask: bool = Field(
+        False, description="True: attend to the padding and ignore the clicks, as the published code does."
+    )
+
+
+class QinParams(Params):
+    """The challenge's 2nd place, arXiv:2504.17699; see models/qin.py."""
+
+    own_training: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 8192, "embedding_regularizer": 2e-4}
+
+    name: Literal["qin"] = "qin"
+    width: int = Field(128, ge=1, description="Numbers of an item id, of its tags and of a level.")
+    layers: int = Field(4, ge=1)
+    rows: int = Field(4, ge=1, description="Products summed in a quadratic layer.")
+    net_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class SimtierParams(Params):
+    """Our own model; see models/simtier.py."""
+
+    own_training: ClassVar[dict[str, Any]] = {}
+
+    name: Literal["simtier"] = "simtier"
+    net_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+ModelParams = DinParams | TransformerDcnParams | QinParams | SimtierParams
+MODEL_PARAMS: dict[str, type[ModelParams]] = {
+    settings.model_fields["name"].default: settings for settings in get_args(ModelParams)
+}
+
+
+class CtrParams(RunControls):
+    """A CTR model and its training (blocks ``ctr``, ``task2.ctr``, ``task1_and_2.ctr``).
+
+    A training value left out, or null, is the model's own (``own_training``): the paper's where there is one.
+    """
+
+    model: ModelParams = Field(DinParams(), discriminator="name")
     learning_rate: float = Field(1e-3, gt=0)
     batch_size: int = Field(8192, ge=2, description="Batch norm needs two rows.")
-    embedding_regularizer: float = Field(1e-6, ge=0)
-    net_regularizer: float = Field(0.0, ge=0)
+    embedding_regularizer: float = Field(1e-6, ge=0, description="L2 on the model's embedding parameters.")
+    net_regularizer: float = Field(0.0, ge=0, description="L2 on all others.")
+    embedding_update: Literal["dense", "lazy"] = Field(
+        "dense", description="lazy: L2 and Adam move only the id rows of the batch; faster, another model."
+    )
+    embedding_learning_rate: float | None = Field(None, gt=0, description="None: learning_rate.")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = Field(0.0, ge=0, description="Of adamw, on all but embedding parameters.")
+    max_gradient_norm: float = Field(10.0, gt=0)
+    schedule: Literal["plateau", "constant", "cosine"] = Field(
+        "plateau", description="plateau: times rate_decay after an evaluation without gain; cosine: over all epochs."
+    )
+    rate_decay: float = Field(0.1, gt=0, lt=1)
+    warmup_steps: int = Field(0, ge=0, description="The rate climbs to its value over the first steps.")
+    pairwise_weight: float = Field(
+        0.0, ge=0, le=1, description="Share of the loss over all click-other pairs of the batch; the rest is BCE."
+    )
+    accumulate: int = Field(1, ge=1, description="Parts in which a batch is computed, to save memory.")
+    evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: once an epoch.")
+    max_history: int = Field(64, ge=1, description="Newest clicks of a history that the model sees.")
+    compile: bool = Field(False, description="torch.compile; see benchmarks/RESULTS.md for where it pays.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_the_rest_to_the_model(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        model = values.get("model", {})
+        name = model.get("name", "din") if isinstance(model, dict) else getattr(model, "name", None)
+        own = MODEL_PARAMS[name].own_training if name in MODEL_PARAMS else {}
+        return own | {key: value for key, value in values.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> CtrParams:
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(f"weight_decay={self.weight_decay} needs optimizer: adamw (Adam has net_regularizer).")
+        if self.batch_size // self.accumulate < 2:
+            raise ValueError(f"accumulate={self.accumulate} leaves parts of fewer than two rows of {self.batch_size}.")
+        return self
 
 
 class FixedCtrParams(RunControls):
@@ -332,8 +427,11 @@ def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] |
         for problem in error.errors(include_url=False):
             if only is not None and not only.intersection(problem["loc"][:1]):
                 continue
-            place = ".".join([name, *(str(part) for part in problem["loc"])])
+            # pydantic names a model's settings by its tag too (model.qin.layers); ours are model.layers.
+            place = ".".join([name, *(str(part) for part in problem["loc"] if part not in MODEL_PARAMS)])
             message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "union_tag_invalid":
+                message = suggest(problem["ctx"]["tag"], list(MODEL_PARAMS)).replace("setting", "model")
             seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
             hint = " (a block without any line is written {})" if problem["input"] is None and block is None else ""
             yield f"{place}: {message}{seen}{hint}"

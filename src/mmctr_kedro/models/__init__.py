@@ -39,7 +39,8 @@ def model_settings(trained: TrainedModel) -> CtrParams | FixedCtrParams:
     ctr = CtrParams(**trained.settings["ctr"])
     if not trained.settings["fixed"]:
         return ctr
-    return FixedCtrParams(net_dropout=ctr.model.net_dropout, **ctr.model_dump(exclude={"model"}))
+    fixed = ctr.model_dump(include=set(FixedCtrParams.model_fields))
+    return FixedCtrParams(net_dropout=ctr.model.net_dropout, **fixed)
 
 
 def build_model(
