@@ -1,0 +1,109 @@
+"""Quadratic Interest Network, after Li et al. 2025 (arXiv:2504.17699), the challenge's 2nd place on Task 2.
+
+Same function as the published code (salmon1802/QIN, ``QIN_variety_v9``), less work. A history item's score is
+
+    relu(Wq t . Wk i / sqrt(A)) = relu((Wk' Wq t) . i / sqrt(A)),
+
+and the pooled values are Wo Wv (sum of score * i), so that no linear map touches the items: all four are applied
+once per row, and a position costs one dot product and one sum. Without dropout, the rows of a quadratic layer
+are one matrix. The published code drops the layer's linear output too, which the paper does not say; its log
+counts 31,244,293 parameters, which leaves no bias for Wo. B rows, P positions, U items, D item width, A = 2 D
+attention width, R rows of a quadratic layer, X its width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kedro.batch import Batch
+from mmctr_kedro.models.layers import (
+    LEVELS,
+    CtrModel,
+    Dropout,
+    ItemVectors,
+    embedding_table,
+    row_of_position,
+    sum_by_row,
+    xavier_linear,
+)
+from mmctr_kedro.params import QinParams
+
+
+class Qin(CtrModel):
+    """Logits ``[B]`` of a ``Batch``: levels, target and pooled history through quadratic layers."""
+
+    def __init__(self, params: QinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__()
+        self.items = ItemVectors(item_tags, item_embedding, tags, params.width)
+        self.likes_level = embedding_table(LEVELS, params.width)
+        self.views_level = embedding_table(LEVELS, params.width)
+        self.attention = ReluAttention(self.items.width)
+        width = 2 * params.width + 2 * self.items.width
+        self.quadratic = nn.Sequential(
+            *(QuadraticLayer(width, params.rows, params.net_dropout) for _ in range(params.layers))
+        )
+        self.last = xavier_linear(width, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        items_UD = self.items(batch.items)
+        target_BD = items_UD.index_select(0, batch.target)
+        pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
+        levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
+        x_BX = torch.cat([*levels, target_BD, pooled_BD], dim=-1)
+        return self.last(self.quadratic(x_BX)).squeeze(-1)
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        tables = [self.items, self.likes_level, self.views_level]
+        return [parameter for table in tables for parameter in table.parameters()]
+
+
+class ReluAttention(nn.Module):
+    """Pool a click history by ReLU of scaled dot products, and add the target.
+
+    Maps target ``[B, D]``, items ``[U, D]``, history ``[P]`` (index into items) and offsets ``[B + 1]`` to
+    ``[B, D]``. Scores stay unnormalised; an empty history leaves the target alone.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = xavier_linear(width, 2 * width, bias=False)
+        self.key = xavier_linear(width, 2 * width, bias=False)
+        self.value = xavier_linear(width, 2 * width, bias=False)
+        self.output = xavier_linear(2 * width, width, bias=False)
+
+    def forward(self, target_BD: Tensor, items_UD: Tensor, history_P: Tensor, offsets: Tensor) -> Tensor:
+        query_BD = F.linear(self.query(target_BD), self.key.weight.t()) / math.sqrt(self.key.out_features)
+        row_P = row_of_position(offsets, len(history_P))
+        query_PD, key_PD = query_BD.index_select(0, row_P), items_UD.index_select(0, history_P)
+        scores_P = (query_PD * key_PD).sum(-1).relu()
+        pooled_BD = sum_by_row(scores_P.to(items_UD.dtype), history_P, items_UD, offsets)
+        return self.output(self.value(pooled_BD)) + target_BD
+
+
+class QuadraticLayer(nn.Module):
+    """``x + dropout(prelu(norm(x * sum over rows of dropout(W_r x + b_r))))``, ``[B, X]`` to the same."""
+
+    def __init__(self, width: int, rows: int, dropout: float) -> None:
+        super().__init__()
+        self.rows = rows
+        self.linear = xavier_linear(width, rows * width)
+        self.dropout = Dropout(dropout)
+        self.norm = nn.BatchNorm1d(width)
+        self.activation = nn.PReLU()
+
+    def forward(self, x_BX: Tensor) -> Tensor:
+        product_BX = x_BX * self._sum_of_rows(x_BX)
+        return x_BX + self.dropout(self.activation(self.norm(product_BX)))
+
+    def _sum_of_rows(self, x_BX: Tensor) -> Tensor:
+        if self.training and self.dropout.rate:
+            return self.dropout(self.linear(x_BX)).view(len(x_BX), self.rows, -1).sum(1)
+        width = x_BX.shape[1]
+        return F.linear(
+            x_BX, self.linear.weight.view(self.rows, width, width).sum(0), self.linear.bias.view(self.rows, -1).sum(0)
+        )

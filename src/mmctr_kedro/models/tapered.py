@@ -1,0 +1,97 @@
+"""Linear layers for rows that end in zeros, sorted so that the zeros form a staircase.
+
+With rows sorted by how many leading columns they use, the nonzero part of ``x`` is a few blocks: block *i* is
+columns ``start:stop`` of the first ``rows`` rows, and ``rows`` only falls from block to block. Each block of
+weights is then multiplied once, by the rows that need it, and zeros are never multiplied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MERGE = 0.9  # a block takes in the next columns where at least this share of its rows uses them
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns ``start:stop``, used by the first ``rows`` rows."""
+
+    rows: int
+    start: int
+    stop: int
+
+
+def staircase(rows: int, always: int, users: list[int], step: int) -> list[Block]:
+    """Blocks of ``rows`` rows that all use ``always`` columns, then ``step`` more per entry of ``users``.
+
+    Args:
+        rows: Number of rows.
+        always: Leading columns that every row uses.
+        users: How many rows use each further step of columns; falls from entry to entry.
+        step: Columns per entry of ``users``.
+    """
+    blocks = [Block(rows, 0, always)]
+    for using in users:
+        last = blocks[-1]
+        if using == 0:
+            break
+        if using >= MERGE * last.rows:
+            blocks[-1] = Block(last.rows, last.start, last.stop + step)
+        else:
+            blocks.append(Block(using, last.stop, last.stop + step))
+    return blocks
+
+
+def tapered_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
+    """``x @ weight.T + bias``: ``[B, X]`` to ``[B, Y]``, where ``x`` is zero outside its blocks."""
+    return _Tapered.apply(*_autocast(x, weight, bias), blocks, False)
+
+
+def tapered_square_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
+    """The same for a square weight, right inside the blocks alone and zero outside: ``[B, X]`` to ``[B, X]``."""
+    return _Tapered.apply(*_autocast(x, weight, bias), blocks, True)
+
+
+def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """What autocast does to the inputs of a linear layer; it does not look into our own functions."""
+    device = tensors[0].device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tensors[0].dtype
+    return tuple(tensor.to(dtype) for tensor in tensors)
+
+
+class _Tapered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block], square: bool) -> Tensor:
+        y = x.new_zeros(len(x), len(weight)) if square else bias.repeat(len(x), 1)
+        for block in blocks:
+            rows, new, upto = slice(block.rows), slice(block.start, block.stop), slice(block.stop)
+            if square:
+                y[rows, new].copy_(torch.addmm(bias[new], x[rows, upto], weight[new, upto].t()))
+                y[rows, : block.start].addmm_(x[rows, new], weight[: block.start, new].t())
+            else:
+                y[rows].addmm_(x[rows, new], weight[:, new].t())
+        ctx.save_for_backward(x, weight)
+        ctx.blocks, ctx.square = blocks, square
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (d_y,) = gradients
+        x, weight = ctx.saved_tensors
+        d_x, d_weight = torch.zeros_like(x), torch.zeros_like(weight)
+        d_bias = d_y.sum(0)
+        for block in ctx.blocks:
+            rows, new, upto = slice(block.rows), slice(block.start, block.stop), slice(block.stop)
+            if ctx.square:
+                d_weight[new, upto].addmm_(d_y[rows, new].t(), x[rows, upto])
+                d_weight[: block.start, new].addmm_(d_y[rows, : block.start].t(), x[rows, new])
+                d_x[rows, upto].addmm_(d_y[rows, new], weight[new, upto])
+                d_x[rows, new].addmm_(d_y[rows, : block.start], weight[: block.start, new])
+            else:
+                d_weight[:, new].addmm_(d_y[rows].t(), x[rows, new])
+                d_x[rows, new].addmm_(d_y[rows], weight[:, new])
+        return d_x, d_weight, d_bias, None, None

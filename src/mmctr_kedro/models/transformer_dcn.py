@@ -1,0 +1,223 @@
+"""Transformer and DCNv2, after Xu et al. 2025 (arXiv:2505.03543), the challenge's 1st place on Task 2.
+
+Every click of the history is joined with the target and encoded (``nn.TransformerEncoderLayer``, post-norm, no
+positions). The head reads the levels, the target, the max over time and the newest ``last`` encoded clicks, with
+zeros for the clicks that a shorter history lacks; an empty history is encoded as one padding item, as published.
+Same function as the published code, less work: only real positions are computed, the first layer's projections
+once per distinct item and once per row, and the cross layers only where their input is not zero (tapered.py).
+
+``published_mask``: the published code hands its mask (1 = real click) to a parameter where True means "ignore".
+Attention then sees only the padding, and the outputs of real clicks are set to zero: of a history shorter than
+the ``HISTORY_WIDTH`` stored positions only its length reaches the head, and of one that fills them only the
+newest click (the code unmasks the last position where all are masked).
+
+B rows, P positions, U items, D item width, E = 2 D token width, X input width of the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kedro.batch import Batch
+from mmctr_kedro.challenge import HISTORY_WIDTH
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.models.layers import LEVELS, CtrModel, Dropout, ItemVectors, embedding_table, xavier_linear
+from mmctr_kedro.models.tapered import Block, staircase, tapered_linear, tapered_square_linear
+from mmctr_kedro.params import TransformerDcnParams
+
+
+class TransformerDcn(CtrModel):
+    """Logits ``[B]`` of a ``Batch``."""
+
+    def __init__(
+        self, params: TransformerDcnParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int
+    ) -> None:
+        super().__init__()
+        self.items = ItemVectors(item_tags, item_embedding, tags, params.width)
+        self.likes_level = embedding_table(LEVELS, params.width)
+        self.views_level = embedding_table(LEVELS, params.width)
+        token = 2 * self.items.width
+        if token % params.heads:
+            raise MmctrError(
+                f"model.heads={params.heads} does not divide the token's {token} numbers, twice the item vector "
+                f"(2 * width {params.width} + {item_embedding.shape[1]} of the embedding). Set heads to a divisor."
+            )
+        self.encoder = nn.ModuleList(
+            EncoderLayer(token, params.heads, params.feed_forward, params.encoder_dropout) for _ in range(params.layers)
+        )
+        self.pooled = xavier_linear(token, token)
+        self.head = Head(2 * params.width + self.items.width + token, token, params)
+        self.last, self.published_mask = params.last, params.published_mask
+
+    def forward(self, batch: Batch) -> Tensor:
+        tokens = tokens_of(batch, self.last, self.published_mask)
+        items_UD = self.items(batch.items)
+        target_BD = items_UD.index_select(0, batch.target.index_select(0, tokens.rows))
+        levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
+        levels_BW = torch.cat(levels, dim=-1).index_select(0, tokens.rows)
+        encoded_PE = self.encode(F.pad(items_UD, (0, 0, 0, 1)), target_BD, tokens)
+        longest_BE = self.pooled(max_by_row(encoded_PE, tokens))
+        always = torch.cat([levels_BW, target_BD, longest_BE], dim=-1)
+        logits = self.head(always, newest_clicks(encoded_PE, tokens, self.last), tokens)
+        return torch.empty_like(logits).index_copy(0, tokens.rows, logits)
+
+    def encode(self, items_UD: Tensor, target_BD: Tensor, tokens: Tokens) -> Tensor:
+        """Every token through all layers: ``[P, E]``."""
+        first, *others = self.encoder
+        encoded_PE = first.join(items_UD, target_BD, tokens)
+        for layer in others:
+            encoded_PE = layer(encoded_PE, tokens)
+        return encoded_PE
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        tables = [self.items, self.likes_level, self.views_level]
+        return [parameter for table in tables for parameter in table.parameters()]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The P positions that are encoded, in rows sorted so that equal lengths lie together.
+
+    A slot is a place in the head's input: 0 is the newest click's. Rows that fill more slots come first.
+    """
+
+    rows: Tensor  # [B] int64, which row of the batch each sorted row is
+    item: Tensor  # [P] int64, index into the batch's items; the number of items stands for the padding item
+    row: Tensor  # [P] int64, sorted row
+    slot: Tensor  # [P] int64
+    groups: list[tuple[int, int]]  # rows and length of each run of equally long rows
+    users: list[int]  # how many rows fill slot 0, 1, ...
+
+
+def tokens_of(batch: Batch, last: int, published_mask: bool) -> Tokens:
+    """Real clicks, newest first, or with ``published_mask`` what the published code attends to instead."""
+    clicks = batch.offsets.diff()
+    if published_mask:
+        real = clicks >= HISTORY_WIDTH
+        length = torch.where(real, 1, HISTORY_WIDTH - clicks)
+        first = torch.where(real, 0, clicks)
+    else:
+        real = clicks > 0
+        length = clicks.clamp(min=1)
+        first = torch.zeros_like(clicks)
+    filled = torch.where(first < last, (first + length).clamp(max=last), 0)
+    rows = (filled * (length.max() + 1) + length).argsort(descending=True, stable=True)
+    real, length, first, end = (values.index_select(0, rows) for values in (real, length, first, batch.offsets[1:]))
+    row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), length)
+    age = torch.arange(len(row), device=rows.device) - (length.cumsum(0) - length).index_select(0, row)
+    padded = F.pad(batch.history, (0, 1), value=len(batch.items))
+    place = torch.where(real.index_select(0, row), end.index_select(0, row) - 1 - age, len(batch.history))
+    lengths, runs = torch.unique_consecutive(length, return_counts=True)
+    slots = torch.arange(last, device=rows.device)
+    return Tokens(
+        rows=rows,
+        item=padded.index_select(0, place),
+        row=row,
+        slot=first.index_select(0, row) + age,
+        groups=list(zip(runs.tolist(), lengths.tolist(), strict=True)),
+        users=(filled.unsqueeze(1) > slots).sum(0).tolist(),
+    )
+
+
+def by_length(x_PE: Tensor, tokens: Tokens) -> list[Tensor]:
+    """The positions of each group of equally long rows: ``[rows, length, E]`` each, without padding."""
+    parts = x_PE.split([rows * length for rows, length in tokens.groups])
+    return [part.view(*group, -1) for part, group in zip(parts, tokens.groups, strict=True)]
+
+
+def max_by_row(x_PE: Tensor, tokens: Tokens) -> Tensor:
+    return torch.cat([part.amax(1) for part in by_length(x_PE, tokens)])
+
+
+def newest_clicks(x_PE: Tensor, tokens: Tokens, last: int) -> Tensor:
+    """The first ``last`` slots of every row, side by side, zero where nothing fills them: ``[B, last * E]``."""
+    kept = (tokens.slot < last).nonzero().squeeze(-1)
+    place = (tokens.row * last + tokens.slot).index_select(0, kept)
+    empty = x_PE.new_zeros(len(tokens.rows) * last, x_PE.shape[-1])
+    return empty.index_copy(0, place, x_PE.index_select(0, kept)).view(len(tokens.rows), -1)
+
+
+class EncoderLayer(nn.Module):
+    """``nn.TransformerEncoderLayer`` (post-norm, ReLU) over the positions of jagged rows: ``[P, E]`` to the same."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(width, 3 * width)  # query, key, value
+        self.output = nn.Linear(width, width)
+        self.widen, self.narrow = xavier_linear(width, feed_forward), xavier_linear(feed_forward, width)
+        self.norm_attention, self.norm_feed_forward = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.dropout = Dropout(dropout)
+        nn.init.xavier_uniform_(self.project.weight)  # as nn.MultiheadAttention, which FuxiCTR leaves alone
+        nn.init.zeros_(self.project.bias)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x_PE: Tensor, tokens: Tokens) -> Tensor:
+        return self._after_projection(x_PE, self.project(x_PE), tokens)
+
+    def join(self, items_UD: Tensor, target_BD: Tensor, tokens: Tokens) -> Tensor:
+        """The same on tokens [item, target], projected once per item and once per row, then summed."""
+        item_weight, target_weight = self.project.weight.chunk(2, dim=1)
+        item_part = F.linear(items_UD, item_weight)
+        row_part = F.linear(target_BD, target_weight, self.project.bias)
+        x_PE = torch.cat([F.embedding(tokens.item, items_UD), F.embedding(tokens.row, target_BD)], dim=-1)
+        return self._after_projection(
+            x_PE, F.embedding(tokens.item, item_part) + F.embedding(tokens.row, row_part), tokens
+        )
+
+    def _after_projection(self, x_PE: Tensor, projected: Tensor, tokens: Tokens) -> Tensor:
+        attended = self.output(torch.cat([self._attend(part) for part in by_length(projected, tokens)]))
+        x_PE = self.norm_attention(x_PE + self.dropout(attended))
+        hidden = self.dropout(self.widen(x_PE).relu())
+        return self.norm_feed_forward(x_PE + self.dropout(self.narrow(hidden)))
+
+    def _attend(self, projected: Tensor) -> Tensor:
+        """Self-attention of equally long rows: ``[rows, length, 3 E]`` to ``[rows * length, E]``."""
+        rows, length, width = projected.shape
+        query, key, value = projected.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5)
+        attended = self.dropout(scores.softmax(-1)).to(value.dtype) @ value
+        return attended.transpose(1, 2).reshape(rows * length, width // 3)
+
+
+class Head(nn.Module):
+    """DCNv2: full-matrix cross layers beside a DNN, both into an MLP to one logit."""
+
+    def __init__(self, always: int, token: int, params: TransformerDcnParams) -> None:
+        super().__init__()
+        self.always, self.token = always, token
+        width = always + params.last * token
+        self.cross = nn.ModuleList(xavier_linear(width, width) for _ in range(params.cross_layers))
+        self.dnn = nn.ModuleList(xavier_linear(*sizes) for sizes in pairwise([width, *params.dnn_units]))
+        joined = width + params.dnn_units[-1]
+        self.mlp = nn.ModuleList(xavier_linear(*sizes) for sizes in pairwise([joined, *params.head_units, 1]))
+        self.dropout = Dropout(params.net_dropout)
+
+    def forward(self, always: Tensor, newest: Tensor, tokens: Tokens) -> Tensor:
+        x_BX = torch.cat([always, newest], dim=-1)
+        blocks = staircase(len(x_BX), self.always, tokens.users, self.token)
+        crossed = x_BX
+        for layer in self.cross:
+            crossed = torch.addcmul(crossed, x_BX, tapered_square_linear(crossed, layer.weight, layer.bias, blocks))
+        return self._mlp(crossed, self._dnn(x_BX, blocks), blocks).squeeze(-1)
+
+    def _dnn(self, x_BX: Tensor, blocks: list[Block]) -> Tensor:
+        first, *others = self.dnn
+        hidden = self.dropout(tapered_linear(x_BX, first.weight, first.bias, blocks).relu())
+        for layer in others:
+            hidden = self.dropout(layer(hidden).relu())
+        return hidden
+
+    def _mlp(self, crossed: Tensor, deep: Tensor, blocks: list[Block]) -> Tensor:
+        first, *others = self.mlp
+        cross_weight, deep_weight = first.weight.split([crossed.shape[1], deep.shape[1]], dim=1)
+        hidden = tapered_linear(crossed, cross_weight, first.bias, blocks) + F.linear(deep, deep_weight)
+        for layer in others:
+            hidden = layer(hidden.relu())
+        return hidden
