@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fuxictr.pytorch import layers as fuxictr
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,8 +16,6 @@ from mmctr_kedro.models import build_model
 from mmctr_kedro.models import din as din_file
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training import loop
-
-fuxictr = pytest.importorskip("fuxictr.pytorch.layers", reason="fuxictr 2.3.7 is not installed (pip install fuxictr)")
 
 LEVEL = {"type": "categorical", "vocab_size": 11, "padding_idx": 0}
 PARAMS = CtrParams(
