@@ -39,6 +39,7 @@ class Qin(CtrModel):
 
     def __init__(self, params: QinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
         super().__init__()
+        self.params = params
         self.items = ItemVectors(item_tags, item_embedding, tags, params.width)
         self.likes_level = embedding_table(LEVELS, params.width)
         self.views_level = embedding_table(LEVELS, params.width)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ class TransformerDcn(CtrModel):
         self, params: TransformerDcnParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int
     ) -> None:
         super().__init__()
+        self.params = params
         self.items = ItemVectors(item_tags, item_embedding, tags, params.width)
         self.likes_level = embedding_table(LEVELS, params.width)
         self.views_level = embedding_table(LEVELS, params.width)
@@ -69,7 +71,7 @@ class TransformerDcn(CtrModel):
 
     def encode(self, items_UD: Tensor, target_BD: Tensor, tokens: Tokens) -> Tensor:
         """Every token through all layers: ``[P, E]``."""
-        first, *others = self.encoder
+        first, *others = cast(list[EncoderLayer], list(self.encoder))
         encoded_PE = first.join(items_UD, target_BD, tokens)
         for layer in others:
             encoded_PE = layer(encoded_PE, tokens)
@@ -203,21 +205,25 @@ class Head(nn.Module):
         x_BX = torch.cat([always, newest], dim=-1)
         blocks = staircase(len(x_BX), self.always, tokens.users, self.token)
         crossed = x_BX
-        for layer in self.cross:
+        for layer in linears(self.cross):
             crossed = torch.addcmul(crossed, x_BX, tapered_square_linear(crossed, layer.weight, layer.bias, blocks))
         return self._mlp(crossed, self._dnn(x_BX, blocks), blocks).squeeze(-1)
 
     def _dnn(self, x_BX: Tensor, blocks: list[Block]) -> Tensor:
-        first, *others = self.dnn
+        first, *others = linears(self.dnn)
         hidden = self.dropout(tapered_linear(x_BX, first.weight, first.bias, blocks).relu())
         for layer in others:
             hidden = self.dropout(layer(hidden).relu())
         return hidden
 
     def _mlp(self, crossed: Tensor, deep: Tensor, blocks: list[Block]) -> Tensor:
-        first, *others = self.mlp
+        first, *others = linears(self.mlp)
         cross_weight, deep_weight = first.weight.split([crossed.shape[1], deep.shape[1]], dim=1)
         hidden = tapered_linear(crossed, cross_weight, first.bias, blocks) + F.linear(deep, deep_weight)
         for layer in others:
             hidden = layer(hidden.relu())
         return hidden
+
+
+def linears(layers: nn.ModuleList) -> list[nn.Linear]:
+    return cast(list[nn.Linear], list(layers))
