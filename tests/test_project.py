@@ -28,6 +28,7 @@ def test_every_pipeline_of_the_readme_is_registered():
         "simulate",
         "import_log",
         "data_processing",
+        "data_diagnostics",
         "embedding",
         "ctr",
         "reporting",
@@ -48,6 +49,14 @@ def test_a_task_makes_its_own_artifacts_and_no_other_tasks(task):
     made = pipelines[task].all_outputs()
     assert f"{task}.submission" in made
     assert not [name for name in made if name.split(".")[0] in others]
+
+
+@pytest.mark.parametrize("name", ["__default__", "task1", "task2", "task1_and_2"])
+def test_the_data_is_diagnosed_before_any_training(name):
+    order = [node.name for node in pipelines[name].nodes]
+    trainings = [place for place, node in enumerate(order) if node.endswith(".train")]
+    assert trainings
+    assert order.index("data_diagnostics.diagnose") < min(trainings)
 
 
 def test_namespaces_are_joined_by_contracts_alone():

@@ -3,7 +3,16 @@
 from kedro.pipeline import Pipeline
 
 from mmctr_kedro.params import TASKS
-from mmctr_kedro.pipelines import ctr, data_processing, embedding, import_log, reporting, simulate, submission
+from mmctr_kedro.pipelines import (
+    ctr,
+    data_diagnostics,
+    data_processing,
+    embedding,
+    import_log,
+    reporting,
+    simulate,
+    submission,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -16,6 +25,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     item_embedding = data + embedding.create_pipeline()
     tasks = {
         task: (data if task == "task2" else item_embedding)
+        + data_diagnostics.create_pipeline()
         + ctr.create_pipeline(task)
         + reporting.create_task_pipeline(task)
         + submission.create_task_pipeline(task)
@@ -26,6 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "simulate": simulate.create_pipeline(),
         "import_log": import_log.create_pipeline(),
         "data_processing": data,
+        "data_diagnostics": data_diagnostics.create_pipeline(),
         "embedding": item_embedding,
         **tasks,
         "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),

@@ -1,6 +1,7 @@
 """Reports say what the predictions of the valid rows are worth, and work without a network."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -32,6 +33,26 @@ RAW_FILES = {
     "files": [{"path": "train.parquet", "bytes": 10, "rows": 4}],
 }
 DATA_REPORT = {"items": 3, "problems": ["<script>alert(1)</script>"]}
+DIAGNOSTICS = {
+    "verdicts": [
+        {"about": "train_and_valid", "alike": False, "says": "Train & valid differ."},
+        {"about": "levels", "alike": None, "says": "Every row has its item's levels."},
+    ],
+    "splits": {
+        split: {"rows": 4, "history_length": {"median": 3.0}, "rows_by_history_length": {"0": 0.0, "3-4": 1.0}}
+        for split in ("train", "valid", "test")
+    },
+    "signals": {
+        name: {"train": {"auc": 0.7, "standard_error": 0.01}, "valid": {"auc": None, "standard_error": None}}
+        for name in (
+            "item_click_rate", "item_train_rows", "item_history_clicks", "likes_level_click_rate",
+            "views_level_click_rate",
+        )
+    },
+    "drawn": {"history_length_valid_or_train": {"auc": 0.5, "standard_error": None}},
+    "levels": {"likes_level": [{"level": 1, "train_rows": 4, "train_click_share": 0.25}], "views_level": []},
+    "thresholds": {"auc_difference": 0.03, "standard_errors": 3.0},
+}  # fmt: skip
 WORST = {
     "missed_clicks": [
         {
@@ -101,16 +122,41 @@ def test_metrics_are_those_of_the_valid_rows(inputs):
     assert metrics["rows_per_second"] == pytest.approx(100)
 
 
-def test_slices_name_popularity_by_clicks_in_train_and_items_never_trained_on(inputs):
-    slices = evaluate(**inputs, task="task1")["slices"]
+def test_slices_are_tenths_by_clicks_in_train_history_lengths_and_items_never_trained_on(inputs):
+    metrics = evaluate(**inputs, task="task1")
     # Item 3 is in no train row, item 2 has one click, item 1 two.
-    assert [(s["bucket"], s["rows"], s["auc"]) for s in slices["popularity"]] == [
-        ("not in train", 2, 1.0), ("1", 2, 1.0), ("2-3", 2, 1.0),
+    assert [(s["bucket"], s["rows"], s["auc"]) for s in metrics["auc_by_popularity_decile"]] == [
+        ("1", 2, 1.0), ("2", 2, 1.0),
     ]  # fmt: skip
-    assert [(s["bucket"], s["rows"], s["auc"]) for s in slices["history_length"]] == [
+    assert metrics["auc_unseen_items"] == {
+        "rows": 2, "clicks": 1, "auc": 1.0, "auc_standard_error": None, "best_reachable_auc": 1.0
+    }  # fmt: skip
+    assert [(s["bucket"], s["rows"], s["auc"]) for s in metrics["auc_by_history_length"]] == [
         ("3-4", 4, 0.75),
         ("30+", 2, 1.0),
     ]
+
+
+def test_the_auc_within_users_leaves_out_users_of_one_kind_and_says_how_many_rows_remain(inputs):
+    # Users 1 and 2 have two rows each, one right, one wrong way round; users 3 and 4 have one row each.
+    valid = replace(
+        inputs["clicks_valid"],
+        label=np.array([1, 0, 0, 1, 1, 0], np.int8),
+        history_user=np.array([1, 1, 2, 2, 3, 4], np.int32),
+    )
+    metrics = evaluate(**{**inputs, "clicks_valid": valid}, task="task1")
+    assert (metrics["gauc"], metrics["gauc_users"]) == (0.5, 2)
+    assert metrics["gauc_rows_share"] == pytest.approx(4 / 6)
+
+
+def test_without_users_of_both_kinds_there_is_no_auc_within_users(inputs):
+    metrics = evaluate(**inputs, task="task1")  # every row is a user of its own
+    assert (metrics["gauc"], metrics["gauc_users"], metrics["gauc_rows_share"]) == (None, 0, 0.0)
+    assert "no AUC within users" in task_page(metrics, inputs["training_history"])
+
+
+def test_predicted_clicks_are_set_against_clicks(inputs):
+    assert evaluate(**inputs, task="task1")["predicted_per_click"] == pytest.approx(2.8 / 3)
 
 
 def test_of_the_test_rows_only_counts_are_told(inputs):
@@ -124,7 +170,7 @@ def test_of_the_test_rows_only_counts_are_told(inputs):
 def test_without_a_truth_the_best_reachable_auc_is_null_and_the_page_says_so(inputs):
     metrics = evaluate(**{**inputs, "truth": inputs["truth"].iloc[:0]}, task="task2")
     assert metrics["best_reachable_auc"] is None
-    assert metrics["slices"]["popularity"][0]["best_reachable_auc"] is None
+    assert metrics["auc_by_popularity_decile"][0]["best_reachable_auc"] is None
     page = task_page(metrics, inputs["training_history"])
     assert "The best reachable AUC of this data is not known." in page
     assert "of at most" not in page
@@ -134,7 +180,7 @@ def test_metrics_are_strict_json_even_where_a_slice_has_one_class(inputs, clicks
     valid = clicks(item=[1, 1, 2, 2, 3, 3], label=[1, 0, 0, 0, 1, 1])
     metrics = evaluate(**{**inputs, "clicks_valid": valid}, task="task1")
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    assert metrics["slices"]["popularity"][0]["auc"] is None
+    assert metrics["auc_unseen_items"]["auc"] is None
 
 
 def test_valid_rows_of_one_class_give_null_and_a_page_all_the_same(inputs, clicks):
@@ -189,7 +235,9 @@ def trained(fixed: bool = False, **settings) -> TrainedModel:
 
 def task_page(metrics: dict, history: list, **settings) -> str:
     figures = draw_figures(metrics, history)
-    return write_task_report(trained(**settings), metrics, history, RAW_FILES, DATA_REPORT, WORST, *figures)
+    return write_task_report(
+        trained(**settings), metrics, history, RAW_FILES, DATA_REPORT, DIAGNOSTICS, WORST, *figures
+    )
 
 
 @pytest.fixture
@@ -199,7 +247,7 @@ def pages(inputs):
     one = task_page(metrics["task2"], histories[0], batch_size=64)
     return {
         "task2": one,
-        "all": write_report(*metrics.values(), *histories, RAW_FILES, DATA_REPORT, COVER_REPORT),
+        "all": write_report(*metrics.values(), *histories, RAW_FILES, DATA_REPORT, DIAGNOSTICS, COVER_REPORT),
     }
 
 
@@ -222,6 +270,13 @@ def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
     assert "world version" in pages["all"]
     assert "1 of 3 items have a cover" in pages["all"]
     assert "of the others: 1 missing, 0 unreadable, 1 tiny." in pages["all"]
+
+
+def test_a_page_says_whether_train_and_valid_are_drawn_alike(pages):
+    for page in pages.values():
+        assert '<li class="marked">Train &amp; valid differ.</li><li>Every row has' in page
+        assert all(f'<div class="plot" id="{name}"></div>' in page for name in ("signals", "history_lengths"))
+        assert '"history_lengths": {' in page
 
 
 def test_words_from_the_data_cannot_become_markup(pages):
@@ -254,7 +309,7 @@ def test_pages_and_metrics_mark_what_may_not_be_submitted(inputs):
     short = evaluate(**{**inputs, "ctr_model": trained(fixed=True, epochs=2, patience=1)}, task="task1")
     assert official["not_submittable"] == []
     assert short["not_submittable"] == ["epochs is 2, not 100", "patience is 1, not 3"]
-    history, shared = inputs["training_history"], (RAW_FILES, DATA_REPORT, COVER_REPORT)
+    history, shared = inputs["training_history"], (RAW_FILES, DATA_REPORT, DIAGNOSTICS, COVER_REPORT)
     together = write_report(short, official, official, history, history, history, *shared)
     assert "Not submittable. Task 1: epochs is 2, not 100, patience is 1, not 3." in together
     assert "Not submittable. epochs is 2" in task_page(short, history)
@@ -288,6 +343,7 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
         "item_content": CONTENT,
         "raw_files": RAW_FILES,
         "data_report": DATA_REPORT,
+        "data_diagnostics": DIAGNOSTICS,
         "cover_report": COVER_REPORT,
     }
     given = {
@@ -315,7 +371,7 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     pipeline = create_task_pipeline("task2")
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
-        "item_content", "raw_files", "data_report", "task2.ctr_model",
+        "item_content", "raw_files", "data_report", "data_diagnostics", "task2.ctr_model",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
 

@@ -1,8 +1,24 @@
-"""Measures of a prediction. Exact, whole-array numpy."""
+"""Measures of a prediction: functions of (label, score) and, for some, of groups. Exact, whole-array numpy.
+
+Labels are 1 = click, 0 = not; scores are higher for likelier clicks. What one class leaves undefined is NaN.
+"""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
+
+CALIBRATION_BINS = 10
+ROC_POINTS = 201
+
+
+class GroupedAuc(NamedTuple):
+    """AUC within groups, see ``grouped_auc``."""
+
+    auc: float  # NaN if no group has both labels
+    rows_share: float  # share of all rows that lie in a group with both labels
+    groups: int  # groups with both labels
 
 
 def auc(label: np.ndarray, score: np.ndarray) -> float:
@@ -15,14 +31,70 @@ def auc(label: np.ndarray, score: np.ndarray) -> float:
         score: ``[R]``, higher = likelier a click.
     """
     label = np.asarray(label).astype(np.int64)
-    _, group = np.unique(score, return_inverse=True)
-    clicks = np.bincount(group, weights=label).astype(np.int64)
-    others = np.bincount(group).astype(np.int64) - clicks
+    return auc_of_counts(score, label, 1 - label)
+
+
+def auc_of_counts(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> float:
+    """AUC of rows that are only counted: ``score``, its ``clicks`` and its ``others``, each ``[G]``.
+
+    The same as ``auc`` of the rows one by one. A score may occur more than once.
+    """
+    clicks, others = _by_score(score, clicks, others)
     pairs = int(clicks.sum()) * int(others.sum())
     if pairs == 0:
         return float("nan")
-    others_below = np.cumsum(others) - others
-    return int((clicks * (2 * others_below + others)).sum()) / (2 * pairs)
+    return int((clicks * _twice_below(others)).sum()) / (2 * pairs)
+
+
+def auc_standard_error(label: np.ndarray, score: np.ndarray) -> float:
+    """Standard error of the AUC after DeLong et al. (1988); rows count as independent.
+
+    NaN with fewer than two rows of either class.
+    """
+    label = np.asarray(label).astype(np.int64)
+    return auc_standard_error_of_counts(score, label, 1 - label)
+
+
+def auc_standard_error_of_counts(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> float:
+    """``auc_standard_error`` of rows that are only counted, as for ``auc_of_counts``."""
+    clicks, others = _by_score(score, clicks, others)
+    m, n = int(clicks.sum()), int(others.sum())
+    if min(m, n) < 2:
+        return float("nan")
+    # For each click the share of others below it, for each other the share of clicks above it.
+    below = _twice_below(others) / (2 * n)
+    above = 1 - _twice_below(clicks) / (2 * m)
+    return float(np.sqrt(_variance(below, clicks) / m + _variance(above, others) / n))
+
+
+def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> GroupedAuc:
+    """Mean AUC within groups (GAUC, with users as groups), weighted by rows (impressions).
+
+    A group with clicks only or others only has no AUC: it is left out of the mean, and ``rows_share`` says
+    how many rows the mean is of. One sort, no loop over groups.
+
+    Args:
+        label: ``[R]`` 0 or 1.
+        score: ``[R]`` float.
+        group: ``[R]`` int, such as the user.
+    """
+    if not len(label):
+        return GroupedAuc(float("nan"), 0.0, 0)
+    order = np.lexsort((score, group))
+    label, score, group = np.asarray(label)[order].astype(np.int64), score[order], group[order]
+    starts = np.concatenate([[True], group[1:] != group[:-1]])
+    ties = np.flatnonzero(starts | np.concatenate([[True], score[1:] != score[:-1]]))  # equal scores of one group
+    clicks = np.add.reduceat(label, ties)
+    others = np.diff(np.append(ties, len(label))) - clicks
+    first = np.flatnonzero(starts[ties])  # each group's first tie
+    group_clicks, group_others = np.add.reduceat(clicks, first), np.add.reduceat(others, first)
+    twice_below = _twice_below(others) - 2 * np.repeat(np.cumsum(group_others) - group_others, _lengths(first, ties))
+    twice_right = np.add.reduceat(clicks * twice_below, first)
+    pairs, rows = group_clicks * group_others, group_clicks + group_others
+    both = pairs > 0
+    covered = int(rows[both].sum())
+    mean = np.average(twice_right[both] / (2 * pairs[both]), weights=rows[both]) if covered else float("nan")
+    return GroupedAuc(float(mean), covered / len(label), int(both.sum()))
 
 
 def logloss(label: np.ndarray, probability: np.ndarray) -> float:
@@ -31,3 +103,80 @@ def logloss(label: np.ndarray, probability: np.ndarray) -> float:
     probability = np.clip(probability, edge, 1 - edge).astype(np.float64)
     label = np.asarray(label, dtype=np.float64)
     return float(-np.mean(label * np.log(probability) + (1 - label) * np.log1p(-probability)))
+
+
+def even_parts(value: np.ndarray, parts: int) -> np.ndarray:
+    """Which of ``parts`` nearly equal parts, lowest values first, each value falls in: ``[R]`` int.
+
+    Equal values stay together, so parts may be of unequal size and some may have nothing.
+    """
+    inner = np.quantile(value, np.linspace(0, 1, parts + 1)[1:-1]) if len(value) else np.empty(0)
+    return np.searchsorted(inner, value, side="left")
+
+
+def calibration(label: np.ndarray, score: np.ndarray) -> list[dict[str, Any]]:
+    """Mean score and share of clicks in ``CALIBRATION_BINS`` bins of nearly equal size, lowest scores first.
+
+    Equal scores stay in one bin, so there may be fewer. ``standard_error`` is that of the share of clicks.
+    """
+    which = even_parts(score, CALIBRATION_BINS)
+    bins = []
+    for chosen in (which == number for number in np.unique(which)):
+        rows, share = int(chosen.sum()), float(label[chosen].mean())
+        bins.append(
+            {
+                "rows": rows,
+                "mean_prediction": float(score[chosen].mean(dtype=np.float64)),
+                "click_share": share,
+                "standard_error": float(np.sqrt(share * (1 - share) / rows)),
+            }
+        )
+    return bins
+
+
+def calibration_error(bins: list[dict[str, Any]]) -> float:
+    """Expected calibration error: mean distance of mean score and share of clicks over bins, weighted by rows."""
+    rows = np.array([bin_["rows"] for bin_ in bins])
+    gap = np.array([abs(bin_["mean_prediction"] - bin_["click_share"]) for bin_ in bins])
+    return float(np.average(gap, weights=rows))
+
+
+def predicted_per_click(label: np.ndarray, probability: np.ndarray) -> float:
+    """Sum of predicted clicks over clicks: 1 is right on the whole, 1.2 a fifth too many; NaN without clicks."""
+    clicks = int(label.sum())
+    return float(probability.sum(dtype=np.float64)) / clicks if clicks else float("nan")
+
+
+def roc(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ROC curve at ``ROC_POINTS`` even false-positive rates: those and the true-positive rates, for drawing."""
+    clicks, others = _by_score(-score, np.asarray(label).astype(np.int64), 1 - np.asarray(label).astype(np.int64))
+    false_positive = np.concatenate([[0.0], np.cumsum(others) / others.sum()])
+    true_positive = np.concatenate([[0.0], np.cumsum(clicks) / clicks.sum()])
+    grid = np.linspace(0, 1, ROC_POINTS)
+    drawn = np.interp(grid, false_positive, true_positive)
+    drawn[0] = 0.0  # interp takes the last of several points at 0
+    return grid, drawn
+
+
+def _by_score(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Clicks and others of each distinct score, lowest first, int64."""
+    _, place = np.unique(score, return_inverse=True)
+    counted = (np.bincount(place, weights=counts).astype(np.int64) for counts in (clicks, others))
+    clicks, others = counted
+    return clicks, others
+
+
+def _twice_below(counts: np.ndarray) -> np.ndarray:
+    """For each score twice the rows below it, those at it counted half: a whole number."""
+    return 2 * (np.cumsum(counts) - counts) + counts
+
+
+def _variance(value: np.ndarray, counts: np.ndarray) -> float:
+    """Sample variance of values that occur ``counts`` times each."""
+    total = counts.sum()
+    mean = (counts * value).sum() / total
+    return float((counts * (value - mean) ** 2).sum() / (total - 1))
+
+
+def _lengths(first: np.ndarray, of: np.ndarray) -> np.ndarray:
+    return np.diff(np.append(first, len(of)))

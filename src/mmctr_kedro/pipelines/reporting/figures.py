@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmctr_kedro.pipelines.reporting.measures import UNSEEN
 from mmctr_kedro.pipelines.reporting.text import LABELS
 
 if TYPE_CHECKING:
@@ -15,12 +16,13 @@ COLOURS = {
     "task1_and_2": "#2f7d4f",
 }  # apart also for colour-blind eyes
 MARKS = {"task1": "circle", "task2": "square", "task1_and_2": "diamond"}
-_INK, _MUTED, _GRID = "#1f2933", "#6b7785", "#e6e9ed"
+INK, MUTED, GRID = "#1f2933", "#6b7785", "#e6e9ed"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 NAMES = ("training_curves", "roc", "calibration", "auc_by_history_length", "auc_by_popularity")
 
 Metrics = dict[str, Any]
+Slice = dict[str, Any]
 History = list[dict[str, Any]]
 
 
@@ -68,7 +70,7 @@ def training_curves(histories: dict[str, History], metrics: dict[str, Metrics]) 
     most = max((len(history) for history in histories.values()), default=1)
     figure.update_xaxes(title_text="epoch", dtick=max(1, -(-most // 12)), row=2, col=1)
     figure.update_xaxes(dtick=max(1, -(-most // 12)), row=1, col=1)
-    return _styled(figure, height=460)
+    return styled(figure, height=460)
 
 
 def roc(metrics: dict[str, Metrics]) -> Figure:
@@ -85,7 +87,7 @@ def roc(metrics: dict[str, Metrics]) -> Figure:
             )  # fmt: skip
     figure.update_xaxes(title_text="non-clicks taken for clicks", range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title_text="clicks found", range=[0, 1.005], tickformat=".0%")
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def calibration(metrics: dict[str, Metrics]) -> Figure:
@@ -109,29 +111,38 @@ def calibration(metrics: dict[str, Metrics]) -> Figure:
     _diagonal(figure, "perfect", limit)
     figure.update_xaxes(title_text="mean prediction", range=[0, limit], tickformat=".0%")
     figure.update_yaxes(title_text="share clicked", range=[0, limit], tickformat=".0%")
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def auc_by_history_length(metrics: dict[str, Metrics]) -> Figure:
     """AUC of valid rows by clicks in the history, beside the best reachable."""
-    return _auc_by(metrics, "history_length", "clicks in the history")
+    by_task = {task: of["auc_by_history_length"] for task, of in metrics.items()}
+    return _auc_by(by_task, "clicks in the history")
 
 
 def auc_by_popularity(metrics: dict[str, Metrics]) -> Figure:
-    """AUC of valid rows by clicks on the target item in train, beside the best reachable."""
-    return _auc_by(metrics, "popularity", "clicks on the item in train")
+    """AUC of tenths of the valid rows by clicks on the item in train, items not in train first."""
+    by_task = {task: by_popularity(of) for task, of in metrics.items()}
+    return _auc_by(by_task, "clicks on the item in train, tenths of the rows")
 
 
-def _auc_by(metrics: dict[str, Metrics], slice_name: str, title: str) -> Figure:
+def by_popularity(metrics: Metrics) -> list[Slice]:
+    """The slices by popularity, before them the items not in train if there are any."""
+    unseen = metrics["auc_unseen_items"]
+    return [*([{"bucket": UNSEEN, **unseen}] if unseen["rows"] else []), *metrics["auc_by_popularity_decile"]]
+
+
+def _auc_by(by_task: dict[str, list[Slice]], title: str) -> Figure:
+    """AUC per bucket and task; the buckets are the same for all tasks, as they judge the same rows."""
     from plotly.graph_objects import Figure
 
     figure = Figure()
-    tasks = list(metrics)
-    buckets = metrics[tasks[0]]["slices"][slice_name]
+    tasks = list(by_task)
+    buckets = by_task[tasks[0]]
     if any(bucket["best_reachable_auc"] is not None for bucket in buckets):
         _ceiling(figure, [bucket["best_reachable_auc"] for bucket in buckets])
     for number, task in enumerate(tasks):
-        entries = metrics[task]["slices"][slice_name]
+        entries = by_task[task]
         aside = 0.16 * (number - (len(tasks) - 1) / 2)  # tasks stand side by side within a bucket
         figure.add_scatter(
             x=[place + aside for place in range(len(entries))], y=[entry["auc"] for entry in entries],
@@ -140,15 +151,15 @@ def _auc_by(metrics: dict[str, Metrics], slice_name: str, title: str) -> Figure:
             customdata=[[entry["bucket"], entry["rows"], entry["clicks"]] for entry in entries],
             hovertemplate="%{customdata[0]}: AUC %{y:.4f}<br>%{customdata[1]} rows, %{customdata[2]} clicks",
         )  # fmt: skip
-    figure.add_hline(y=0.5, line={"color": _MUTED, "width": 1, "dash": "dot"})
-    names = [f"{bucket['bucket']}<br><span style='color:{_MUTED}'>{bucket['rows']:,}</span>" for bucket in buckets]
+    figure.add_hline(y=0.5, line={"color": MUTED, "width": 1, "dash": "dot"})
+    names = [f"{bucket['bucket']}<br><span style='color:{MUTED}'>{bucket['rows']:,}</span>" for bucket in buckets]
     figure.update_xaxes(
         title={"text": f"{title} (below: valid rows)", "standoff": 14}, range=[-0.6, len(buckets) - 0.4],
         tickvals=list(range(len(buckets))), ticktext=names, tickangle=0, showgrid=False,
     )  # fmt: skip
-    lowest = min((low for of in metrics.values() for low in _low_ends(of["slices"][slice_name])), default=0.5)
+    lowest = min((low for entries in by_task.values() for low in _low_ends(entries)), default=0.5)
     figure.update_yaxes(title_text="AUC", tickformat=".2f", range=[max(0.0, min(0.48, lowest - 0.02)), 1])
-    _styled(figure, height=400)
+    styled(figure, height=400)
     return figure.update_layout(margin_b=84)
 
 
@@ -161,30 +172,31 @@ def _ceiling(figure: Figure, best: list[float | None]) -> None:
     )  # fmt: skip
 
 
-def _low_ends(slices: list[dict[str, Any]]) -> list[float]:
+def _low_ends(slices: list[Slice]) -> list[float]:
     return [entry["auc"] - (entry["auc_standard_error"] or 0) for entry in slices if entry["auc"] is not None]
 
 
 def _diagonal(figure: Figure, name: str, limit: float) -> None:
-    line = {"color": _MUTED, "width": 1, "dash": "dot"}
+    line = {"color": MUTED, "width": 1, "dash": "dot"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, showlegend=False, hoverinfo="skip")
     place = 0.8 * limit
-    figure.add_annotation(x=place, y=place, text=name, showarrow=False, yshift=-12, xanchor="left", font_color=_MUTED)
+    figure.add_annotation(x=place, y=place, text=name, showarrow=False, yshift=-12, xanchor="left", font_color=MUTED)
 
 
 def _error_bars(error: list[float | None]) -> dict[str, Any]:
     return {"type": "data", "array": error, "thickness": 1.4, "width": 4}
 
 
-def _styled(figure: Figure, height: int) -> Figure:
+def styled(figure: Figure, height: int) -> Figure:
+    """The common look: white, quiet axes, the legend above."""
     figure.update_layout(
         template="none", height=height, margin={"l": 62, "r": 28, "t": 44, "b": 56},
-        font={"family": _FONT, "size": 13, "color": _INK}, paper_bgcolor="white", plot_bgcolor="white",
+        font={"family": _FONT, "size": 13, "color": INK}, paper_bgcolor="white", plot_bgcolor="white",
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left"},
         hoverlabel={"font": {"family": _FONT}},
     )  # fmt: skip
     axis = {
-        "gridcolor": _GRID,
+        "gridcolor": GRID,
         "linecolor": "#b8c0c8",
         "zeroline": False,
         "showline": True,

@@ -1,4 +1,4 @@
-"""How good predictions are: AUC with its standard error, calibration, and AUC by slice of the rows.
+"""AUC by slice of the rows, beside its error and the best reachable one. ``training.metrics`` has the measures.
 
 Whatever cannot be known (an AUC of one class, a best reachable AUC nobody has told) is None, never NaN, so
 that the metrics are valid JSON.
@@ -6,6 +6,8 @@ that the metrics are valid JSON.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,124 +15,85 @@ import numpy as np
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.training import metrics
 
-# Lower ends of the buckets. History lengths: 3 is the challenge's shortest, 6 the median, 64 the most kept.
+# Lower ends of the buckets of history lengths: 3 is the challenge's shortest, 6 the median, 64 the most kept.
 HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
-# Clicks of an item in train, doubling; -1 stands for an item without any train row.
-POPULARITY_EDGES = (-1, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+POPULARITY_PARTS = 10
 UNSEEN = "not in train"
-CALIBRATION_BINS = 10
-ROC_POINTS = 201
+
+Slice = dict[str, Any]
 
 
 def auc(label: np.ndarray, score: np.ndarray) -> float | None:
-    """Exact area under the ROC curve, ties counted half; None without both classes."""
-    return metrics.auc(label, score) if _two_classes(label) else None
+    """``metrics.auc``; None without both classes."""
+    return known(metrics.auc(label, score))
 
 
 def auc_standard_error(label: np.ndarray, score: np.ndarray) -> float | None:
-    """Standard error of the AUC after DeLong et al. (1988), through midranks (Sun and Xu, 2014).
-
-    Rows count as independent; None with fewer than two rows of either class.
-    """
-    from scipy.stats import rankdata
-
-    clicked, other = score[label == 1], score[label == 0]
-    m, n = len(clicked), len(other)
-    if min(m, n) < 2:
-        return None
-    together = rankdata(np.concatenate([clicked, other]))
-    # For each click the share of non-clicks below it, for each non-click the share of clicks above it.
-    below = (together[:m] - rankdata(clicked)) / n
-    above = 1 - (together[m:] - rankdata(other)) / m
-    return float(np.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n))
-
-
-def calibration(label: np.ndarray, score: np.ndarray) -> list[dict[str, Any]]:
-    """Mean score and share of clicks in bins of nearly equal size, lowest scores first.
-
-    Equal scores stay in one bin, so there may be fewer than ``CALIBRATION_BINS``. ``standard_error`` is that
-    of the share of clicks.
-    """
-    inner = np.unique(np.quantile(score, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
-    which = np.searchsorted(inner, score, side="left")
-    bins = []
-    for chosen in (which == number for number in np.unique(which)):
-        rows, share = int(chosen.sum()), float(label[chosen].mean())
-        bins.append(
-            {
-                "rows": rows,
-                "mean_prediction": float(score[chosen].mean(dtype=np.float64)),
-                "click_share": share,
-                "standard_error": float(np.sqrt(share * (1 - share) / rows)),
-            }
-        )
-    return bins
-
-
-def expected_calibration_error(bins: list[dict[str, Any]]) -> float:
-    """Mean distance between mean score and share of clicks over the bins, weighted by rows."""
-    rows = np.array([bin_["rows"] for bin_ in bins])
-    gap = np.array([abs(bin_["mean_prediction"] - bin_["click_share"]) for bin_ in bins])
-    return float(np.average(gap, weights=rows))
+    """``metrics.auc_standard_error``; None with fewer than two rows of either class."""
+    return known(metrics.auc_standard_error(label, score))
 
 
 def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
-    """The ROC curve at ``ROC_POINTS`` even false-positive rates, for drawing; None without both classes."""
-    if not _two_classes(label):
+    """``metrics.roc``, rounded for drawing; None without both classes."""
+    if not 0 < label.sum() < len(label):
         return None
-    _, group = np.unique(-score, return_inverse=True)  # equal scores are taken together, highest first
-    clicks = np.bincount(group, weights=label)
-    others = np.bincount(group) - clicks
-    false_positive = np.concatenate([[0.0], np.cumsum(others) / others.sum()])
-    true_positive = np.concatenate([[0.0], np.cumsum(clicks) / clicks.sum()])
-    grid = np.linspace(0, 1, ROC_POINTS)
-    drawn = np.interp(grid, false_positive, true_positive)
-    drawn[0] = 0.0  # interp takes the last of several points at 0
+    grid, drawn = metrics.roc(label, score)
     return {"false_positive_rate": _rounded(grid), "true_positive_rate": _rounded(drawn)}
 
 
-def by_bucket(
-    value: np.ndarray,
-    edges: tuple[int, ...],
-    label: np.ndarray,
-    score: np.ndarray,
-    posterior: np.ndarray | None,
-) -> list[dict[str, Any]]:
-    """AUC, its error and the best reachable AUC of the rows in each bucket of ``value`` that has any.
+def slice_of(chosen: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None) -> Slice:
+    """Rows, clicks, AUC, its error and the best reachable AUC of the rows where ``chosen``.
 
     Args:
-        value: ``[R]`` int, what is bucketed.
-        edges: Lower ends, ascending; the last bucket is open.
+        chosen: ``[R]`` bool.
         label: ``[R]`` 0 or 1.
         score: ``[R]`` float.
         posterior: ``[R]`` float64, or None where nobody knows it.
     """
-    which = np.searchsorted(edges, value, side="right") - 1
-    slices = []
-    for number in np.unique(which):
-        chosen = which == number
-        slices.append(
-            {
-                "bucket": bucket_name(edges, int(number)),
-                "rows": int(chosen.sum()),
-                "clicks": int(label[chosen].sum()),
-                "auc": auc(label[chosen], score[chosen]),
-                "auc_standard_error": auc_standard_error(label[chosen], score[chosen]),
-                "best_reachable_auc": None if posterior is None else auc(label[chosen], posterior[chosen]),
-            }
-        )
-    return slices
+    label, score = label[chosen], score[chosen]
+    return {
+        "rows": len(label),
+        "clicks": int(label.sum()),
+        "auc": auc(label, score),
+        "auc_standard_error": auc_standard_error(label, score),
+        "best_reachable_auc": None if posterior is None else auc(label, posterior[chosen]),
+    }
+
+
+def by_history_length(
+    length: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None
+) -> list[Slice]:
+    """``slice_of`` each bucket of history lengths that has any rows, and its name as ``bucket``."""
+    which = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
+    return _slices(which, lambda number: bucket_name(HISTORY_EDGES, number), label, score, posterior)
+
+
+def by_popularity_decile(
+    popularity: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None
+) -> list[Slice]:
+    """``slice_of`` each tenth of the rows by popularity, least popular first; items not in train are in none.
+
+    Equal popularities stay together, so there may be fewer than ten. ``bucket`` is the range of popularity.
+
+    Args:
+        popularity: ``[R]`` int, see ``train_clicks``.
+        label, score, posterior: As for ``slice_of``.
+    """
+    seen = popularity >= 0
+    which = np.full(len(label), -1)
+    which[seen] = metrics.even_parts(popularity[seen], POPULARITY_PARTS)
+
+    def name(number: int) -> str:
+        of = popularity[which == number]
+        return _range(int(of.min()), int(of.max()))
+
+    return _slices(which, name, label, score, posterior)
 
 
 def bucket_name(edges: tuple[int, ...], number: int) -> str:
-    """``"3-4"``, ``"0"``, ``"30+"``; an edge of -1 is called ``UNSEEN``."""
+    """``"3-4"``, ``"0"``, ``"30+"``: the bucket from one lower edge to the next."""
     low = edges[number]
-    if low < 0:
-        return UNSEEN
-    if number + 1 == len(edges):
-        return f"{low}+"
-    high = edges[number + 1] - 1
-    return f"{low}" if low == high else f"{low}-{high}"
+    return f"{low}+" if number + 1 == len(edges) else _range(low, edges[number + 1] - 1)
 
 
 def train_clicks(train: Clicks, item: np.ndarray) -> np.ndarray:
@@ -141,8 +104,25 @@ def train_clicks(train: Clicks, item: np.ndarray) -> np.ndarray:
     return np.where(rows > 0, clicks, -1)[item]
 
 
-def _two_classes(label: np.ndarray) -> bool:
-    return bool((label == 1).any() and (label == 0).any())
+def known(value: float) -> float | None:
+    """None for NaN, as JSON has it."""
+    return None if math.isnan(value) else value
+
+
+def _slices(
+    which: np.ndarray,
+    name: Callable[[int], str],
+    label: np.ndarray,
+    score: np.ndarray,
+    posterior: np.ndarray | None,
+) -> list[Slice]:
+    """A slice per number in ``which`` (``[R]`` int); rows at -1 are in none."""
+    numbers = np.unique(which[which >= 0]).tolist()
+    return [{"bucket": name(number), **slice_of(which == number, label, score, posterior)} for number in numbers]
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low}-{high}"
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -11,7 +11,7 @@ from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.pipelines.reporting import examples, figures, measures, report, text
-from mmctr_kedro.training.metrics import logloss
+from mmctr_kedro.training.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]
@@ -42,7 +42,8 @@ def evaluate(
 
     Returns:
         Plain JSON without NaN: what cannot be known is None. ``auc``, ``logloss`` and all the rest are of the
-        valid rows.
+        valid rows. ``gauc`` is the mean AUC within users that have both labels, weighted by their rows;
+        ``gauc_rows_share`` says how many rows those are.
     """
     score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
     posterior = None
@@ -51,7 +52,9 @@ def evaluate(
     label = np.asarray(clicks_valid.label)
     popularity = measures.train_clicks(clicks_train, clicks_valid.item)
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
-    bins = measures.calibration(label, score)
+    bins = calibration(label, score)
+    within_users = grouped_auc(label, score, clicks_valid.user)
+    judged = (label, score, posterior)
     return {
         "task": task,
         "rows": len(label),
@@ -60,20 +63,21 @@ def evaluate(
         "auc": measures.auc(label, score),
         "auc_standard_error": measures.auc_standard_error(label, score),
         "best_reachable_auc": None if posterior is None else measures.auc(label, posterior),
+        "gauc": measures.known(within_users.auc),
+        "gauc_users": within_users.groups,
+        "gauc_rows_share": within_users.rows_share,
         "logloss": logloss(label, score),
         "mean_prediction": float(score.mean(dtype=np.float64)),
-        "expected_calibration_error": measures.expected_calibration_error(bins),
+        "predicted_per_click": measures.known(predicted_per_click(label, score)),
+        "calibration_error": calibration_error(bins),
         "not_submittable": text.unofficial(model_settings(ctr_model), ctr_model.settings["embedding_width"]),
         "best_epoch": ctr_model.settings["best_epoch"],
         **_training_facts(training_history),
         "test_rows": len(clicks_test),
         "test_rows_with_unseen_item": int(unseen_in_test.sum()),
-        "slices": {
-            "history_length": measures.by_bucket(
-                clicks_valid.history_length, measures.HISTORY_EDGES, label, score, posterior
-            ),
-            "popularity": measures.by_bucket(popularity, measures.POPULARITY_EDGES, label, score, posterior),
-        },
+        "auc_unseen_items": measures.slice_of(popularity < 0, *judged),
+        "auc_by_popularity_decile": measures.by_popularity_decile(popularity, *judged),
+        "auc_by_history_length": measures.by_history_length(clicks_valid.history_length, *judged),
         "calibration": bins,
         "roc": measures.roc(label, score),
     }
@@ -99,13 +103,16 @@ def write_task_report(
     training_history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    data_diagnostics: dict[str, Any],
     worst_rows: dict[str, Any],
     *drawn: Any,
 ) -> str:
     """The page of one task, as HTML; ``drawn`` are its figures in the order of ``figures.NAMES``."""
     settings = model_settings(ctr_model)
     figures_by_name = dict(zip(figures.NAMES, drawn, strict=True))
-    return report.task_page(metrics, training_history, raw_files, data_report, worst_rows, settings, figures_by_name)
+    return report.task_page(
+        metrics, training_history, raw_files, data_report, data_diagnostics, worst_rows, settings, figures_by_name
+    )
 
 
 def write_report(
@@ -117,6 +124,7 @@ def write_report(
     task1_and_2_history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    data_diagnostics: dict[str, Any],
     cover_report: dict[str, Any],
 ) -> str:
     """The page of all three tasks side by side, as HTML."""
@@ -125,6 +133,7 @@ def write_report(
         {"task1": task1_history, "task2": task2_history, "task1_and_2": task1_and_2_history},
         raw_files,
         data_report,
+        data_diagnostics,
         cover_report,
     )
 

@@ -28,8 +28,11 @@ h3 { font-size: 15px; margin: 20px 0 4px; font-weight: 650; }
 p { max-width: 46em; margin: 0 0 10px; }
 .lead { font-size: 18px; }
 .note { color: var(--muted); font-size: 14px; max-width: 56em; }
+ul { list-style: none; padding: 0; margin: 10px 0; max-width: 52em; }
+li { border-left: 3px solid var(--line); padding: 1px 0 1px 14px; margin: 0 0 8px; }
+li.marked { border-color: #c4561a; }
 .warning { border-left: 3px solid #c4561a; padding: 2px 0 2px 14px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0;
+.facts { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1px; margin: 28px 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 .facts div { background: white; padding: 14px 18px; }
 .facts b { display: block; white-space: nowrap; font-size: 21px; font-weight: 600;
@@ -39,6 +42,7 @@ p { max-width: 46em; margin: 0 0 10px; }
 .pair > * { min-width: 0; }
 @media (max-width: 820px) {
   .pair { grid-template-columns: 1fr; gap: 0; }
+  .facts { grid-template-columns: 1fr 1fr; }
   main { padding: 32px 18px; }
   h1 { font-size: 28px; }
 }
@@ -47,6 +51,7 @@ p { max-width: 46em; margin: 0 0 10px; }
 table { border-collapse: collapse; font-size: 14px; margin: 10px 0 16px; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--muted); border-bottom: 1px solid #b8c0c8; }
 th, td { padding: 6px 22px 6px 0; vertical-align: top; }
+th:last-child, td:last-child { padding-right: 0; }
 td { border-bottom: 1px solid var(--line); }
 .list th { font-weight: 400; border-bottom: 1px solid var(--line); padding-right: 36px; }
 .number { text-align: right; }
@@ -109,6 +114,13 @@ def figure_place(name: str) -> str:
 def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of plain text."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def bullets(items: Iterable[tuple[str, bool]]) -> str:
+    """A list of sentences, each with whether it is marked."""
+    kinds = ((text, ' class="marked"' if marked else "") for text, marked in items)
+    lines = "".join(f"<li{kind}>{escape(text)}</li>" for text, kind in kinds)
+    return f"<ul>{lines}</ul>"
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

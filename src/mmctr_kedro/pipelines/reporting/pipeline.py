@@ -20,7 +20,7 @@ def create_task_pipeline(task: str) -> Pipeline:
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
     judge = update_wrapper(partial(evaluate, task=task), evaluate)
     show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
-    shared = ["raw_files", "data_report"]
+    shared = ["raw_files", "data_report", "data_diagnostics"]
     nodes = [
         node(judge, ["ctr_model", "predictions", "training_history", *clicks, "truth"], "metrics", name="evaluate"),
         node(show, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
@@ -42,6 +42,7 @@ def create_pipeline() -> Pipeline:
         *(f"{task}.training_history" for task in TASKS),
         "raw_files",
         "data_report",
+        "data_diagnostics",
         "cover_report",
     ]
     return Pipeline([node(write_report, inputs, "report", name="write_report", tags="reporting")])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from mmctr_kedro.params import CtrParams, FixedCtrParams, leaves
 from mmctr_kedro.pipelines.reporting import text
-from mmctr_kedro.pipelines.reporting.figures import COLOURS, draw
+from mmctr_kedro.pipelines.reporting.data_section import data_figures, data_section
+from mmctr_kedro.pipelines.reporting.figures import COLOURS, by_popularity, draw
 from mmctr_kedro.pipelines.reporting.page import (
     details,
     fact_list,
@@ -15,7 +17,6 @@ from mmctr_kedro.pipelines.reporting.page import (
     figure_place,
     flat,
     html_page,
-    json_tables,
     paragraph,
     scale,
     table,
@@ -31,6 +32,7 @@ def task_page(
     history: History,
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    data_diagnostics: dict[str, Any],
     worst_rows: dict[str, Any],
     settings: CtrParams | FixedCtrParams,
     figures: dict[str, Any],
@@ -53,9 +55,10 @@ def task_page(
         paragraph(text.about_calibration(metrics)),
         _pair(figure_place("roc"), figure_place("calibration")),
         "<h2>Where the model is good</h2>",
-        paragraph(text.about_slices(metrics["slices"]["history_length"], "clicks in the history")),
+        paragraph(text.about_gauc(metrics)),
+        paragraph(text.about_slices(metrics["auc_by_history_length"], "clicks in the history")),
         figure_place("auc_by_history_length"),
-        paragraph(text.about_slices(metrics["slices"]["popularity"], "clicks on the item in train")),
+        paragraph(text.about_slices(metrics["auc_by_popularity_decile"], "clicks on the item in train")),
         paragraph(text.about_unseen({task: metrics})),
         figure_place("auc_by_popularity"),
         paragraph("Bars are one standard error. AUC within a bucket compares its own rows alone.", "note"),
@@ -64,12 +67,12 @@ def task_page(
         _worst_rows(worst_rows),
         "<h2>Test rows</h2>",
         paragraph(text.about_test(metrics)),
-        _data(raw_files, data_report),
+        data_section(raw_files, data_report, data_diagnostics),
         "<h2>Settings</h2>",
         fact_list(_settings(task, settings)),
         _reproduce(f"kedro run --pipeline {task}", _settings(task, settings, changed_only=True)),
     ]
-    return html_page(f"{label}: {_headline(metrics)}", _joined(body), figures)
+    return html_page(f"{label}: {_headline(metrics)}", _joined(body), {**figures, **data_figures(data_diagnostics)})
 
 
 def combined_page(
@@ -77,6 +80,7 @@ def combined_page(
     histories: dict[str, History],
     raw_files: dict[str, Any],
     data_report: dict[str, Any],
+    data_diagnostics: dict[str, Any],
     cover_report: dict[str, Any],
 ) -> str:
     """The page of all tasks side by side."""
@@ -105,13 +109,14 @@ def combined_page(
         details("The same in numbers", _slices(metrics)),
         "<h2>Test rows</h2>",
         paragraph(text.about_test(first)),
-        _data(raw_files, data_report),
+        data_section(raw_files, data_report, data_diagnostics),
         "<h2>Covers</h2>",
         paragraph(text.about_covers(cover_report)),
         details("By item", fact_list(flat(cover_report))),
         _reproduce("kedro run", []),
     ]
-    return html_page(f"MM-CTR: {title}", _joined(body), draw(metrics, histories))
+    drawn = {**draw(metrics, histories), **data_figures(data_diagnostics)}
+    return html_page(f"MM-CTR: {title}", _joined(body), drawn)
 
 
 def _headline(metrics: Metrics) -> str:
@@ -125,43 +130,33 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
         ("valid AUC", _auc(metrics["auc"])),
         ("its standard error", "–" if error is None else f"{error:.4f}"),
         ("best reachable AUC", _auc(metrics["best_reachable_auc"])),
+        ("AUC within users (GAUC)", _auc(metrics["gauc"])),
         ("valid logloss", f"{metrics['logloss']:.4f}"),
+        ("calibration error", f"{metrics['calibration_error']:.4f}"),
         (f"epochs (best: {metrics['best_epoch']})", f"{metrics['epochs']}"),
         ("training time", text.duration(metrics["seconds"])),
     ]
 
 
 def _side_by_side(metrics: dict[str, Metrics]) -> str:
-    header = [
-        "",
-        "valid AUC",
-        "± one s.e.",
-        "best reachable",
-        "of the way",
-        "logloss",
-        "calibration",
-        "epochs",
-        "kept",
-        "time",
-    ]
-    rows = []
-    for task, of in metrics.items():
-        way = text.way_to_best(of)
-        rows.append(
-            [
-                LABELS[task],
-                _auc(of["auc"]),
-                _auc(of["auc_standard_error"]),
-                _auc(of["best_reachable_auc"]),
-                "–" if way is None else f"{way:.0%}",
-                f"{of['logloss']:.4f}",
-                f"{of['expected_calibration_error']:.3f}",
-                of["epochs"],
-                of["best_epoch"],
-                text.duration(of["seconds"]),
-            ]
-        )
-    return table(header, rows)
+    columns: dict[str, Callable[[Metrics], Any]] = {
+        "valid AUC": _auc_and_error,
+        "best reachable": lambda of: _auc(of["best_reachable_auc"]),
+        "of the way": _way,
+        "GAUC": lambda of: _auc(of["gauc"]),
+        "unseen": lambda of: _auc(of["auc_unseen_items"]["auc"]),
+        "logloss": lambda of: f"{of['logloss']:.4f}",
+        "calibration": lambda of: f"{of['calibration_error']:.3f}",
+        "epoch kept": lambda of: f"{of['best_epoch']} of {of['epochs']}",
+        "time": lambda of: text.duration(of["seconds"]),
+    }
+    rows = ([LABELS[task], *(value(of) for value in columns.values())] for task, of in metrics.items())
+    return table(["", *columns], rows)
+
+
+def _way(metrics: Metrics) -> str:
+    way = text.way_to_best(metrics)
+    return "–" if way is None else f"{way:.0%}"
 
 
 def _epochs(history: History) -> str:
@@ -181,18 +176,17 @@ def _epochs(history: History) -> str:
 def _slices(metrics: dict[str, Metrics]) -> str:
     """Both kinds of slice as tables, one AUC column per task."""
     parts = []
-    for name, title in (
-        ("history_length", "clicks in the history"),
-        ("popularity", "clicks on the item in train"),
+    for entries, title in (
+        ({task: of["auc_by_history_length"] for task, of in metrics.items()}, "clicks in the history"),
+        ({task: by_popularity(of) for task, of in metrics.items()}, "clicks on the item in train"),
     ):
         rows = [
             [entry["bucket"], entry["rows"], entry["clicks"], _auc(entry["best_reachable_auc"])]
-            for entry in next(iter(metrics.values()))["slices"][name]
+            for entry in next(iter(entries.values()))
         ]
-        for of in metrics.values():
-            for row, entry in zip(rows, of["slices"][name], strict=True):
-                error = entry["auc_standard_error"]
-                row.append(_auc(entry["auc"]) + (f" ± {error:.3f}" if error is not None else ""))
+        for of in entries.values():
+            for row, entry in zip(rows, of, strict=True):
+                row.append(_auc_and_error(entry))
         parts.append(table([title, "rows", "clicks", "best reachable", *(LABELS[task] for task in metrics)], rows))
     return "".join(parts)
 
@@ -213,16 +207,6 @@ def _worst_rows(found: dict[str, Any]) -> str:
             ),
         )
         for name, title in titles.items()
-    )
-
-
-def _data(raw_files: dict[str, Any], data_report: dict[str, Any]) -> str:
-    return _joined(
-        [
-            "<h2>Data</h2>",
-            json_tables(raw_files),
-            details("What data_processing found", json_tables(data_report)),
-        ]
     )
 
 
@@ -254,6 +238,12 @@ def _reproduce(command: str, params: list[tuple[str, str]]) -> str:
 
 def _pair(left: str, right: str) -> str:
     return f'<div class="pair">{left}{right}</div>'
+
+
+def _auc_and_error(of: dict[str, Any]) -> str:
+    """Of a task or a slice."""
+    error = of["auc_standard_error"]
+    return _auc(of["auc"]) + (f" ± {error:.4f}" if error is not None else "")
 
 
 def _auc(value: float | None) -> str:

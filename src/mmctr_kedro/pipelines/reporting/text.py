@@ -8,7 +8,6 @@ from typing import Any
 
 from mmctr_kedro.challenge import EMBEDDING_WIDTH
 from mmctr_kedro.params import FixedCtrParams, RunControls
-from mmctr_kedro.pipelines.reporting.measures import UNSEEN
 
 Metrics = dict[str, Any]
 
@@ -67,13 +66,16 @@ def about_tasks(metrics: dict[str, Metrics]) -> str:
 
 def about_best(metrics: Metrics) -> str:
     """How to read the columns of the comparison."""
-    said = "s.e.: standard error of the AUC (DeLong), rows taken as independent. "
+    said = "±: one standard error of the AUC (DeLong), rows taken as independent. "
     if metrics["best_reachable_auc"] is not None:
         said += (
             "Best reachable: the AUC of the true click probabilities, which only the world's maker knows;"
             " of the way: where the AUC lies between chance (0.5) and that. "
         )
-    return said + "Calibration: mean distance of prediction and share of clicks over bins of equal size."
+    return (
+        said + "GAUC: AUC within users. Unseen: AUC of the rows whose item no train row has."
+        " Calibration: mean distance of prediction and share of clicks over bins of equal size."
+    )
 
 
 def about_training(metrics: Metrics, settings: RunControls | None = None) -> str:
@@ -90,10 +92,23 @@ def about_training(metrics: Metrics, settings: RunControls | None = None) -> str
 def about_calibration(metrics: Metrics) -> str:
     """Whether predictions can be read as probabilities."""
     predicted, clicked = metrics["mean_prediction"], metrics["click_share"]
+    said = f"The mean prediction is {predicted:.1%}, the share of clicks {clicked:.1%}"
+    if metrics["predicted_per_click"] is not None:
+        said += f": {metrics['predicted_per_click']:.2f} predicted clicks for each one made"
     return (
-        f"The mean prediction is {predicted:.1%}, the share of clicks {clicked:.1%}; over bins of equal size"
-        f" they differ by {metrics['expected_calibration_error']:.1%} on average."
-        " The challenge judges order alone, so this costs no AUC."
+        f"{said}. Over bins of equal size they differ by {metrics['calibration_error']:.1%} on average (expected"
+        " calibration error). The challenge judges order alone, so this costs no AUC."
+    )
+
+
+def about_gauc(metrics: Metrics) -> str:
+    """How well rows of one user are ranked among themselves."""
+    if metrics["gauc"] is None:
+        return "No user of the valid rows has both a click and another row, so there is no AUC within users."
+    return (
+        f"Among the rows of one user alone the AUC is {metrics['gauc']:.4f} (GAUC: mean over the"
+        f" {metrics['gauc_users']:,} users with both a click and another row, weighted by their rows, which are"
+        f" {metrics['gauc_rows_share']:.1%} of all)."
     )
 
 
@@ -114,14 +129,11 @@ def about_slices(slices: list[dict[str, Any]], what: str) -> str:
 
 def about_unseen(metrics: dict[str, Metrics]) -> str:
     """How well each task ranks items that training never saw."""
-    found = {
-        task: entry for task, of in metrics.items() for entry in of["slices"]["popularity"]
-        if entry["bucket"] == UNSEEN
-    }  # fmt: skip
-    if not found:
+    found = {task: of["auc_unseen_items"] for task, of in metrics.items()}
+    first, rows = next(iter(found.values())), next(iter(metrics.values()))["rows"]
+    if not first["rows"]:
         return "Every item of the valid rows occurs in train."
-    first, of = next(iter(found.values())), next(iter(metrics.values()))
-    said = f"{first['rows']:,} valid rows ({first['rows'] / of['rows']:.1%}) show an item that no train row has"
+    said = f"{first['rows']:,} valid rows ({first['rows'] / rows:.1%}) show an item that no train row has"
     if first["auc"] is None:
         return said + "; they hold only one class, so they have no AUC."
     scores = [_with_error(entry) + (f" for {LABELS[task]}" if len(found) > 1 else "") for task, entry in found.items()]

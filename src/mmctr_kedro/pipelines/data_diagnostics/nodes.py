@@ -1,0 +1,43 @@
+"""Look at the splits before anybody trains on them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.pipelines.data_diagnostics import numbers
+from mmctr_kedro.pipelines.data_diagnostics.verdicts import THRESHOLDS, WHOLE, verdicts
+
+logger = logging.getLogger(__name__)
+
+
+def diagnose(
+    item_content: pd.DataFrame, clicks_train: Clicks, clicks_valid: Clicks, clicks_test: Clicks
+) -> dict[str, Any]:
+    """Compare the splits by whole-array counts, in seconds at full size, and say what the numbers mean.
+
+    Args:
+        item_content: One row per item, ascending: ``item_id`` 1..N, ``likes_level``, ``views_level``.
+        clicks_train, clicks_valid: Rows with labels.
+        clicks_test: Rows without.
+
+    Returns:
+        Plain JSON, what cannot be known None, the same bytes for the same data: ``verdicts`` in words,
+        ``splits``, ``signals`` (AUC of things that know nothing of the user), ``drawn``, ``levels``, and the
+        ``thresholds`` of the verdicts.
+    """
+    splits = {"train": clicks_train, "valid": clicks_valid, "test": clicks_test}
+    found = {
+        "splits": numbers.describe_splits(item_content, splits),
+        "signals": numbers.signals(len(item_content) + 1, clicks_train, clicks_valid),
+        "drawn": numbers.how_drawn(len(item_content) + 1, splits),
+        "levels": numbers.level_click_shares(clicks_train, clicks_valid),
+    }
+    said = verdicts(found)
+    for verdict in said:
+        if verdict["alike"] is not True or verdict["about"] == WHOLE:  # the rest is in the report
+            logger.info("data: %s", verdict["says"])
+    return {"verdicts": said, **found, "thresholds": THRESHOLDS}

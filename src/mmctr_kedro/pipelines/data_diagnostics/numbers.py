@@ -1,0 +1,205 @@
+"""The numbers of the diagnostics: everything is counted by item, level or length, so that size costs little."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.pipelines.reporting.measures import HISTORY_EDGES, bucket_name
+from mmctr_kedro.training.metrics import auc_of_counts, auc_standard_error_of_counts
+
+LEVELS = ("likes_level", "views_level")
+LEVEL_COUNT = 11  # 0..10
+QUARTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
+# Rows at the mean click rate that every item's and level's own rate is mixed with: one click on one row is no 100 %.
+PRIOR_ROWS = 10.0
+DIGITS = 6
+
+Found = dict[str, Any]
+Counts = tuple[np.ndarray, np.ndarray]  # clicks and other rows of each key, [K] int64
+
+
+def describe_splits(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> dict[str, Found]:
+    """Of each split: size, history lengths by row, and how much of it training or the item table knows."""
+    train = splits["train"]
+    size = len(item_content) + 1
+    as_target = np.bincount(train.item, minlength=size) > 0
+    anywhere = as_target | (np.bincount(train.history_items, minlength=size) > 0)
+    levels = item_content[list(LEVELS)].to_numpy()
+    users = np.unique(train.history_user)
+    return {
+        name: {
+            "rows": len(clicks),
+            "users": len(np.unique(clicks.history_user)),
+            "click_share": None if clicks.label is None else _round(clicks.label.mean()),
+            "history_length": _quartiles(clicks.history_length),
+            "rows_by_history_length": _histogram(clicks.history_length),
+            "users_in_train": _share(np.isin(np.unique(clicks.history_user), users)),
+            "rows_with_item_in_no_train_row": _share(~as_target[clicks.item]),
+            "rows_with_item_nowhere_in_train": _share(~anywhere[clicks.item]),
+            "history_clicks_on_items_in_no_train_row": _share(~as_target[clicks.history_items]),
+            "history_clicks_on_items_nowhere_in_train": _share(~anywhere[clicks.history_items]),
+            "rows_with_levels_of_their_item": _share(_levels_equal(clicks, levels)),
+        }
+        for name, clicks in splits.items()
+    }
+
+
+def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
+    """How well things that know nothing of the user tell clicks from other rows, in train and in valid.
+
+    Valid rows are scored by what the whole of train says. Train rows are scored without themselves: click rates
+    of one half of the users score the rows of the other half, and the two AUCs are averaged (leaving one row
+    out would score a click below a skipped row of the same item). Counts of rows need no such care, as every row
+    counts itself once, and histories do not hold their own target.
+
+    Args:
+        size: Items and one: ids are below it.
+        train, valid: Rows with labels.
+
+    Returns:
+        By name, for ``train`` and ``valid``: ``auc`` and ``standard_error``, None with one class only.
+    """
+    half, label = _halves_of_users(train), _labels(train)
+    items = _counts(train.item, label, size), _counts(valid.item, _labels(valid), size)
+    rows = items[0][0] + items[0][1]
+    in_histories = np.bincount(train.history_items, minlength=size)
+    found = {
+        "item_click_rate": _by_click_rate(train.item, label, half, *items),
+        "item_train_rows": _by_score(rows, *items),
+        "item_history_clicks": _by_score(in_histories, *items),
+    }
+    for level in LEVELS:
+        keys = getattr(train, level), getattr(valid, level)
+        counts = _counts(keys[0], label, LEVEL_COUNT), _counts(keys[1], _labels(valid), LEVEL_COUNT)
+        found[level] = _by_score(np.arange(LEVEL_COUNT), *counts)
+        found[f"{level}_click_rate"] = _by_click_rate(keys[0], label, half, *counts)
+    return found
+
+
+def how_drawn(size: int, splits: dict[str, Clicks]) -> dict[str, Found]:
+    """Whether rows of two splits differ in what they show, as the AUC of telling one split's rows from the other's.
+
+    0.5: drawn alike in this. Popularity is an item's clicks in train's histories, which no label entered.
+    Above 0.5 the split named first shows more popular items, or has longer histories.
+    """
+    train, valid, test = splits["train"], splits["valid"], splits["test"]
+    popularity = np.bincount(train.history_items, minlength=size)
+    train_clicked, train_other = _counts(train.item, _labels(train), size)
+    valid_clicked, valid_other = _counts(valid.item, _labels(valid), size)
+    test_rows = np.bincount(test.item, minlength=size)
+    return {
+        "popularity_of_clicked_items_valid_or_train": _separation(popularity, valid_clicked, train_clicked),
+        "popularity_of_other_items_valid_or_train": _separation(popularity, valid_other, train_other),
+        "popularity_of_items_test_or_valid": _separation(popularity, test_rows, valid_clicked + valid_other),
+        "history_length_valid_or_train": _lengths_apart(valid, train),
+        "history_length_test_or_valid": _lengths_apart(test, valid),
+    }
+
+
+def level_click_shares(train: Clicks, valid: Clicks) -> dict[str, list[Found]]:
+    """Rows and share of clicks of each level that occurs, in train and valid."""
+    found = {}
+    for name in LEVELS:
+        counts = {
+            split: _counts(getattr(clicks, name), _labels(clicks), LEVEL_COUNT)
+            for split, clicks in (("train", train), ("valid", valid))
+        }
+        found[name] = [
+            {"level": level, **{key: value for split in counts for key, value in _level(split, counts[split], level)}}
+            for level in range(LEVEL_COUNT)
+            if any(of[0][level] + of[1][level] for of in counts.values())
+        ]
+    return found
+
+
+def _level(split: str, counts: Counts, level: int) -> list[tuple[str, Any]]:
+    clicks, others = int(counts[0][level]), int(counts[1][level])
+    rows = clicks + others
+    return [(f"{split}_rows", rows), (f"{split}_click_share", _round(clicks / rows) if rows else None)]
+
+
+def _by_score(score: np.ndarray, train: Counts, valid: Counts) -> Found:
+    return {"train": _separation(score, *train), "valid": _separation(score, *valid)}
+
+
+def _by_click_rate(key: np.ndarray, label: np.ndarray, half: np.ndarray, train: Counts, valid: Counts) -> Found:
+    """Each key's click rate as a score; ``key``, ``label`` and ``half`` (0 or 1), ``[R]``, are of the train rows."""
+    halves = [_counts(key[half == side], label[half == side], len(train[0])) for side in (0, 1)]
+    crossed = [_separation(_rate(*halves[1 - side]), *halves[side]) for side in (0, 1)]
+    return {"train": _mean(*crossed), "valid": _separation(_rate(*train), *valid)}
+
+
+def _rate(clicks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Click rate of each key, drawn towards the mean by ``PRIOR_ROWS``; the mean where there are no rows."""
+    mean = clicks.sum() / max(1, clicks.sum() + others.sum())
+    return (clicks + PRIOR_ROWS * mean) / (clicks + others + PRIOR_ROWS)
+
+
+def _mean(one: Found, other: Found) -> Found:
+    """The mean of two AUCs of different rows, and its error."""
+    if one["auc"] is None or other["auc"] is None:
+        return {"auc": None, "standard_error": None}
+    errors = one["standard_error"], other["standard_error"]
+    error = None if None in errors else _round(math.hypot(*errors) / 2)
+    return {"auc": _round((one["auc"] + other["auc"]) / 2), "standard_error": error}
+
+
+def _separation(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> Found:
+    """AUC and its standard error, rows taken as independent, of counted rows: ``[K]`` each."""
+    auc, error = auc_of_counts(score, clicks, others), auc_standard_error_of_counts(score, clicks, others)
+    return {"auc": _round(auc), "standard_error": _round(error)}
+
+
+def _lengths_apart(first: Clicks, second: Clicks) -> Found:
+    size = int(max(first.history_length.max(initial=0), second.history_length.max(initial=0))) + 1
+    counts = [np.bincount(clicks.history_length, minlength=size) for clicks in (first, second)]
+    return _separation(np.arange(size), *counts)
+
+
+def _counts(key: np.ndarray, label: np.ndarray, size: int) -> Counts:
+    """Clicks and other rows of each key below ``size``."""
+    clicks = np.bincount(key[label == 1], minlength=size)
+    return clicks, np.bincount(key, minlength=size) - clicks
+
+
+def _labels(clicks: Clicks) -> np.ndarray:
+    assert clicks.label is not None
+    return clicks.label
+
+
+def _halves_of_users(train: Clicks) -> np.ndarray:
+    """0 or 1 for every row, the same for all rows of a user: every other user id."""
+    _, rank = np.unique(train.history_user, return_inverse=True)
+    return (rank % 2).astype(np.int8)[train.history]
+
+
+def _levels_equal(clicks: Clicks, levels: np.ndarray) -> np.ndarray:
+    own = levels[clicks.item - 1]
+    return (clicks.likes_level == own[:, 0]) & (clicks.views_level == own[:, 1])
+
+
+def _quartiles(length: np.ndarray) -> dict[str, float | None]:
+    if not len(length):
+        return dict.fromkeys([*QUARTILES, "mean"])
+    return {**{name: float(np.quantile(length, at)) for name, at in QUARTILES.items()}, "mean": _round(length.mean())}
+
+
+def _histogram(length: np.ndarray) -> dict[str, float | None]:
+    """Share of rows per bucket of history lengths; every bucket is named."""
+    counts = np.bincount(np.searchsorted(HISTORY_EDGES, length, side="right") - 1, minlength=len(HISTORY_EDGES))
+    shares = counts / max(1, len(length))
+    return {bucket_name(HISTORY_EDGES, number): _round(share) for number, share in enumerate(shares)}
+
+
+def _share(true: np.ndarray) -> float | None:
+    return _round(true.mean()) if len(true) else None
+
+
+def _round(value: float | np.floating) -> float | None:
+    """Six decimals, so that summing in another order gives the same bytes; None for NaN."""
+    return None if math.isnan(value) else round(float(value), DIGITS)
