@@ -1,4 +1,4 @@
-"""What happens around a run: every setting checked before it, a summary after it."""
+"""What happens around a run: settings checked before it, checkpoints cleared in it, a summary after it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ class ProjectHooks:
             one_line_choices=context.config_loader["globals"],
             given=context.config_loader.runtime_params or {},
         )
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol) -> None:
+        """Keep the catalog: Kedro tells ``after_dataset_saved`` only a name."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Clear a training's checkpoint once its last output is safe: the next run trains anew."""
+        task, _, name = dataset_name.rpartition(".")
+        if name == "training_history":
+            self._catalog.load(f"{task}.checkpoint").clear()
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:

@@ -151,6 +151,7 @@ def test_each_task_runs_alone_on_its_own_embedding(task, embedding, params, spli
         "item_tags": item_tags,
         embedding: item_embedding,
         f"params:{task}.ctr": params,
+        f"{task}.checkpoint": None,
     }
     pipeline = create_pipeline(task)
     assert pipeline.inputs() == set(inputs)

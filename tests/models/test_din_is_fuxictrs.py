@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models import din as din_file
 from mmctr_kedro.params import CtrParams
-from mmctr_kedro.training import loop
+from mmctr_kedro.training.steps import Steps, add_penalties, penalties_of
 
 LEVEL = {"type": "categorical", "vocab_size": 11, "padding_idx": 0}
 PARAMS = CtrParams(
@@ -141,7 +141,7 @@ def losses(models, seed, make_batch):
     mine, theirs = ours(make_batch(rows)), reference(padded(rows))
     loss = F.binary_cross_entropy_with_logits(mine, label)
     loss.backward()
-    total = loss.item() + loop.add_penalties(loop.penalties_of(ours, PARAMS))
+    total = loss.item() + add_penalties(penalties_of(ours, PARAMS))
     their_total = F.binary_cross_entropy(theirs.sigmoid(), label) + reference.penalty()
     their_total.backward()
     return mine, theirs, total, their_total.item()
@@ -163,15 +163,13 @@ def test_logits_and_gradients_agree_to_1e_5_of_the_largest_in_float32(models, ma
         assert (one.grad - two.grad).abs().max() <= 1e-5 * largest
 
 
-def test_all_weights_agree_to_1e_6_after_20_clipped_adam_steps_in_float64(double, models, make_batch, monkeypatch):
-    monkeypatch.setattr(loop, "MAX_GRADIENT_NORM", CLIP)
+def test_all_weights_agree_to_1e_6_after_20_clipped_adam_steps_in_float64(double, models, make_batch):
     ours, reference = models
-    optimizer = torch.optim.Adam(ours.parameters(), lr=PARAMS.learning_rate, fused=True)
+    steps = Steps(ours, PARAMS.model_copy(update={"max_gradient_norm": CLIP}))
     theirs = torch.optim.Adam(reference.parameters(), lr=PARAMS.learning_rate)
-    penalties = loop.penalties_of(ours, PARAMS)
     for step in range(20):
         rows = draw(100 + step)
-        loop.train_step(ours, make_batch(rows), optimizer, penalties)
+        steps.take([make_batch(rows)])
         theirs.zero_grad()
         label = torch.tensor(rows["label"])
         (F.binary_cross_entropy(reference(padded(rows)).sigmoid(), label) + reference.penalty()).backward()

@@ -15,6 +15,7 @@ from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training import loop
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.machine import pick_device, reproducible
+from mmctr_kedro.training.steps import add_penalties, penalties_of
 
 CPU = torch.device("cpu")
 SMALL = {"batch_size": 16, "threads": 1, "device": "cpu"}
@@ -96,7 +97,7 @@ def test_penalties_are_half_lambda_times_the_squared_norm_of_whole_tables(train,
         F.binary_cross_entropy_with_logits(logits, label) + formula, list(model.parameters())
     )
     F.binary_cross_entropy_with_logits(model(make_batch(train, np.arange(2))), label).backward()
-    penalty = loop.add_penalties(loop.penalties_of(model, params))
+    penalty = add_penalties(penalties_of(model, params))
     assert penalty == pytest.approx(formula.item(), rel=1e-5)
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-8)
@@ -154,9 +155,10 @@ def test_early_stopping_waits_patience_epochs_and_restores_the_best_one():
     assert int(model.epoch) == 1  # the state after the second evaluation
 
 
-def test_an_epoch_must_gain_a_millionth_to_be_the_best_one():
+def test_an_evaluation_must_gain_a_millionth_to_be_the_best_one():
     for gain, best in ((0.9e-6, 1), (1.1e-6, 2)):
-        assert loop.best_epoch([{"epoch": 1, "valid_auc": 0.7}, {"epoch": 2, "valid_auc": 0.7 + gain}]) == best
+        history = [{"step": 1, "valid_auc": 0.7}, {"step": 2, "valid_auc": 0.7 + gain}]
+        assert loop.best_evaluation(history)["step"] == best
 
 
 def test_the_learning_rate_falls_tenfold_after_every_epoch_without_a_gain_down_to_its_floor():
@@ -176,6 +178,7 @@ def test_each_epoch_is_logged_and_recorded(train, valid, item_tags, item_embeddi
         _, history = run(CtrParams(**SMALL, epochs=1), train, valid, item_tags, item_embedding)
     assert set(history[0]) == {
         "epoch",
+        "step",
         "train_loss",
         "valid_auc",
         "valid_logloss",
@@ -201,9 +204,9 @@ def test_a_split_with_one_kind_of_label_is_refused(train, valid, item_tags, item
 
 def test_predictions_do_not_depend_on_how_rows_are_batched(valid, item_tags, item_embedding, monkeypatch):
     model = build_model(CtrParams(), item_tags, item_embedding)
-    whole = loop.predict(model, valid)
+    whole = loop.predict(model, valid, CtrParams())
     monkeypatch.setattr(loop, "PREDICTION_BATCH", 7)
-    assert loop.predict(model, valid) == pytest.approx(whole, abs=1e-6)
+    assert loop.predict(model, valid, CtrParams()) == pytest.approx(whole, abs=1e-6)
     assert whole.dtype == np.float32
     assert math.isfinite(whole.sum())
 

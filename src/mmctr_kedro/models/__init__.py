@@ -26,8 +26,8 @@ class TrainedModel:
     """What ``{task}.ctr_model`` holds: the weights and the settings that made them.
 
     ``settings`` is JSON: ``ctr`` (``CtrParams``), ``fixed`` (True for Task 1's fixed model), the table sizes
-    it was built for (``items``, ``tags``, ``embedding_width``), and ``best_epoch``. The given embedding and
-    tags are not part of the weights.
+    it was built for (``items``, ``tags``, ``embedding_width``), ``best_epoch`` and ``best_step``. The given
+    embedding and tags are not part of the weights.
     """
 
     settings: dict[str, Any]

@@ -16,7 +16,7 @@ def epoch_order(rows: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
-def cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+def cut(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Cut row numbers into batches; none is dropped.
 
     A last batch of one row joins the one before, since batch norm cannot be fitted to a single row.
@@ -24,20 +24,44 @@ def cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
     edges = [*range(0, len(rows), batch_size), len(rows)]
     if len(edges) > 2 and edges[-1] - edges[-2] == 1:
         edges.pop(-2)
-    return (rows[start:stop] for start, stop in pairwise(edges))
+    return [rows[start:stop] for start, stop in pairwise(edges)]
 
 
-def make_batch(clicks: Clicks, rows: np.ndarray, device: torch.device | str = "cpu") -> Batch:
+def parts_of(rows: np.ndarray, parts: int) -> list[np.ndarray]:
+    """Cut a batch's rows into so many parts, or as many as leaves each two rows, for batch norm."""
+    return np.array_split(rows, max(1, min(parts, len(rows) // 2)))
+
+
+def batches_after(done: int, rows: int, batch_size: int, seed: int, epochs: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The batches of a training after its first ``done`` steps: epoch (from 1) and row numbers of each."""
+    per_epoch = steps_per_epoch(rows, batch_size)
+    for epoch in range(done // per_epoch + 1, epochs + 1):
+        batches = cut(epoch_order(rows, seed, epoch), batch_size)
+        for batch in batches[max(0, done - (epoch - 1) * per_epoch) :]:
+            yield epoch, batch
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """How many batches ``cut`` makes."""
+    return len(cut(np.empty(rows, np.bool_), batch_size))
+
+
+def make_batch(
+    clicks: Clicks, rows: np.ndarray, device: torch.device | str = "cpu", max_history: int | None = None
+) -> Batch:
     """Gather some rows of a split.
 
     Args:
         clicks: The split.
         rows: ``[B]`` int64 row numbers, in the order wanted.
         device: Where the tensors go.
+        max_history: Newest clicks kept of each history; None: all.
     """
     history = clicks.history[rows]
-    begin = clicks.history_offsets[history]
-    length = clicks.history_offsets[history + 1] - begin
+    begin, end = clicks.history_offsets[history], clicks.history_offsets[history + 1]
+    if max_history is not None:
+        begin = np.maximum(begin, end - max_history)
+    length = end - begin
     offsets = np.concatenate([[0], np.cumsum(length)])
     # Position p of row b lies at begin[b] + (p - offsets[b]) in the split's items.
     positions = np.repeat(begin - offsets[:-1], length) + np.arange(offsets[-1])

@@ -1,168 +1,246 @@
-"""The training loop: binary cross-entropy, dense L2, clipped Adam, early stopping on valid AUC.
+"""The training loop: batches in a seeded order, evaluations, early stopping, checkpoints.
 
-What each step does, and in which order, is FuxiCTR 2.3.7's ``BaseModel.fit``. Knows ``Batch`` and
-``CtrModel``, and no model by name.
+What one step does lies in ``steps``. Knows ``Batch`` and ``CtrModel``, and no model by name.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from mmctr_kedro.batch import Batch, Clicks
+from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.params import CtrParams
-from mmctr_kedro.training.batches import cut, epoch_order, make_batch
+from mmctr_kedro.training.batches import batches_after, make_batch, parts_of, steps_per_epoch
+from mmctr_kedro.training.checkpoints import Checkpoints, fingerprint_of
 from mmctr_kedro.training.metrics import auc, logloss
+from mmctr_kedro.training.progress import EpochProgress
+from mmctr_kedro.training.steps import Steps, autocast
 
 logger = logging.getLogger(__name__)
 
-MAX_GRADIENT_NORM = 10.0
 MIN_GAIN = 1e-6  # a smaller gain of valid AUC counts as none
-RATE_DECAY, MIN_RATE = 0.1, 1e-6
 PREDICTION_BATCH = 4096
 
-Penalties = list[tuple[float, list[nn.Parameter]]]  # lambda and what it covers
+Entry = dict[str, Any]  # one evaluation
 Weights = dict[str, Tensor]
 
 
 def fit(
-    model: CtrModel, train: Clicks, valid: Clicks, params: CtrParams, device: torch.device, name: str = "ctr"
-) -> list[dict[str, Any]]:
-    """Train ``model`` in place and leave it with the weights of its best epoch.
+    model: CtrModel,
+    train: Clicks,
+    valid: Clicks,
+    params: CtrParams,
+    device: torch.device,
+    name: str = "ctr",
+    checkpoints: Checkpoints | None = None,
+) -> list[Entry]:
+    """Train ``model`` in place and leave it with the weights of its best evaluation.
 
-    Call it inside ``machine.reproducible``: dropout draws from torch's global random state.
+    Call it inside ``machine.reproducible``: dropout draws from torch's global random state. With
+    ``checkpoints`` it goes on where a killed run of the same training was, and ends with the same weights.
 
     Returns:
-        One entry per epoch: ``epoch`` (from 1), ``train_loss`` (mean over steps, penalties included),
-        ``valid_auc``, ``valid_logloss``, ``learning_rate``, ``seconds`` and ``rows_per_second`` (training
-        alone).
+        One entry per evaluation: ``epoch`` (from 1), ``step`` (of all epochs, from 1), ``train_loss`` (mean over
+        the steps since the last one, penalties included), ``valid_auc``, ``valid_logloss``, ``learning_rate``,
+        ``seconds`` and ``rows_per_second`` (training alone).
     """
-    _check_split(train, "train")
-    valid_label = _check_split(valid, "valid")
-    model.to(device)
-    penalties = penalties_of(model, params)
-    optimizer = torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True)
-    history: list[dict[str, Any]] = []
-    best_weights, epochs_without_gain = _copy_weights(model), 0
-    began = time.perf_counter()
-    for epoch in range(1, params.epochs + 1):
-        rate = optimizer.param_groups[0]["lr"]
-        order = epoch_order(len(train), params.seed, epoch)
-        epoch_began = time.perf_counter()
-        train_loss = _train_epoch(model, optimizer, penalties, train, order, params.batch_size, f"{name} {epoch}")
-        seconds = time.perf_counter() - epoch_began
-        pctr = predict(model, valid)
+    training = Training(model.to(device), train, valid, params, name, checkpoints)
+    training.resume()
+    with EpochProgress(name, len(train)).shown() as progress:
+        for epoch, rows in training.batches_left():
+            training.step(epoch, rows)
+            progress.update(epoch, training.rows_done(epoch))
+            if training.evaluation_is_due():
+                progress.pause()
+                training.evaluate(epoch)
+                training.save()
+            elif training.checkpoint_is_due():
+                training.save()
+    model.load_state_dict(training.best_weights)
+    return training.history
+
+
+class Training:
+    """A training underway: what it works with, and where it is."""
+
+    def __init__(
+        self,
+        model: CtrModel,
+        train: Clicks,
+        valid: Clicks,
+        params: CtrParams,
+        name: str,
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        _check_labels(train, "train")
+        _check_labels(valid, "valid")
+        self.model, self.train, self.valid, self.params, self.name = model, train, valid, params, name
+        self.device = next(model.parameters()).device
+        self.steps_per_epoch = steps_per_epoch(len(train), params.batch_size)
+        self.last_step = params.epochs * self.steps_per_epoch
+        self.steps = Steps(model, params, self.last_step)
+        self.checkpoints = checkpoints
+        self.fingerprint = fingerprint_of(model, train, valid, params, self.device) if checkpoints else {}
+        self.saved = time.monotonic()
+        self.history: list[Entry] = []
+        self.best_weights = _copy_weights(model)
+        self.idle = 0  # evaluations since the best one
+        self.losses: list[float] = []  # this and the next two: since the last evaluation
+        self.rows, self.seconds = 0, 0.0
+
+    def batches_left(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Epoch and row numbers of every batch to come, until patience runs out."""
+        params = self.params
+        for batch in batches_after(self.steps.done, len(self.train), params.batch_size, params.seed, params.epochs):
+            if self.idle >= params.patience:
+                return
+            yield batch
+
+    def step(self, epoch: int, rows: np.ndarray) -> None:
+        """One step on these rows."""
+        began = time.perf_counter()
+        self.model.train()
+        parts = parts_of(rows, self.params.accumulate)
+        loss = self.steps.take(make_batch(self.train, part, self.device, self.params.max_history) for part in parts)
+        if not math.isfinite(loss):
+            raise self._not_finite(epoch, loss, self.train.row_id[rows])
+        self.losses.append(loss)
+        self.rows += len(rows)
+        self.seconds += time.perf_counter() - began
+
+    def rows_done(self, epoch: int) -> int:
+        """Rows of this epoch that were trained on."""
+        steps = self.steps.done - (epoch - 1) * self.steps_per_epoch
+        return min(steps * self.params.batch_size, len(self.train))
+
+    def evaluation_is_due(self) -> bool:
+        every = self.params.evaluate_every or self.steps_per_epoch
+        return self.steps.done % every == 0 or self.steps.done == self.last_step
+
+    def evaluate(self, epoch: int) -> None:
+        """Measure on valid, keep the weights if they are the best, lower the rate if not."""
+        assert self.valid.label is not None
+        pctr = predict(self.model, self.valid, self.params)
         entry = {
             "epoch": epoch,
-            "train_loss": train_loss,
-            "valid_auc": auc(valid_label, pctr),
-            "valid_logloss": logloss(valid_label, pctr),
-            "learning_rate": rate,
-            "seconds": round(seconds, 3),
-            "rows_per_second": round(len(train) / seconds, 1),
+            "step": self.steps.done,
+            "train_loss": float(np.mean(self.losses)),
+            "valid_auc": auc(self.valid.label, pctr),
+            "valid_logloss": logloss(self.valid.label, pctr),
+            "learning_rate": self.steps.rate,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(self.rows / self.seconds, 1),
         }
-        history.append(entry)
-        if best_epoch(history) == epoch:
-            best_weights, epochs_without_gain = _copy_weights(model), 0
+        self.history.append(entry)
+        self.losses, self.rows, self.seconds = [], 0, 0.0
+        if best_evaluation(self.history) is entry:
+            self.best_weights, self.idle = _copy_weights(self.model), 0
         else:
-            epochs_without_gain += 1
-            optimizer.param_groups[0]["lr"] = max(rate * RATE_DECAY, MIN_RATE)
-        _log_epoch(name, entry, params.epochs, time.perf_counter() - began, epochs_without_gain, params.patience)
-        if epochs_without_gain >= params.patience:
-            break
-    model.load_state_dict(best_weights)
-    return history
+            self.idle += 1
+            self.steps.lower_rates()
+        self._log(entry)
+
+    def checkpoint_is_due(self) -> bool:
+        return time.monotonic() - self.saved >= 60 * self.params.checkpoint_minutes
+
+    def save(self) -> None:
+        """Write a checkpoint, where there is a place for it: all that the next step depends on."""
+        if self.checkpoints is None:
+            return
+        state = {name: getattr(self, name) for name in _STATE}
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        state |= {"weights": self.model.state_dict(), "steps": self.steps.state(), "random": random}
+        self.checkpoints.save(self.fingerprint, state)
+        self.saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint of this same training, if there is one."""
+        state = self.checkpoints.load(self.fingerprint) if self.checkpoints else None
+        if state is None:
+            return
+        for name in _STATE:
+            setattr(self, name, state[name])
+        self.model.load_state_dict(state["weights"])
+        self.steps.restore(state["steps"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+        epochs, steps = divmod(self.steps.done, self.steps_per_epoch)
+        logger.info("%s: resuming from epoch %d step %d", self.name, epochs + 1, steps + 1)
+
+    def _log(self, entry: Entry) -> None:
+        mean_seconds = sum(past["seconds"] for past in self.history) / self.steps.done
+        logger.info(
+            "%s epoch %d/%d%s: loss %.4f, valid AUC %.4f, logloss %.4f, learning rate %.0e, "
+            "%.0f rows/s, %.1f s, at most %.0f s left%s",
+            self.name,
+            entry["epoch"],
+            self.params.epochs,
+            f" step {entry['step']}" if self.params.evaluate_every else "",
+            entry["train_loss"],
+            entry["valid_auc"],
+            entry["valid_logloss"],
+            entry["learning_rate"],
+            entry["rows_per_second"],
+            entry["seconds"],
+            mean_seconds * (self.last_step - self.steps.done),
+            f"; no gain, {self.idle} of {self.params.patience} before stopping" if self.idle else "",
+        )
+
+    def _not_finite(self, epoch: int, loss: float, row_ids: np.ndarray) -> MmctrError:
+        broken = [name for name, value in self.model.state_dict().items() if not torch.isfinite(value).all()]
+        step = self.steps.done - (epoch - 1) * self.steps_per_epoch + 1
+        rate = self.steps.rate
+        cause = (
+            f"weights stopped being finite ({', '.join(broken[:3])}), most often because learning_rate {rate:g} is too"
+            " high"
+            if broken
+            else f"the weights are finite, so logits overflowed: learning_rate {rate:g} is too high "
+            "or these rows' items have huge embedding values"
+        )
+        if self.params.precision == "fp16":
+            cause += ", or precision fp16, which ends at 65,504, is too narrow for this model: bf16 has fp32's range"
+        shown = ", ".join(str(row) for row in row_ids[:8]) + ("..." if len(row_ids) > 8 else "")
+        return MmctrError(
+            f"The loss became {loss} in epoch '{self.name} {epoch}', step {step}, rows {shown} "
+            f"({len(row_ids)} in all). Likely cause: {cause}. Lower learning_rate and run again."
+        )
 
 
-def best_epoch(history: list[dict[str, Any]]) -> int:
-    """The epoch whose weights are kept: the last one to gain ``MIN_GAIN`` of valid AUC on the best before it."""
+_STATE = ("history", "best_weights", "idle", "losses", "rows", "seconds")  # of a Training, beside what has its own
+
+
+def best_evaluation(history: list[Entry]) -> Entry:
+    """The evaluation whose weights are kept: the last to gain ``MIN_GAIN`` of valid AUC on the best before it."""
     best = history[0]
     for entry in history[1:]:
         if entry["valid_auc"] >= best["valid_auc"] + MIN_GAIN:
             best = entry
-    return int(best["epoch"])
+    return best
 
 
-def _train_epoch(
-    model: CtrModel,
-    optimizer: torch.optim.Optimizer,
-    penalties: Penalties,
-    train: Clicks,
-    order: np.ndarray,
-    batch_size: int,
-    title: str,
-) -> float:
-    """One pass over ``order``; the mean loss of its steps."""
-    model.train()
-    device = next(model.parameters()).device
-    losses = []
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task(title, total=len(order))
-        for step, rows in enumerate(cut(order, batch_size), start=1):
-            loss = train_step(model, make_batch(train, rows, device), optimizer, penalties)
-            if not math.isfinite(loss):
-                raise _not_finite(title, step, loss, train.row_id[rows], model, optimizer)
-            losses.append(loss)
-            progress.advance(bar, len(rows))
-    return float(np.mean(losses))
-
-
-def train_step(model: CtrModel, batch: Batch, optimizer: torch.optim.Optimizer, penalties: Penalties) -> float:
-    """One step on one batch; its loss, penalties included."""
-    assert batch.label is not None
-    optimizer.zero_grad()
-    loss = F.binary_cross_entropy_with_logits(model(batch), batch.label)
-    loss.backward()
-    total = loss.item() + add_penalties(penalties)
-    if math.isfinite(total):  # else the weights stay as they were, for the error to look at
-        nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-        optimizer.step()
-    return total
-
-
-def penalties_of(model: CtrModel, params: CtrParams) -> Penalties:
-    """Which regulariser covers which parameters; those of weight 0 are left out."""
-    embedding = model.embedding_parameters()
-    inside = {id(parameter) for parameter in embedding}
-    network = [parameter for parameter in model.parameters() if id(parameter) not in inside]
-    pairs = [(params.embedding_regularizer, embedding), (params.net_regularizer, network)]
-    return [(weight, parameters) for weight, parameters in pairs if weight > 0]
-
-
-def add_penalties(penalties: Penalties) -> float:
-    """Add the gradient of ``weight / 2 * ||W||^2`` over whole tables, touched rows or not; return it."""
-    total = 0.0
-    for weight, parameters in penalties:
-        for parameter in parameters:
-            values = parameter.detach()
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(values)
-            parameter.grad.add_(values, alpha=weight)
-            total += weight / 2 * float(torch.linalg.vector_norm(values)) ** 2
-    return total
-
-
-def predict(model: CtrModel, clicks: Clicks) -> np.ndarray:
-    """pCTR of every row, ``[R]`` float32, in row order."""
+def predict(model: CtrModel, clicks: Clicks, params: CtrParams) -> np.ndarray:
+    """pCTR of every row, ``[R]`` float32, in row order, with the precision and history length of ``params``."""
+    training, device = model.training, next(model.parameters()).device
     model.eval()
-    device = next(model.parameters()).device
     parts = []
-    with torch.no_grad():
+    with torch.no_grad(), autocast(params, device):
         for start in range(0, len(clicks), PREDICTION_BATCH):
             rows = np.arange(start, min(start + PREDICTION_BATCH, len(clicks)))
-            parts.append(model(make_batch(clicks, rows, device)).sigmoid().float().cpu().numpy())
+            batch = make_batch(clicks, rows, device, params.max_history)
+            parts.append(model(batch).float().sigmoid().cpu().numpy())
+    model.train(training)
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
@@ -170,48 +248,10 @@ def _copy_weights(model: CtrModel) -> Weights:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _check_split(clicks: Clicks, name: str) -> np.ndarray:
-    """The labels of a split that can be learnt from and measured."""
+def _check_labels(clicks: Clicks, name: str) -> None:
+    """A split must hold something to learn from and to measure."""
     if clicks.label is None or len(np.unique(clicks.label)) < 2:
         raise MmctrError(
             f"Split '{name}' ({len(clicks)} rows) needs clicks and rows without a click, or there is "
             "nothing to learn or to measure. Check its label column: kedro run --pipeline data_processing"
         )
-    return clicks.label
-
-
-def _log_epoch(name: str, entry: dict[str, Any], epochs: int, elapsed: float, idle: int, patience: int) -> None:
-    left = elapsed / entry["epoch"] * (epochs - entry["epoch"])
-    logger.info(
-        "%s epoch %d/%d: loss %.4f, valid AUC %.4f, logloss %.4f, learning rate %.0e, "
-        "%.0f rows/s, %.1f s, at most %.0f s left%s",
-        name,
-        entry["epoch"],
-        epochs,
-        entry["train_loss"],
-        entry["valid_auc"],
-        entry["valid_logloss"],
-        entry["learning_rate"],
-        entry["rows_per_second"],
-        entry["seconds"],
-        left,
-        f"; no gain, {idle} of {patience} before stopping" if idle else "",
-    )
-
-
-def _not_finite(
-    title: str, step: int, loss: float, row_ids: np.ndarray, model: CtrModel, optimizer: torch.optim.Optimizer
-) -> MmctrError:
-    broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
-    rate = optimizer.param_groups[0]["lr"]
-    cause = (
-        f"weights stopped being finite ({', '.join(broken[:3])}), most often because learning_rate {rate:g} is too high"
-        if broken
-        else f"the weights are finite, so logits overflowed: learning_rate {rate:g} is too high "
-        "or these rows' items have huge embedding values"
-    )
-    shown = ", ".join(str(row) for row in row_ids[:8]) + ("..." if len(row_ids) > 8 else "")
-    return MmctrError(
-        f"The loss became {loss} in epoch '{title}', step {step}, rows {shown} "
-        f"({len(row_ids)} in all). Likely cause: {cause}. Lower learning_rate and run again."
-    )

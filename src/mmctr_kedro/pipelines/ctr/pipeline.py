@@ -20,7 +20,7 @@ def create_pipeline(task: str) -> Pipeline:
     nodes = [
         node(
             train,
-            ["params:ctr", "clicks_train", "clicks_valid", *items],
+            ["params:ctr", "clicks_train", "clicks_valid", *items, "checkpoint"],
             ["ctr_model", "training_history"],
             name="train",
         ),

@@ -1,0 +1,125 @@
+"""The state of an unfinished training in one file, so that a killed run goes on where it was.
+
+What may go on is decided by a fingerprint: a dict of digests and settings that says which training it is. Light
+to import: torch comes with the first call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.files import atomic_write
+from mmctr_kedro.params import CtrParams, leaves
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+Fingerprint = dict[str, str]  # part to its value or digest
+PACKAGE = Path(__file__).parents[1]
+
+
+class Checkpoints:
+    """The last checkpoint of one training. The store object the train node gets from the catalog."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
+        """The state to go on from; None where there is none, or only that of another training."""
+        import torch
+
+        self._sweep()
+        if not self._path.is_file():
+            return None
+        try:
+            stored = torch.load(self._path, map_location="cpu", weights_only=True)
+            theirs, state = stored["fingerprint"], stored["state"]
+        except Exception as error:  # a broken file makes torch raise almost anything
+            logger.warning("%s cannot be read (%s): training starts afresh.", self._path, _first_line(error))
+            return None
+        if differing := [part for part in {**fingerprint, **theirs} if fingerprint.get(part) != theirs.get(part)]:
+            changes = [f"{part} ({theirs.get(part)}, now {fingerprint.get(part)})" for part in differing]
+            logger.info("%s is of another training: %s differ. Training starts afresh.", self._path, ", ".join(changes))
+            return None
+        return state
+
+    def save(self, fingerprint: Fingerprint, state: dict[str, Any]) -> None:
+        """Replace the checkpoint in one step; ``state`` is tensors, numbers, strings, lists and dicts."""
+        import torch
+
+        with atomic_write(self._path) as temporary:
+            torch.save({"fingerprint": fingerprint, "state": state}, temporary)
+
+    def clear(self) -> None:
+        """Remove the checkpoint: the next training starts afresh."""
+        self._path.unlink(missing_ok=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what a run killed while writing left behind (``files.atomic_write``)."""
+        for room in self._path.parent.glob(f".{self._path.name}.*"):
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def fingerprint_of(
+    model: nn.Module, train: Clicks, valid: Clicks, params: CtrParams, device: torch.device
+) -> Fingerprint:
+    """Which training this is: settings, data, start and machine; any difference makes it another one.
+
+    Args:
+        model: Freshly built: its weights stand for the seed, its frozen tables for the items.
+    """
+    import torch
+
+    settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"})
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return {
+        **{key: json.dumps(value) for key, value in leaves(settings)},
+        "clicks_train": _digest(_arrays(train)),
+        "clicks_valid": _digest(_arrays(valid)),
+        "item tables": _digest((name, table.numpy(force=True)) for name, table in model.named_buffers()),
+        "weights at the start": _digest((name, weight.numpy(force=True)) for name, weight in model.named_parameters()),
+        "code": _digest((path.name, path.read_bytes()) for path in _code()),
+        "libraries": f"torch {torch.__version__}, numpy {np.__version__}",
+        "machine": f"{platform.machine()} {processor}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _code() -> list[Path]:
+    """The files that decide what a training does with its settings and data."""
+    return sorted(path for folder in ("models", "training") for path in (PACKAGE / folder).glob("*.py"))
+
+
+def _arrays(clicks: Clicks) -> Iterable[tuple[str, np.ndarray]]:
+    return ((name, array) for name, array in vars(clicks).items() if array is not None)
+
+
+def _digest(parts: Iterable[tuple[str, np.ndarray | bytes]]) -> str:
+    """SHA-256 over names, dtypes, shapes and contents, in order."""
+    digest = hashlib.sha256()
+    for name, content in parts:
+        if isinstance(content, np.ndarray):
+            digest.update(f"{name} {content.dtype} {content.shape}\n".encode())
+            digest.update(np.ascontiguousarray(content).reshape(-1).view(np.uint8).data)
+        else:
+            digest.update(f"{name} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()[:16]
