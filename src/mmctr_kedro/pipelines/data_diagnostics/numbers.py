@@ -62,7 +62,8 @@ def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
         train, valid: Rows with labels.
 
     Returns:
-        By name, for ``train`` and ``valid``: ``auc`` and ``standard_error``, None with one class only.
+        By name, for ``train`` and ``valid``: ``auc``, None with one class only, and ``standard_error``, None with
+        fewer than two rows of either.
     """
     half, label = _halves_of_users(train), _labels(train)
     items = _counts(train.item, label, size), _counts(valid.item, _labels(valid), size)
@@ -150,8 +151,15 @@ def _mean(one: Found, other: Found) -> Found:
 
 
 def _separation(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> Found:
-    """AUC and its standard error, rows taken as independent, of counted rows: ``[K]`` each."""
+    """AUC and its standard error, rows taken as independent, of counted rows: ``[K]`` each.
+
+    DeLong's error is 0 where few rows happen to be parted wholly; chance alone (Mann and Whitney, 1947) would
+    spread the AUC by sqrt((m + n + 1) / 12 m n), so the error is at least that.
+    """
     auc, error = auc_of_counts(score, clicks, others), auc_standard_error_of_counts(score, clicks, others)
+    m, n = int(clicks.sum()), int(others.sum())
+    if not math.isnan(error):
+        error = max(error, math.sqrt((m + n + 1) / (12 * m * n)))
     return {"auc": _round(auc), "standard_error": _round(error)}
 
 

@@ -58,7 +58,7 @@ def _in_sum(single: list[Verdict]) -> Verdict:
     if any(verdict["alike"] is False for verdict in asked):
         says = "Train and valid are drawn differently: choose models and epochs by valid AUC, never by train loss."
         return _verdict(WHOLE, False, says)
-    if all(verdict["alike"] is None for verdict in asked):
+    if any(verdict["alike"] is None for verdict in asked):
         return _verdict(WHOLE, None, "Whether train and valid are drawn alike cannot be told: a class is missing.")
     return _verdict(WHOLE, True, "Train and valid differ in nothing looked at here by more than noise.")
 
@@ -121,9 +121,7 @@ def _about_test(of: Found) -> Verdict:
         says = f"Test rows show items as popular as valid rows do ({_apart(of)})."
         return _verdict("test_items", True, says)
     more = "more" if of["auc"] > 0.5 else "less"
-    says = (
-        f"Test rows show {more} popular items than valid rows ({_apart(of)}): valid AUC is no safe guess of test AUC."
-    )
+    says = f"Test rows show {more} popular items than valid rows ({_apart(of)}): valid AUC may mislead."
     return _verdict("test_items", False, says)
 
 
@@ -156,7 +154,7 @@ def _auc(of: Found) -> str:
     if of["auc"] is None:
         return "no AUC"
     error = of["standard_error"]
-    return f"AUC {of['auc']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+    return f"AUC {of['auc']:.3f}" + (f" ± {error:.3f}" if error is not None and error >= 0.0005 else "")
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,197 @@
+"""Diagnostics worked out by hand on a few rows, and verdicts on data drawn alike and otherwise."""
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.pipelines.data_diagnostics import create_pipeline, numbers
+from mmctr_kedro.pipelines.data_diagnostics.nodes import diagnose
+from mmctr_kedro.pipelines.data_diagnostics.verdicts import differ, tells
+
+CONTENT = pd.DataFrame({"item_id": [1, 2, 3, 4], "likes_level": [1, 2, 3, 4], "views_level": [5, 5, 5, 5]})
+
+
+def make(item, label=None, user=None, histories=None, likes=None) -> Clicks:
+    """One history per row; levels are the item's unless ``likes`` says otherwise."""
+    rows = len(item)
+    histories = [[1, 2, 3]] * rows if histories is None else histories
+    return Clicks(
+        history_user=np.asarray(range(1, rows + 1) if user is None else user, np.int32),
+        history_offsets=np.cumsum([0, *map(len, histories)]),
+        history_items=np.array([one for history in histories for one in history], np.int32),
+        history=np.arange(rows, dtype=np.int32),
+        item=np.asarray(item, np.int32),
+        likes_level=np.asarray(np.minimum(item, 10) if likes is None else likes, np.int8),
+        views_level=np.full(rows, 5, np.int8),
+        row_id=np.arange(rows),
+        label=None if label is None else np.asarray(label, np.int8),
+    )
+
+
+def splits() -> dict[str, Clicks]:
+    return {
+        "train": make([1, 1, 2, 2], [1, 1, 0, 1], histories=[[2], [2, 2], [], [1, 4, 2, 2]], user=[1, 1, 2, 3]),
+        "valid": make([1, 2, 3, 4], [1, 0, 1, 0], histories=[[3], [4, 1], [1], []], user=[1, 7, 8, 9],
+                      likes=[1, 2, 3, 9]),
+        "test": make([3, 4], histories=[[1], [3]], user=[3, 3]),
+    }  # fmt: skip
+
+
+def test_shares_of_what_train_knows_are_counted():
+    found = numbers.describe_splits(CONTENT, splits())
+    valid, test = found["valid"], found["test"]
+    assert (found["train"]["users"], found["train"]["users_in_train"]) == (3, 1.0)
+    assert (valid["users_in_train"], test["users_in_train"]) == (0.25, 1.0)
+    # Train rows show items 1 and 2, train histories items 1, 2 and 4.
+    assert (valid["rows_with_item_in_no_train_row"], valid["rows_with_item_nowhere_in_train"]) == (0.5, 0.25)
+    assert valid["history_clicks_on_items_in_no_train_row"] == 0.5  # 3 and 4 of 3, 4, 1, 1
+    assert valid["history_clicks_on_items_nowhere_in_train"] == 0.25
+    assert found["train"]["history_clicks_on_items_in_no_train_row"] == pytest.approx(1 / 7, abs=1e-6)
+    assert (valid["rows_with_levels_of_their_item"], test["rows_with_levels_of_their_item"]) == (0.75, 1.0)
+    assert (valid["click_share"], test["click_share"]) == (0.5, None)
+
+
+def test_history_lengths_are_those_of_rows():
+    clicks = splits()["train"]
+    twice = replace(clicks, history=np.array([3, 3, 3, 0], np.int32))  # three rows share the history of 4 clicks
+    found = numbers.describe_splits(CONTENT, {"train": twice})["train"]
+    assert found["history_length"] == {"min": 1, "q25": 3.25, "median": 4, "q75": 4, "max": 4, "mean": 3.25}
+    assert {key: share for key, share in found["rows_by_history_length"].items() if share} == {"1-2": 0.25, "3-4": 0.75}
+
+
+def test_valid_rows_are_scored_by_all_of_train_and_unknown_items_by_the_mean():
+    found = numbers.signals(5, splits()["train"], splits()["valid"])
+    # Click rates, drawn to the mean 3/4: item 1 above it, item 2 below, items 3 and 4 at it.
+    # Clicks are on 1 and 3, others on 2 and 4: (1, 2) (1, 4) (3, 2) are right, (3, 4) a tie.
+    assert found["item_click_rate"]["valid"]["auc"] == 3.5 / 4
+    # Train rows: 2, 2, 0, 0: (1, 2) and (3, 4) tie, (1, 4) right, (3, 2) wrong.
+    assert found["item_train_rows"]["valid"]["auc"] == 0.5
+    # Clicks in train's histories: 1, 5, 0, 1: (1, 4) ties, the others are wrong.
+    assert found["item_history_clicks"]["valid"]["auc"] == 0.125
+    # Likes levels 1, 3 against 2, 9.
+    assert found["likes_level"]["valid"]["auc"] == 0.25
+
+
+def test_train_rows_are_scored_by_the_click_rates_of_other_users():
+    # Every row has an item of its own: in sample its click rate tells all, other users' rows tell nothing.
+    train = make(np.arange(1, 41), np.tile([1, 1, 0, 0], 10))
+    found = numbers.signals(41, train, train)["item_click_rate"]
+    assert (found["valid"]["auc"], found["train"]["auc"]) == (1.0, 0.5)
+    # Both rows of users 1 to 4 say the same of items 1 and 2: each half of the users scores the other rightly.
+    shared = make([1, 2] * 4, [1, 0] * 4, user=np.repeat([1, 2, 3, 4], 2))
+    assert numbers.signals(5, shared, shared)["item_click_rate"]["train"]["auc"] == 1.0
+
+
+def test_levels_are_listed_with_their_click_shares():
+    found = numbers.level_click_shares(splits()["train"], splits()["valid"])
+    assert found["likes_level"][0] == {
+        "level": 1, "train_rows": 2, "train_click_share": 1.0, "valid_rows": 1, "valid_click_share": 1.0
+    }  # fmt: skip
+    assert [entry["level"] for entry in found["likes_level"]] == [1, 2, 3, 9]
+    assert found["likes_level"][2]["train_click_share"] is None
+
+
+def drawn(seed: int, popular_others: bool, rows: int = 8000, items: int = 300) -> Clicks:
+    """Clicks and histories fall on popular items; other rows do so too, or on any item."""
+    rng = np.random.default_rng(seed)
+    popularity = np.arange(1, items + 1) / np.arange(1, items + 1).sum()
+    label = np.tile([1, 0, 0, 0], rows // 4)
+    popular = rng.choice(items, rows, p=popularity)
+    item = np.where((label == 1) | popular_others, popular, rng.integers(0, items, rows)) + 1
+    clicks = make(item, label, user=np.arange(rows) // 4 + rows * seed, likes=1 + (item - 1) * 10 // items)
+    return replace(clicks, history_items=(rng.choice(items, 3 * rows, p=popularity) + 1).astype(np.int32))
+
+
+def world(popular_others_in_valid: bool) -> dict:
+    items = np.arange(1, 301)
+    content = pd.DataFrame({"item_id": items, "likes_level": 1 + (items - 1) * 10 // 300, "views_level": 5})
+    test = replace(drawn(3, popular_others_in_valid), label=None)
+    return diagnose(content, drawn(1, False), drawn(2, popular_others_in_valid), test)
+
+
+def says(found: dict, about: str) -> tuple[bool | None, str]:
+    (verdict,) = (verdict for verdict in found["verdicts"] if verdict["about"] == about)
+    return verdict["alike"], verdict["says"]
+
+
+def test_splits_drawn_alike_are_said_to_be():
+    found = world(popular_others_in_valid=False)
+    assert says(found, "train_and_valid") == (
+        True, "Train and valid differ in nothing looked at here by more than noise."
+    )  # fmt: skip
+    alike, said = says(found, "item_history_clicks")
+    assert alike
+    assert "separates train (AUC 0.66" in said
+    assert said.endswith("about alike.")
+
+
+def test_negatives_drawn_otherwise_are_found_out():
+    found = world(popular_others_in_valid=True)
+    assert found["verdicts"][0]["says"].startswith("Train and valid are drawn differently")
+    for about in ("item_click_rate", "likes_level_click_rate"):
+        alike, said = says(found, about)
+        assert alike is False
+        assert "says nothing about valid" in said
+    said = says(found, "item_history_clicks")[1]
+    assert "valid's rows without a click are on more popular items than train's" in said
+    assert "its clicks on equally popular ones" in said
+    assert says(found, "test_items")[0] is True
+
+
+def test_a_level_that_says_nothing_anywhere_is_no_difference():
+    alike, said = says(world(popular_others_in_valid=True), "views_level_click_rate")  # all levels are 5
+    assert alike
+    assert "says next to nothing about train (AUC 0.500 ± 0.0" in said
+
+
+def test_an_auc_says_something_from_both_thresholds_on():
+    assert tells({"auc": 0.54, "standard_error": 0.01})
+    assert not tells({"auc": 0.52, "standard_error": 0.001})  # beyond noise, but too little to matter
+    assert not tells({"auc": 0.60, "standard_error": 0.04})  # noise
+    assert not tells({"auc": 0.60, "standard_error": None})
+    assert not tells({"auc": None, "standard_error": None})
+    # Apart by 0.1: noise of .03 and .04 together is .05.
+    assert not differ({"auc": 0.6, "standard_error": 0.03}, {"auc": 0.5, "standard_error": 0.04})
+    assert differ({"auc": 0.6, "standard_error": 0.006}, {"auc": 0.5, "standard_error": 0.008})
+
+
+def test_a_few_rows_that_chance_has_parted_are_no_evidence():
+    found = diagnose(CONTENT, *splits().values())
+    assert found["drawn"]["history_length_test_or_valid"]["standard_error"] > 0.2
+    assert not [verdict["says"] for verdict in found["verdicts"] if verdict["alike"] is False]
+
+
+def test_one_class_or_one_user_leaves_verdicts_open_and_the_json_strict():
+    one_class = {**splits(), "valid": make([1, 2], [1, 1])}
+    found = diagnose(CONTENT, *one_class.values())
+    assert says(found, "train_and_valid")[0] is None
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert "cannot be judged" in says(found, "item_click_rate")[1]
+
+
+def test_what_matters_is_logged_in_a_few_lines(caplog):
+    with caplog.at_level(logging.INFO, logger="mmctr_kedro"):
+        found = world(popular_others_in_valid=True)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == f"data: {found['verdicts'][0]['says']}"
+    assert len(lines) < 8
+
+
+def test_the_pipeline_makes_the_same_json_again():
+    pipeline = create_pipeline()
+    assert {node.namespace for node in pipeline.nodes} == {"data_diagnostics"}
+    given = {f"clicks_{name}": clicks for name, clicks in splits().items()} | {"item_content": CONTENT}
+    assert pipeline.inputs() == set(given)
+    made = []
+    for _ in range(2):
+        catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()})
+        made.append(SequentialRunner().run(pipeline, catalog)["data_diagnostics"].load())
+    assert json.dumps(made[0]) == json.dumps(made[1])
+    assert made[0]["splits"]["train"]["rows"] == 4
