@@ -208,3 +208,75 @@ def test_an_embedding_that_is_not_finite_names_its_item(item_tags, item_embeddin
     item_embedding[3, 5] = np.nan
     with pytest.raises(MmctrError, match="item 3 is not finite"):
         build_model(CtrParams(), item_tags, item_embedding)
+
+
+def random_rows(count, items=5):
+    rng = np.random.default_rng(3)
+    return {
+        "item": rng.integers(1, items + 1, count).tolist(),
+        "history": [rng.integers(1, items + 1, length).tolist() for length in rng.integers(0, 9, count)],
+        "likes": rng.integers(1, 11, count).tolist(),
+        "views": rng.integers(1, 11, count).tolist(),
+        "label": (rng.random(count) < 0.4).astype(float).tolist(),
+    }
+
+
+@pytest.fixture
+def single(item_tags, item_embedding, monkeypatch):
+    """A float32 model without dropout, away from its tiny first tables."""
+    monkeypatch.setattr(din_file, "ATTENTION_DROPOUT", 0.0)
+    torch.manual_seed(6)
+    model = build_model(CtrParams(model={"name": "din", "net_dropout": 0}), item_tags, item_embedding).train()
+    with torch.no_grad():
+        for table in (model.items.item, model.items.tag, model.likes_level, model.views_level):
+            table.weight.mul_(1000)
+    return model
+
+
+def logits_and_gradients(model, batch, dtype):
+    model.zero_grad()
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        logits = model(batch)
+    F.binary_cross_entropy_with_logits(logits.float(), batch.label).backward()
+    return logits, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_computes_in_its_type_and_leaves_gradients_in_float32(single, make_batch, dtype):
+    batch = make_batch(random_rows(200))
+    wanted, exact = logits_and_gradients(single, batch, torch.float32)
+    logits, gradients = logits_and_gradients(single, batch, dtype)
+    assert logits.dtype == dtype
+    assert (logits - wanted).detach().abs().max() < 0.1 * wanted.detach().std()
+    assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
+    before_norm = {f"dnn.{layer}.bias" for layer in (0, 4, 8)}  # batch norm takes them out: nothing but rounding
+    for name in exact.keys() - before_norm:
+        assert F.cosine_similarity(gradients[name].ravel(), exact[name].ravel(), 0) > 0.98, name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_computes_the_attention_in_its_type(single, make_batch, dtype, monkeypatch):
+    seen = set()
+    apply = din_file._Pool.apply
+    monkeypatch.setattr(
+        din_file._Pool,
+        "apply",
+        lambda *given: seen.update(x.dtype for x in given if torch.is_tensor(x)) or apply(*given),
+    )
+    with torch.autocast("cpu", dtype):
+        single(make_batch(random_rows(20)))
+    assert seen == {dtype, torch.int64}
+
+
+def test_rows_without_any_history_have_gradients_too(single, make_batch):
+    rows = random_rows(10) | {"history": [[]] * 10}
+    _, gradients = logits_and_gradients(single, make_batch(rows), torch.float32)
+    assert not gradients["attention.first.weight"].any()
+    assert gradients["items.item.weight"].any()
+
+
+def test_a_second_backward_is_refused_because_the_first_used_up_the_hidden_layers(single, make_batch):
+    logits = single(make_batch(random_rows(10))).sum()
+    logits.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        logits.backward()

@@ -69,7 +69,7 @@ class TargetAttention(nn.Module):
 
     Maps target ``[B, D]``, items ``[U, D]``, history ``[P]`` (index into items) and offsets ``[B + 1]`` to
     ``[B, D]``. Scores stay unnormalised, so their sum carries the strength of interest; an empty history
-    pools to zeros.
+    pools to zeros. Under autocast everything here is in its type, sums over many positions excepted.
     """
 
     def __init__(self, width: int) -> None:
@@ -80,34 +80,30 @@ class TargetAttention(nn.Module):
 
     def forward(self, target_BD: Tensor, items_UD: Tensor, history_P: Tensor, offsets: Tensor) -> Tensor:
         query, key, difference, product = self.first.weight.chunk(4, dim=1)
-        query_part_BH = F.linear(target_BD, query + difference, self.first.bias)
-        key_part_UH = F.linear(items_UD, key - difference)
         dropout = ATTENTION_DROPOUT if self.training else 0.0
         kept = 1 - dropout  # dropout divides what it keeps by this: here the weights that read it are divided
-        scores_P = _Scores.apply(
+        tensors = (
             target_BD,
             items_UD,
-            query_part_BH,
-            key_part_UH,
+            F.linear(target_BD, query + difference, self.first.bias),
+            F.linear(items_UD, key - difference),
             product,
             self.second.weight / kept,
             self.second.bias,
             self.last.weight.squeeze(0) / kept,
             self.last.bias,
-            history_P,
-            row_of_position(offsets, len(history_P)),
-            dropout,
-            torch.is_grad_enabled(),
         )
-        return sum_by_row(scores_P, history_P, items_UD, offsets)
+        cast = [tensor.to(_compute_dtype(items_UD)) for tensor in tensors]
+        return _Pool.apply(*cast, history_P, offsets, dropout, torch.is_grad_enabled())
 
 
-class _Scores(torch.autograd.Function):
-    """The attention's score of every position, ``[P]``: the part of the model where the time goes.
+class _Pool(torch.autograd.Function):
+    """Score every position and sum each row's history by its scores, ``[B, D]``: where the time goes.
 
-    Written out, forward and backward, to work through the positions in chunks that stay in the cache. A
-    hidden unit is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are
-    all that the backward pass needs to remember.
+    Written out, forward and backward, to work through the positions in chunks that stay in the cache, and to
+    sum gradients over positions as bags of an index, several times faster than ``index_add``. A hidden unit
+    is positive exactly where ReLU let it through and dropout kept it, so the hidden layers are all that the
+    backward pass needs to remember; it writes their gradients into the same memory.
     """
 
     @staticmethod
@@ -123,11 +119,12 @@ class _Scores(torch.autograd.Function):
         last_G: Tensor,
         last_bias: Tensor,
         history_P: Tensor,
-        row_P: Tensor,
+        offsets: Tensor,
         dropout: float,
         remember: bool,
     ) -> Tensor:
         positions = len(history_P)
+        row_P = row_of_position(offsets, positions)
         kept = positions if remember else min(positions, _chunk_size(items_UD))
         hidden_PH = items_UD.new_empty(kept, product_HD.shape[0])
         hidden_PG = items_UD.new_empty(kept, second_GH.shape[0])
@@ -143,38 +140,51 @@ class _Scores(torch.autograd.Function):
             torch.addmm(second_bias_G, hidden_H, second_GH.t(), out=hidden_G)
             _relu_dropout_(hidden_G, dropout)
             torch.addmv(last_bias.expand(len(row)), hidden_G, last_G, out=scores_P[at])
-        ctx.save_for_backward(
-            target_BD, items_UD, product_HD, second_GH, last_G, history_P, row_P, hidden_PH, hidden_PG
-        )
-        return scores_P
+        weights = (product_HD, second_GH, last_G)
+        of_positions = (history_P, row_P, scores_P, hidden_PH, hidden_PG)
+        ctx.save_for_backward(target_BD, items_UD, offsets, *weights, *of_positions)
+        return sum_by_row(scores_P, history_P, items_UD, offsets)
 
     @staticmethod
-    def backward(ctx: Any, d_scores_P: Tensor) -> tuple[Tensor | None, ...]:
-        target_BD, items_UD, product_HD, second_GH, last_G, *positions = ctx.saved_tensors
-        history_P, row_P, hidden_PH, hidden_PG = positions
-        d_target, d_items = torch.zeros_like(target_BD), torch.zeros_like(items_UD)
-        d_query_part = target_BD.new_zeros(len(target_BD), len(product_HD))
-        d_key_part = items_UD.new_zeros(len(items_UD), len(product_HD))
-        d_product = product_HD.new_zeros(product_HD.shape)
-        d_second, d_second_bias = torch.zeros_like(second_GH), second_GH.new_zeros(len(second_GH))
-        for at in _chunks(len(history_P), items_UD):
+    def backward(ctx: Any, d_pooled_BD: Tensor) -> tuple[Tensor | None, ...]:
+        target_BD, items_UD, offsets, product_HD, second_GH, last_G, *of_positions = ctx.saved_tensors
+        history_P, row_P, scores_P, hidden_PH, hidden_PG = of_positions
+        d_scores_P, d_key_PD = torch.empty_like(scores_P), items_UD.new_empty(len(row_P), items_UD.shape[1])
+        d_target_PD = torch.empty_like(d_key_PD)
+        d_product, d_second = _wide_zeros(product_HD), _wide_zeros(second_GH)
+        d_second_bias = _wide_zeros(second_GH[:, 0])
+        for at in _chunks(len(row_P), items_UD):
             row, item = row_P[at], history_P[at]
-            hidden_H, hidden_G = hidden_PH[at], hidden_PG[at]
-            d_G = _where_positive(torch.outer(d_scores_P[at], last_G), hidden_G)
-            d_second.addmm_(d_G.t(), hidden_H)
+            hidden_H, hidden_G, d_scores = hidden_PH[at], hidden_PG[at], d_scores_P[at]
+            target, key = target_BD.index_select(0, row), items_UD.index_select(0, item)
+            d_pooled = d_pooled_BD.index_select(0, row)
+            torch.sum(d_pooled * key, 1, out=d_scores)
+            d_G = _where_positive(torch.outer(d_scores, last_G), hidden_G)
+            _add_matmul_(d_second, d_G.t(), hidden_H)
             d_second_bias.add_(d_G.sum(0))
             d_H = _where_positive(d_G @ second_GH, hidden_H)
-            d_query_part.index_add_(0, row, d_H)
-            d_key_part.index_add_(0, item, d_H)
-            target, key = target_BD.index_select(0, row), items_UD.index_select(0, item)
-            d_product.addmm_(d_H.t(), target * key)
+            _add_matmul_(d_product, d_H.t(), target * key)
             d_pairs = d_H @ product_HD
-            d_items.index_add_(0, item, target.mul_(d_pairs))
-            d_target.index_add_(0, row, key.mul_(d_pairs))
+            torch.mul(key, d_pairs, out=d_target_PD[at])
+            torch.mul(target, d_pairs, out=d_key_PD[at]).addcmul_(d_pooled, scores_P[at].unsqueeze(1))
+            hidden_H.copy_(d_H)
+        item_offsets, by_item = _bags(history_P, len(items_UD))
+        by_row = torch.arange(len(row_P), device=row_P.device)
+        d_inputs = (
+            _sum_bags(d_target_PD, by_row, offsets),
+            _sum_bags(d_key_PD, by_item, item_offsets),
+            _sum_bags(hidden_PH, by_row, offsets),
+            _sum_bags(hidden_PH, by_item, item_offsets),
+        )
         d_last, d_last_bias = hidden_PG.t() @ d_scores_P, d_scores_P.sum().view(1)
-        d_inputs = (d_target, d_items, d_query_part, d_key_part)
         d_weights = (d_product, d_second, d_second_bias, d_last, d_last_bias)
-        return (*d_inputs, *d_weights, None, None, None, None)
+        return (*d_inputs, *(weight.to(items_UD.dtype) for weight in d_weights), None, None, None, None)
+
+
+def _compute_dtype(like: Tensor) -> torch.dtype:
+    """What autocast asks for on this device; without it the type there is."""
+    device = like.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
 
 
 def _chunk_size(like: Tensor) -> int:
@@ -189,9 +199,32 @@ def _chunks(positions: int, like: Tensor) -> Iterator[slice]:
 def _relu_dropout_(hidden: Tensor, dropout: float) -> None:
     hidden.relu_()
     if dropout:
-        hidden.mul_(keep_mask(hidden.shape, dropout, hidden.device))
+        hidden.mul_(keep_mask(hidden.shape, dropout, hidden.device).to(hidden.dtype))
 
 
 def _where_positive(gradient: Tensor, hidden: Tensor) -> Tensor:
     """The gradient where ``hidden > 0``, else 0: the backward of ReLU and dropout in one."""
     return torch.ops.aten.threshold_backward.grad_input(gradient, hidden, 0, grad_input=gradient)
+
+
+def _wide_zeros(like: Tensor) -> Tensor:
+    """Room for a sum over chunks; one of half precision would lose what later chunks add."""
+    return torch.zeros_like(like, dtype=torch.promote_types(like.dtype, torch.float32))
+
+
+def _add_matmul_(total: Tensor, left: Tensor, right: Tensor) -> None:
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(left @ right)
+
+
+def _bags(index_P: Tensor, bags: int) -> tuple[Tensor, Tensor]:
+    """Where each bag begins, ``[bags + 1]``, in ``[P]`` positions ordered by the bag they belong to."""
+    ordered, position = torch.sort(index_P, stable=True)
+    return torch.searchsorted(ordered, torch.arange(bags + 1, device=index_P.device)), position
+
+
+def _sum_bags(values_PD: Tensor, position_P: Tensor, offsets: Tensor) -> Tensor:
+    """Sum of the values at each bag's positions: ``[bags, D]``, added up in float32 or wider."""
+    return F.embedding_bag(position_P, values_PD, offsets, mode="sum", include_last_offset=True)

@@ -73,10 +73,13 @@ class Dropout(nn.Module):
 
 
 def keep_mask(shape: torch.Size, rate: float, device: torch.device) -> Tensor:
-    """Bool mask, False with probability ``rate``. Four numbers share each 64-bit draw of torch."""
+    """0 with probability ``rate``, else 1, int16. Four numbers share each 64-bit draw of torch.
+
+    Not bool: comparing 16 bits in place and casting the result is vectorised, the way to bool and back is not.
+    """
     count = math.prod(shape)
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
-    return draws.view(torch.int16)[:count].view(shape) >= min(round(rate * 65536), 65535) - 32768
+    return draws.view(torch.int16)[:count].view(shape).ge_(min(round(rate * 65536), 65535) - 32768)
 
 
 def mlp(widths: list[int], dropout: float) -> nn.Sequential:
