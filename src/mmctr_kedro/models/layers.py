@@ -77,6 +77,8 @@ def keep_mask(shape: torch.Size, rate: float, device: torch.device) -> Tensor:
 
     Not bool: comparing 16 bits in place and casting the result is vectorised, the way to bool and back is not.
     """
+    if torch.compiler.is_compiling():  # what follows is torch's inductor's undoing; compiled, this is as fast
+        return (torch.rand(shape, device=device) >= rate).to(torch.int16)
     count = math.prod(shape)
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
     return draws.view(torch.int16)[:count].view(shape).ge_(min(round(rate * 65536), 65535) - 32768)
