@@ -65,11 +65,10 @@ def make_batch(
     offsets = np.concatenate([[0], np.cumsum(length)])
     # Position p of row b lies at begin[b] + (p - offsets[b]) in the split's items.
     positions = np.repeat(begin - offsets[:-1], length) + np.arange(offsets[-1])
-    ids = np.concatenate([clicks.item[rows], clicks.history_items[positions]])
-    items, index = np.unique(ids, return_inverse=True)
+    items, index = _distinct(np.concatenate([clicks.item[rows], clicks.history_items[positions]]))
 
     def tensor(array: np.ndarray, dtype: type = np.int64) -> torch.Tensor:
-        return torch.from_numpy(array.astype(dtype)).to(device)
+        return torch.from_numpy(array.astype(dtype, copy=False)).to(device)
 
     return Batch(
         items=tensor(items),
@@ -80,3 +79,13 @@ def make_batch(
         views_level=tensor(clicks.views_level[rows]),
         label=None if clicks.label is None else tensor(clicks.label[rows], np.float32),
     )
+
+
+def _distinct(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``np.unique(ids, return_inverse=True)`` without its sort: a table of all ids is small enough."""
+    there = np.zeros(ids.max() + 1, np.bool_)
+    there[ids] = True
+    distinct = np.flatnonzero(there)
+    place = np.empty(len(there), np.int64)  # only read where written
+    place[distinct] = np.arange(len(distinct))
+    return distinct, place[ids]
