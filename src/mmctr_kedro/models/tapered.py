@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MERGE = 0.9  # a block takes in the next columns where at least this share of its rows uses them
+MERGE = 0.8  # a block takes in the next columns where at least this share of its rows uses them
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,19 @@ class _Tapered(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (d_y,) = gradients
         x, weight = ctx.saved_tensors
-        d_x, d_weight = torch.zeros_like(x), torch.zeros_like(weight)
-        d_bias = d_y.sum(0)
-        for block in ctx.blocks:
+        d_x, d_weight, d_bias = torch.zeros_like(x), torch.empty_like(weight), d_y.sum(0)
+        end = ctx.blocks[-1].stop
+        d_weight[:, end:].zero_()
+        if ctx.square:
+            d_weight[end:, :end].zero_()
+        for block in ctx.blocks:  # each block of weights is met once: what it gets is written, not added
             rows, new, upto = slice(block.rows), slice(block.start, block.stop), slice(block.stop)
             if ctx.square:
-                d_weight[new, upto].addmm_(d_y[rows, new].t(), x[rows, upto])
-                d_weight[: block.start, new].addmm_(d_y[rows, : block.start].t(), x[rows, new])
+                torch.mm(d_y[rows, new].t(), x[rows, upto], out=d_weight[new, upto])
+                torch.mm(d_y[rows, : block.start].t(), x[rows, new], out=d_weight[: block.start, new])
                 d_x[rows, upto].addmm_(d_y[rows, new], weight[new, upto])
                 d_x[rows, new].addmm_(d_y[rows, : block.start], weight[: block.start, new])
             else:
-                d_weight[:, new].addmm_(d_y[rows].t(), x[rows, new])
-                d_x[rows, new].addmm_(d_y[rows], weight[:, new])
+                torch.mm(d_y[rows].t(), x[rows, new], out=d_weight[:, new])
+                torch.mm(d_y[rows], weight[:, new], out=d_x[rows, new])
         return d_x, d_weight, d_bias, None, None
