@@ -275,7 +275,7 @@ class CtrParams(RunControls):
     rate_decay: float = Field(0.1, gt=0, lt=1)
     warmup_steps: int = Field(0, ge=0, description="The rate climbs to its value over the first steps.")
     pairwise_weight: float = Field(
-        0.0, ge=0, le=1, description="Share of the loss over all click-other pairs of the batch; the rest is BCE."
+        0.0, ge=0, le=1, description="Share of the loss over all click-other pairs of a batch's part; the rest is BCE."
     )
     accumulate: int = Field(1, ge=1, description="Parts in which a batch is computed, to save memory.")
     evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: once an epoch.")
@@ -298,6 +298,8 @@ class CtrParams(RunControls):
             raise ValueError(f"weight_decay={self.weight_decay} needs optimizer: adamw (Adam has net_regularizer).")
         if self.batch_size // self.accumulate < 2:
             raise ValueError(f"accumulate={self.accumulate} leaves parts of fewer than two rows of {self.batch_size}.")
+        if self.compile and self.embedding_update == "lazy":
+            raise ValueError("compile=True needs embedding_update: dense (torch compiles no sparse gradients).")
         return self
 
 

@@ -1,11 +1,53 @@
-"""Small splits of clicks in which content decides: users click items of their own parity."""
+"""Small splits of clicks in which content decides (users click items of their own parity), and small models."""
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from mmctr_kedro.batch import Clicks
+from mmctr_kedro.models.layers import CtrModel, sum_by_row
+from mmctr_kedro.params import MODEL_PARAMS
 
 ITEMS = 20
+SMALL = {  # a registered model without an entry here is built as it comes
+    "transformer_dcn": {"width": 8, "feed_forward": 16, "last": 4, "dnn_units": (32, 16), "head_units": (32, 16)},
+    "qin": {"width": 8, "layers": 2, "rows": 2},
+}
+
+
+def small_model(name: str, **settings) -> dict:
+    """Settings of a registered model, as small as it can be set."""
+    return {"name": name, **SMALL.get(name, {}), **settings}
+
+
+def without_dropout(name: str) -> dict:
+    return {key: 0.0 for key in MODEL_PARAMS[name].model_fields if key.endswith("dropout")}
+
+
+class Tiny(CtrModel):
+    """A model without dropout or batch norm: linear in the target's vector and the sum over the history."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.item = nn.Embedding(ITEMS + 1, 4, padding_idx=0)
+        self.likes_level = nn.Embedding(11, 1)
+        self.out = nn.Linear(8, 1)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+            self.item.weight[0] = 0
+            self.out.weight *= scale
+
+    def forward(self, batch):
+        items = self.item(batch.items)
+        pooled = sum_by_row(items.new_ones(len(batch.history)), batch.history, items, batch.offsets)
+        joined = torch.cat([items[batch.target], pooled], dim=1)
+        return self.out(joined).squeeze(-1) + self.likes_level(batch.likes_level).squeeze(-1)
+
+    def embedding_parameters(self):
+        return [self.item.weight, self.likes_level.weight]
 
 
 def draw_clicks(rows: int, seed: int) -> Clicks:
@@ -38,14 +80,37 @@ def clicks():
 
 
 @pytest.fixture
+def tiny():
+    return Tiny
+
+
+@pytest.fixture
+def small():
+    return small_model
+
+
+@pytest.fixture
+def no_dropout():
+    return without_dropout
+
+
+@pytest.fixture
 def item_tags() -> np.ndarray:
+    return draw_tags()
+
+
+@pytest.fixture
+def item_embedding() -> np.ndarray:
+    return draw_embedding()
+
+
+def draw_tags() -> np.ndarray:
     tags = np.random.default_rng(5).integers(0, 9, (ITEMS + 1, 5)).astype(np.int32)
     tags[0] = 0
     return tags
 
 
-@pytest.fixture
-def item_embedding() -> np.ndarray:
+def draw_embedding() -> np.ndarray:
     """Random, but its first number tells odd items from even ones."""
     table = np.random.default_rng(6).standard_normal((ITEMS + 1, 128)).astype(np.float32)
     table[1::2, 0] += 3

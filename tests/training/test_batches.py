@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmctr_kedro.batch import Clicks
-from mmctr_kedro.training.batches import cut, epoch_order, make_batch
+from mmctr_kedro.training.batches import batches_after, cut, epoch_order, make_batch, parts_of, steps_per_epoch
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_memory_mapped_arrays_are_read_and_never_written(split, tmp_path):
 
 
 def test_every_row_is_in_one_batch_and_none_is_dropped():
-    batches = list(cut(np.arange(10), 4))
+    batches = cut(np.arange(10), 4)
     assert [len(rows) for rows in batches] == [4, 4, 2]
     assert np.concatenate(batches).tolist() == list(range(10))
 
@@ -74,3 +76,56 @@ def test_the_order_follows_from_seed_and_epoch_alone():
     assert np.array_equal(first, epoch_order(50, seed=1, epoch=1))
     assert not np.array_equal(first, epoch_order(50, seed=1, epoch=2))
     assert not np.array_equal(first, epoch_order(50, seed=2, epoch=1))
+
+
+def test_the_newest_clicks_of_a_history_are_kept(split):
+    batch = make_batch(split, np.array([0, 2, 3]), max_history=1)
+    assert batch.offsets.tolist() == [0, 1, 1, 2]
+    assert batch.items[batch.history].tolist() == [2, 7]
+    assert batch.items.tolist() == [2, 4, 7, 9]  # no item that only a dropped click had
+
+
+def test_a_longer_limit_than_any_history_keeps_all(split):
+    whole, limited = (make_batch(split, np.arange(4), max_history=limit) for limit in (None, 64))
+    assert all(torch.equal(getattr(whole, name), getattr(limited, name)) for name in vars(whole))
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
+def test_distinct_items_are_those_of_numpys_unique(ids):
+    rows = len(ids)
+    clicks = Clicks(
+        history_user=np.ones(1, np.int32),
+        history_offsets=np.array([0, rows]),
+        history_items=np.array(ids[::-1], np.int32),
+        history=np.zeros(rows, np.int32),
+        item=np.array(ids, np.int32),
+        likes_level=np.ones(rows, np.int8),
+        views_level=np.ones(rows, np.int8),
+        row_id=np.arange(rows),
+    )
+    batch = make_batch(clicks, np.arange(rows))
+    items, index = np.unique(ids, return_inverse=True)
+    assert batch.items.tolist() == items.tolist()
+    assert batch.target.tolist() == index.tolist()
+    assert batch.items[batch.history].tolist() == ids[::-1] * rows
+
+
+def test_parts_of_a_batch_differ_by_at_most_a_row_and_leave_none_alone():
+    assert [part.tolist() for part in parts_of(np.arange(7), 3)] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert [len(part) for part in parts_of(np.arange(5), 4)] == [3, 2]
+    assert [len(part) for part in parts_of(np.arange(1), 4)] == [1]
+
+
+@pytest.mark.parametrize("rows", [9, 10])
+def test_a_training_goes_on_with_the_batches_it_has_not_had(rows):
+    whole = list(batches_after(0, rows, 4, seed=1, epochs=3))
+    assert len(whole) == 3 * steps_per_epoch(rows, 4)
+    assert [epoch for epoch, _ in whole] == sorted(epoch for epoch, _ in whole)
+    for epoch in (1, 2, 3):
+        visited = np.concatenate([batch for own, batch in whole if own == epoch])
+        assert visited.tolist() == epoch_order(rows, 1, epoch).tolist()
+    for done in range(len(whole) + 1):
+        left = list(batches_after(done, rows, 4, seed=1, epochs=3))
+        assert [(epoch, batch.tolist()) for epoch, batch in left] == [
+            (epoch, batch.tolist()) for epoch, batch in whole[done:]
+        ]

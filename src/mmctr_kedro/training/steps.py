@@ -6,7 +6,7 @@ The default order of operations is that of FuxiCTR 2.3.7's ``BaseModel.fit``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -32,7 +32,8 @@ class Steps:
         self._parameters = list(model.parameters())
         self._forward = torch.compile(model, dynamic=True) if params.compile else model
         self._penalties = penalties_of(model, params)
-        self._optimizers = optimizers_of(model, params)
+        self._lazy = lazy_tables(model) if params.embedding_update == "lazy" else []
+        self._optimizers = optimizers_of(model, params, self._lazy)
         # Rates before warm-up and cosine; plateaus lower them.
         self._rates = [group["lr"] for group in self._groups]
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=params.precision == "fp16")
@@ -53,7 +54,7 @@ class Steps:
         loss = sum(self._backward(part, len(part) / rows) for part in parts)
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
-        loss += add_penalties(self._penalties)
+        loss += add_penalties(self._penalties, self._lazy)
         if math.isfinite(loss):
             norm = clip_gradients(self._parameters, self._params.max_gradient_norm)
             if not self._scaler.is_enabled() or norm.isfinite():  # fp16: else the scale was too high, and falls
@@ -115,76 +116,82 @@ def autocast(params: CtrParams, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, NARROW.get(params.precision), enabled=params.precision in NARROW)
 
 
-def optimizers_of(model: CtrModel, params: CtrParams) -> list[torch.optim.Optimizer]:
-    """Adam(W) for the network and the embedding parameters, each at its rate; lazy id tables have their own.
-
-    With ``embedding_update: lazy`` an ``nn.Embedding`` gives the gradient of the rows it looked up alone, and
-    L2 and Adam follow it there (``add_penalties``, ``SparseAdam``).
-    """
-    embedding = model.embedding_parameters()
-    tables = _lazy_tables(model, embedding) if params.embedding_update == "lazy" else []
-    lazy, inside = {id(table) for table in tables}, {id(parameter) for parameter in embedding}
-    embedding_rate = params.embedding_learning_rate or params.learning_rate
-    network = [parameter for parameter in model.parameters() if id(parameter) not in inside]
+def optimizers_of(model: CtrModel, params: CtrParams, lazy: Sequence[Tensor] = ()) -> list[torch.optim.Optimizer]:
+    """Adam(W) for the network and the embedding parameters, each at its rate; lazy tables have their own Adam."""
+    embedding, network = _embedding_and_network(model)
+    dense = [parameter for parameter in embedding if not _is_among(parameter, lazy)]
+    rate = params.embedding_learning_rate or params.learning_rate
     groups: list[dict[str, Any]] = [
         {"params": network, "lr": params.learning_rate, "weight_decay": params.weight_decay},
-        {"params": [table for table in embedding if id(table) not in lazy], "lr": embedding_rate, "weight_decay": 0.0},
+        {"params": dense, "lr": rate, "weight_decay": 0.0},
     ]
     kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
-    dense = kind([group for group in groups if group["params"]], fused=True)
-    return [dense, torch.optim.SparseAdam(tables, lr=embedding_rate)] if tables else [dense]
+    optimizer = kind([group for group in groups if group["params"]], fused=True)
+    return [optimizer, torch.optim.SparseAdam(lazy, lr=rate)] if lazy else [optimizer]
 
 
-def _lazy_tables(model: CtrModel, embedding: list[nn.Parameter]) -> list[Tensor]:
-    inside = {id(parameter) for parameter in embedding}
-    modules = [module for module in model.modules() if isinstance(module, nn.Embedding) and id(module.weight) in inside]
+def lazy_tables(model: CtrModel) -> list[Tensor]:
+    """The embedding parameters that are id tables; from now on their gradients hold the rows looked up alone.
+
+    L2 and Adam then follow the gradient: they cost what the batch has of items, not what the table has.
+    """
+    embedding = model.embedding_parameters()
+    modules = [m for m in model.modules() if isinstance(m, nn.Embedding) and _is_among(m.weight, embedding)]
     for module in modules:
         module.sparse = True
     return [module.weight for module in modules]
 
 
+def _embedding_and_network(model: CtrModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    embedding = model.embedding_parameters()
+    return embedding, [parameter for parameter in model.parameters() if not _is_among(parameter, embedding)]
+
+
+def _is_among(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
+    return any(tensor is other for other in tensors)
+
+
 def penalties_of(model: CtrModel, params: CtrParams) -> Penalties:
     """Which regulariser covers which parameters; those of weight 0 are left out."""
-    embedding = model.embedding_parameters()
-    inside = {id(parameter) for parameter in embedding}
-    network = [parameter for parameter in model.parameters() if id(parameter) not in inside]
+    embedding, network = _embedding_and_network(model)
     pairs = [(params.embedding_regularizer, embedding), (params.net_regularizer, network)]
     return [(weight, parameters) for weight, parameters in pairs if weight > 0]
 
 
-def add_penalties(penalties: Penalties) -> float:
+def add_penalties(penalties: Penalties, lazy: Sequence[Tensor] = ()) -> float:
     """Add the gradient of ``weight / 2 * ||W||^2``; return what it comes to.
 
-    It covers whole tables, touched rows or not; where the gradient is sparse, the rows that it has.
+    It covers whole tables, touched rows or not; of ``lazy`` tables, the rows that their gradient has.
     """
     total = 0.0
     for weight, parameters in penalties:
         for parameter in parameters:
-            values, gradient = _matching(parameter)
-            gradient.add_(values, alpha=weight)
+            values = parameter.detach()
+            if parameter.grad is None:
+                if _is_among(parameter, lazy):
+                    continue
+                parameter.grad = torch.zeros_like(values)
+            if parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
+                values = values[parameter.grad.indices()[0]]
+            _held(parameter.grad).add_(values, alpha=weight)
             total += weight / 2 * float(torch.linalg.vector_norm(values)) ** 2
     return total
 
 
-def _matching(parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
-    """The values that a parameter's gradient is about, and that gradient as a dense tensor to change in place."""
-    values = parameter.detach()
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(values)
-    if parameter.grad.is_sparse:
-        parameter.grad = parameter.grad.coalesce()
-        return values[parameter.grad.indices()[0]], parameter.grad.values()
-    return values, parameter.grad
-
-
-def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
+def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tensor:
     """Scale all gradients together so that their norm is at most ``max_norm``; what it was before."""
-    holders: list[Tensor] = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
-            _, gradient = _matching(parameter)
-            holders.append(gradient.detach())
-            holders[-1].grad = gradient
-        else:
-            holders.append(parameter)
-    return nn.utils.clip_grad_norm_(holders, max_norm)
+            parameter.grad = parameter.grad.coalesce()
+    gradients = [_held(parameter.grad) for parameter in parameters if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_, which takes no sparse gradients
+    for gradient in gradients:
+        gradient.mul_(scale)
+    return norm
+
+
+def _held(gradient: Tensor) -> Tensor:
+    """The numbers of a gradient, dense or coalesced, to change in place."""
+    return gradient.values() if gradient.is_sparse else gradient
