@@ -1,0 +1,79 @@
+"""A training killed by SIGKILL goes on from its checkpoint and ends as one that was never stopped, bit for bit."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmctr_kedro.models import MODELS
+
+PROGRAM = Path(__file__).parent / "killable.py"
+PATIENCE = 120  # seconds, for a machine that has other things to do
+
+
+def start(folder: Path, names, **environment) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    with (folder / "log.txt").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(folder), *names],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            stdout=log,
+            stderr=log,
+        )
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    began = time.monotonic()
+    while not path.exists():
+        assert process.poll() is None, (path.parent / "log.txt").read_text()
+        assert time.monotonic() - began < PATIENCE
+        time.sleep(0.005)
+
+
+def finish(process: subprocess.Popen, folder: Path) -> None:
+    assert process.wait(PATIENCE) == 0, (folder / "log.txt").read_text()
+
+
+def results(folder: Path) -> dict[str, dict]:
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in MODELS}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> dict[str, dict]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    finish(start(folder, MODELS), folder)
+    return results(folder)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_every_model_killed_at_a_random_moment_ends_with_the_same_bytes(tmp_path, uninterrupted, seed):
+    """One process trains the models in turn; each is killed once, some time after its first checkpoint."""
+    moments = random.Random(seed)
+    for name in MODELS:
+        process = start(tmp_path, MODELS)
+        try:
+            wait_for(tmp_path / f"{name}.pt", process)
+            time.sleep(moments.uniform(0, 0.2))
+        finally:
+            process.kill()
+            process.wait()
+        assert not (tmp_path / f"{name}.json").exists()
+    finish(start(tmp_path, MODELS), tmp_path)
+    log = (tmp_path / "log.txt").read_text()
+    assert [name for name in MODELS if f"{name}: resuming from epoch" not in log] == []
+    assert results(tmp_path) == uninterrupted
+
+
+def test_a_kill_in_the_middle_of_writing_a_checkpoint_leaves_the_one_before(tmp_path, uninterrupted):
+    name = next(iter(MODELS))
+    assert start(tmp_path, [name], KILL_WHILE_SAVING="3").wait(PATIENCE) == -9
+    assert list(tmp_path.glob(f".{name}.pt.*/*.pt"))  # the half that was written
+    finish(start(tmp_path, [name]), tmp_path)
+    assert f"{name}: resuming from epoch" in (tmp_path / "log.txt").read_text()
+    assert json.loads((tmp_path / f"{name}.json").read_text()) == uninterrupted[name]
+    assert not list(tmp_path.glob(f".{name}.pt.*"))
