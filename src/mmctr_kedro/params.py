@@ -206,7 +206,12 @@ class DinParams(Params):
 class TransformerDcnParams(Params):
     """The challenge's 1st place, arXiv:2505.03543; see models/transformer_dcn.py."""
 
-    own_training: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4, "batch_size": 128, "embedding_regularizer": 0.0}
+    own_training: ClassVar[dict[str, Any]] = {
+        "learning_rate": 5e-4,
+        "batch_size": 128,
+        "embedding_regularizer": 0.0,
+        "patience": 5,
+    }
 
     name: Literal["transformer_dcn"] = "transformer_dcn"
     width: int = Field(64, ge=1, description="Numbers of an item id and of its tags.")
@@ -227,7 +232,13 @@ class TransformerDcnParams(Params):
 class QinParams(Params):
     """The challenge's 2nd place, arXiv:2504.17699; see models/qin.py."""
 
-    own_training: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 8192, "embedding_regularizer": 2e-4}
+    own_training: ClassVar[dict[str, Any]] = {
+        "learning_rate": 2e-3,
+        "rate_decay": 0.5,
+        "batch_size": 8192,
+        "embedding_regularizer": 2e-4,
+        "patience": 8,
+    }
 
     name: Literal["qin"] = "qin"
     width: int = Field(128, ge=1, description="Numbers of an item id, of its tags and of a level.")
@@ -236,16 +247,27 @@ class QinParams(Params):
     net_dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class SimtierParams(Params):
-    """Our own model; see models/simtier.py."""
+class CodeMatchParams(Params):
+    """Our own model; see models/code_match.py."""
 
-    own_training: ClassVar[dict[str, Any]] = {}
+    own_training: ClassVar[dict[str, Any]] = {
+        "learning_rate": 3e-3,
+        "batch_size": 1024,
+        "embedding_regularizer": 1e-5,
+    }
 
-    name: Literal["simtier"] = "simtier"
-    net_dropout: float = Field(0.1, ge=0, lt=1)
+    name: Literal["code_match"] = "code_match"
+    heads: int = Field(8, ge=1, description="Independent codings of an item.")
+    codes: int = Field(16, ge=2, description="Codes of a head.")
+    width: int = Field(256, ge=1, description="Hidden units between content and codes.")
+    tag_width: int = Field(16, ge=1)
+    id_width: int = Field(0, ge=0, description="Numbers of an item id; 0: items are known by content alone.")
+    levels: bool = Field(False, description="True: the head sees likes_level and views_level.")
+    head_units: tuple[int, ...] = (128, 64)
+    net_dropout: float = Field(0.3, ge=0, lt=1)
 
 
-ModelParams = DinParams | TransformerDcnParams | QinParams | SimtierParams
+ModelParams = DinParams | TransformerDcnParams | QinParams | CodeMatchParams
 MODEL_PARAMS: dict[str, type[ModelParams]] = {
     settings.model_fields["name"].default: settings for settings in get_args(ModelParams)
 }

@@ -18,7 +18,12 @@ from mmctr_kedro.params import CtrParams, FixedCtrParams
 if TYPE_CHECKING:
     from mmctr_kedro.models.layers import CtrModel
 
-MODELS = {"din": "Din", "transformer_dcn": "TransformerDcn", "qin": "Qin"}  # settings name, also the file's, to class
+MODELS = {
+    "din": "Din",
+    "transformer_dcn": "TransformerDcn",
+    "qin": "Qin",
+    "code_match": "CodeMatch",
+}  # settings name and file, class
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,12 @@ class TargetAttention(nn.Module):
             self.last.bias,
         )
         cast = [tensor.to(_compute_dtype(items_UD)) for tensor in tensors]
-        return _Pool.apply(*cast, history_P, offsets, dropout, torch.is_grad_enabled())
+        return _pool(*cast, history_P, offsets, dropout, torch.is_grad_enabled())
+
+
+@torch.compiler.disable  # its chunks would be unrolled and compiled, for minutes, for every number of positions
+def _pool(*given: Any) -> Tensor:
+    return _Pool.apply(*given)
 
 
 class _Pool(torch.autograd.Function):

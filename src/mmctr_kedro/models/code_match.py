@@ -1,0 +1,93 @@
+"""Our own model: does the target fall among the codes that the user's clicks fall among?
+
+Each item is given soft codes, one distribution over ``codes`` per head, from its content alone: a learned
+product quantisation of the given embedding and the tags, trained with the click loss. A user is the sum of
+the codes of the clicks; the target's match is, per head, how much of that sum lies on the target's own codes.
+The network that decides sees nothing but these matches, as a sum and as a share, and the history's length.
+
+It descends from SimTier (arXiv:2407.19467: a histogram of target-history similarities), with learned tiers,
+and from quantised item codes in rankers (arXiv:2504.02137, 2411.11739), with codes trained in place. What is
+left out was left out by ablation (docs/results.md): id embeddings, levels, attention and richer interactions
+fit train better and valid worse. Per position there is one gather and one sum, so it is also the fastest.
+
+B rows, P positions, U items, M heads, C codes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kedro.batch import Batch
+from mmctr_kedro.models.layers import LEVELS, CtrModel, Dropout, embedding_table, mlp, xavier_linear
+from mmctr_kedro.params import CodeMatchParams
+
+LEVEL_WIDTH = 16
+
+
+class CodeMatch(CtrModel):
+    """Logits ``[B]`` of a ``Batch``."""
+
+    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__()
+        self.codes = SoftCodes(params, item_tags, item_embedding, tags)
+        # Without ids or levels there is no table, and nothing for a single item to be remembered by.
+        levels = [embedding_table(LEVELS, LEVEL_WIDTH) for _ in range(2)] if params.levels else []
+        self.levels = nn.ModuleList(levels)
+        features = 2 * params.heads + 1 + LEVEL_WIDTH * len(self.levels)
+        self.norm = nn.BatchNorm1d(features)
+        self.head = mlp([features, *params.head_units], params.net_dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        codes_UMC = self.codes(batch.items)
+        features = self.matches(codes_UMC, batch)
+        for table, level in zip(self.levels, (batch.likes_level, batch.views_level), strict=False):
+            features.append(table(level))
+        return self.head(self.norm(torch.cat(features, dim=-1))).squeeze(-1)
+
+    def matches(self, codes_UMC: Tensor, batch: Batch) -> list[Tensor]:
+        """Per head the clicks on the target's codes, ``[B, M]``, their share of all, ``[B, M]``, and log(1 + n)."""
+        clicks_BMC = F.embedding_bag(
+            batch.history, codes_UMC.flatten(1), batch.offsets, mode="sum", include_last_offset=True
+        ).unflatten(1, codes_UMC.shape[1:])
+        match_BM = (codes_UMC.index_select(0, batch.target) * clicks_BMC).sum(-1)
+        n_B1 = batch.offsets.diff().unsqueeze(1).to(match_BM.dtype)
+        return [match_BM, match_BM / (n_B1 + 1), n_B1.log1p()]
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        tables = [self.codes.tag, *([self.codes.item] if self.codes.item is not None else []), *self.levels]
+        return [parameter for table in tables for parameter in table.parameters()]
+
+
+class SoftCodes(nn.Module):
+    """Items ``[U]`` to ``[U, M, C]``, each head's codes summing to 1: from embedding and tags (and ids, if wide).
+
+    The given embedding is held as a frozen table, centred, and scaled to a mean standard deviation of 1.
+    """
+
+    tag_table: Tensor
+    content_table: Tensor
+
+    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__()
+        content = item_embedding[1:].astype(np.float64)
+        scale = float(content.std(axis=0).mean()) or 1.0
+        table = np.concatenate([np.zeros((1, content.shape[1])), (content - content.mean(axis=0)) / scale])
+        self.register_buffer("content_table", torch.tensor(table, dtype=torch.get_default_dtype()), persistent=False)
+        self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)
+        self.tag = nn.EmbeddingBag(tags, params.tag_width, mode="mean", padding_idx=0)
+        nn.init.normal_(self.tag.weight[1:], std=0.1)
+        self.item = embedding_table(len(item_embedding), params.id_width) if params.id_width else None
+        self.hidden = xavier_linear(table.shape[1] + params.tag_width + params.id_width, params.width)
+        self.dropout = Dropout(params.net_dropout)
+        self.code = xavier_linear(params.width, params.heads * params.codes)
+        self.shape = (params.heads, params.codes)
+
+    def forward(self, items_U: Tensor) -> Tensor:
+        parts = [self.content_table[items_U], self.tag(self.tag_table[items_U])]
+        if self.item is not None:
+            parts.append(self.item(items_U))
+        hidden = self.dropout(F.gelu(self.hidden(torch.cat(parts, dim=-1))))
+        return self.code(hidden).to(self.content_table.dtype).unflatten(1, self.shape).softmax(-1)
