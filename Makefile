@@ -28,6 +28,10 @@ format: $(VENV)/.dev  ## mend what ruff can mend
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
+# Leave the machine alone meanwhile; it takes some 20 minutes.
+bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
 $(VENV)/.base: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmctr_kedro needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 run")'

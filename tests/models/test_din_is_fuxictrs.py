@@ -3,21 +3,19 @@
 FuxiCTR attends to 64 padded positions per row, its tables are dense, its penalty is part of the loss.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
-from fuxictr.pytorch import layers as fuxictr
-from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.padded import PaddedRows
+from benchmarks.speed.reference import FuxictrDin, penalty
+from benchmarks.speed.reference import Reference as Training
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models import din as din_file
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training.steps import Steps, add_penalties, penalties_of
 
-LEVEL = {"type": "categorical", "vocab_size": 11, "padding_idx": 0}
 PARAMS = CtrParams(
     model={"name": "din", "net_dropout": 0},
     embedding_regularizer=1e-2,
@@ -28,50 +26,33 @@ ITEMS, TAGS, ROWS, WIDTH = 40, 30, 24, 64
 CLIP = 0.05  # low enough to clip every step here
 
 
-class Reference(nn.Module):
-    """DIN of FuxiCTR 2.3.7's layers, put together as the organisers' page describes it."""
+class Reference(FuxictrDin):
+    """The model that benchmarks/ times ours against, without dropout."""
 
     def __init__(self, item_tags, item_embedding):
-        super().__init__()
-        item = {
-            "item_id": {"type": "categorical", "vocab_size": ITEMS + 1, "padding_idx": 0},
-            "item_tags": {
-                "type": "sequence",
-                "vocab_size": TAGS,
-                "padding_idx": 0,
-                "feature_encoder": "layers.MaskedAveragePooling()",
-            },
-            "item_emb_d128": {"type": "embedding", "embedding_dim": 128, "pretrain_dim": 128},
-        }
-        features = {"likes_level": LEVEL, "views_level": LEVEL, **item}
-        self.embedding = fuxictr.FeatureEmbedding(SimpleNamespace(features=features), 64)
-        self.attention = fuxictr.DIN_Attention(256, attention_units=[512, 256], hidden_activations="ReLU")
-        self.dnn = fuxictr.MLP_Block(640, hidden_units=[1024, 512, 256], output_dim=1, batch_norm=True)
+        super().__init__(ITEMS + 1, TAGS, net_dropout=0, attention_dropout=0)
         self.tags = torch.tensor(item_tags)
         self.contents = torch.tensor(item_embedding, dtype=torch.get_default_dtype())
 
-    def item(self, ids):
-        flat = ids.reshape(-1)
-        inputs = {"item_id": flat, "item_tags": self.tags[flat], "item_emb_d128": self.contents[flat]}
-        # FeatureEmbeddingDict casts a given embedding to float32: call its encoder, to stay in float64.
-        tables = self.embedding.embedding_layer
-        content = tables.feature_encoders["item_emb_d128"](inputs.pop("item_emb_d128"))
-        return torch.cat([self.embedding(inputs, flatten_emb=True), content], -1).view(*ids.shape, -1)
+    def item_vectors(self, rows):
+        """FeatureEmbedding casts a given embedding to float32: call its encoder, to stay in float64."""
+        content = self.embedding.embedding_layer.feature_encoders["item_emb_d128"](rows.embedding)
+        return torch.cat(
+            [self.embedding({"item_id": rows.item, "item_tags": rows.tags}, flatten_emb=True), content], -1
+        )
 
-    def forward(self, rows):
-        target, history = self.item(rows["item"]), self.item(rows["history"])
-        pooled = self.attention(target, history, (rows["history"] > 0).to(target.dtype))
-        levels = self.embedding({"likes_level": rows["likes"], "views_level": rows["views"]}, flatten_emb=True)
-        return self.dnn(torch.cat([levels, target, pooled], -1)).squeeze(-1)
-
-    def penalty(self):
-        """As ``BaseModel.regularization_loss`` sums it."""
-        tables = {id(parameter) for parameter in self.embedding.embedding_layer.parameters()}
-        return sum(
-            (PARAMS.embedding_regularizer if id(parameter) in tables else PARAMS.net_regularizer)
-            / 2
-            * torch.norm(parameter, 2) ** 2
-            for parameter in self.parameters()
+    def padded(self, rows):
+        items = [
+            [0] * (64 - len(past)) + past + [item] for past, item in zip(rows["history"], rows["item"], strict=True)
+        ]
+        flat = torch.tensor(items).flatten()
+        return PaddedRows(
+            item=flat,
+            tags=self.tags[flat],
+            embedding=self.contents[flat],
+            likes_level=torch.tensor(rows["likes"]),
+            views_level=torch.tensor(rows["views"]),
+            real=torch.tensor(items)[:, :64] > 0,
         )
 
 
@@ -111,11 +92,6 @@ def draw(seed):
     }
 
 
-def padded(rows):
-    histories = [[0] * (64 - len(history)) + history for history in rows["history"]]
-    return {name: torch.tensor(values) for name, values in {**rows, "history": histories}.items()}
-
-
 @pytest.fixture
 def models(monkeypatch):
     monkeypatch.setattr(din_file, "ATTENTION_DROPOUT", 0.0)
@@ -138,11 +114,11 @@ def losses(models, seed, make_batch):
     ours, reference = models
     rows = draw(seed)
     label = torch.tensor(rows["label"])
-    mine, theirs = ours(make_batch(rows)), reference(padded(rows))
+    mine, theirs = ours(make_batch(rows)), reference(reference.padded(rows))
     loss = F.binary_cross_entropy_with_logits(mine, label)
     loss.backward()
     total = loss.item() + add_penalties(penalties_of(ours, PARAMS))
-    their_total = F.binary_cross_entropy(theirs.sigmoid(), label) + reference.penalty()
+    their_total = F.binary_cross_entropy(theirs.sigmoid(), label) + penalty(reference, reference.tables(), PARAMS)
     their_total.backward()
     return mine, theirs, total, their_total.item()
 
@@ -165,15 +141,20 @@ def test_logits_and_gradients_agree_to_1e_5_of_the_largest_in_float32(models, ma
 
 def test_all_weights_agree_to_1e_6_after_20_clipped_adam_steps_in_float64(double, models, make_batch):
     ours, reference = models
-    steps = Steps(ours, PARAMS.model_copy(update={"max_gradient_norm": CLIP}))
-    theirs = torch.optim.Adam(reference.parameters(), lr=PARAMS.learning_rate)
+    params = PARAMS.model_copy(update={"max_gradient_norm": CLIP})
+    steps, theirs = Steps(ours, params), Training(reference, reference.tables(), params)
     for step in range(20):
         rows = draw(100 + step)
-        steps.take([make_batch(rows)])
-        theirs.zero_grad()
-        label = torch.tensor(rows["label"])
-        (F.binary_cross_entropy(reference(padded(rows)).sigmoid(), label) + reference.penalty()).backward()
-        assert nn.utils.clip_grad_norm_(reference.parameters(), CLIP) > CLIP
-        theirs.step()
+        loss = steps.take([make_batch(rows)])
+        their_loss = theirs.train_step(reference.padded(rows), torch.tensor(rows["label"]))
+        assert loss == pytest.approx(their_loss, abs=1e-6)
+        assert torch.nn.utils.get_total_norm([p.grad for p in reference.parameters()]) == pytest.approx(CLIP)  # clipped
     for _, one, two in pairs(ours, reference):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
+    norms = [
+        [layer for layer in layers if isinstance(layer, torch.nn.BatchNorm1d)]
+        for layers in (ours.dnn, reference.dnn.mlp)
+    ]
+    for one, two in zip(*norms, strict=True):
+        torch.testing.assert_close(one.running_mean, two.running_mean, rtol=0, atol=1e-6)
+        torch.testing.assert_close(one.running_var, two.running_var, rtol=0, atol=1e-6)

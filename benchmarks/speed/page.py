@@ -1,0 +1,320 @@
+"""RESULTS.md and the table on the screen, from the JSON of a run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.speed.arithmetic import din_flops
+
+Result = dict[str, Any]
+TIMES_FP32, TIMES_BF16, TIMES_PREDICTION, SHARE_OF_MEMORY, AUC_DIFFERENCE = 12, 20, 15, 1 / 5, 0.001
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The whole page; sections that were never measured are left out."""
+    parts = [
+        "# Speed and memory",
+        "Written by `make bench` (benchmarks/speed/) from benchmarks/speed.json; do not edit. Every block ran in a"
+        " process of its own, one warm-up batch and then the measured ones; a batch's time includes its loading."
+        " Samples/s of training cover loading, forward, backward, dense L2, clipping and Adam. GB are 10^9 bytes of"
+        " peak resident memory.",
+    ]
+    if met := goals(results):
+        parts.append(_table(["goal", "wanted", "measured", ""], met))
+    for name, section in results["sections"].items():
+        parts += [*_PAGES[name](section["blocks"]), _about(section)]
+    return "\n\n".join(parts) + "\n"
+
+
+def show(results: dict[str, Any]) -> None:
+    """Every block on one line."""
+    table = Table("block", "train/s", "predict/s", "peak GB", "others' cores", title="Samples per second")
+    for section in results["sections"].values():
+        for block in section["blocks"]:
+            table.add_row(
+                block["name"],
+                block.get("failed") or _number(block.get("train_rows_per_second")),
+                _number(block.get("predict_rows_per_second")),
+                _number(block.get("peak_gb"), 2),
+                _number(block.get("cores_used_by_others"), 2),
+            )
+    console = Console()
+    console.print(table)
+    for goal in goals(results):
+        console.print(" | ".join(goal))
+
+
+# --- the fixed DIN ---------------------------------------------------------------------------------------
+
+
+def _din(blocks: list[Result]) -> list[str]:
+    reference, fp32, bf16 = _three(blocks)
+    rows = [
+        _side("(a) FuxiCTR's layers, padded, the organisers' loader", reference, reference),
+        _side("(b) ours, fp32", fp32, reference),
+        _side("(c) ours, bf16", bf16, reference),
+    ]
+    head = ["", "training samples/s", "ratio", "prediction samples/s", "ratio", "peak GB", "share", "less imports, GB"]
+    every = [
+        [
+            block["name"],
+            _number(block.get("train_rows_per_second")),
+            ", ".join(f"{seconds:.2f}" for seconds in block.get("train_seconds", [])),
+            _number(block.get("predict_rows_per_second")),
+            _number(block.get("peak_gb"), 2),
+            _number(block.get("cores_used_by_others"), 2),
+        ]
+        for block in blocks
+        if block["kind"] != "matmul"
+    ]
+    columns = ["block", "training samples/s", "seconds per batch", "prediction samples/s", "peak GB", "others' cores"]
+    return [
+        "## The fixed DIN",
+        f"Batch {reference['batch']:,}, the challenge's item count and history lengths (a simulated world). Of (a) the"
+        f" best of its blocks counts ({reference['workers']} loader workers, whose memory is not counted); of (b) and"
+        " (c) the median block.",
+        _table(head, rows),
+        _arithmetic(blocks, fp32),
+        "<details><summary>Every block</summary>",
+        _table(columns, every),
+        "</details>",
+    ]
+
+
+def _three(blocks: list[Result]) -> tuple[Result, Result, Result]:
+    """The reference's best block, and the median blocks of ours in fp32 and bf16."""
+    done = [block for block in blocks if "train_rows_per_second" in block]
+    reference = max((b for b in done if b["kind"] == "reference"), key=_rate)
+    ours = {precision: [b for b in done if b["kind"] == "ours" and b["precision"] == precision] for precision in _BOTH}
+    fp32, bf16 = (sorted(ours[precision], key=_rate)[(len(ours[precision]) - 1) // 2] for precision in _BOTH)
+    return reference, fp32, bf16
+
+
+def _side(title: str, block: Result, reference: Result) -> list[str]:
+    train, predict = block["train_rows_per_second"], block["predict_rows_per_second"]
+    return [
+        title,
+        _number(train),
+        _times(train / reference["train_rows_per_second"]),
+        _number(predict),
+        _times(predict / reference["predict_rows_per_second"]),
+        _number(block["peak_gb"], 2),
+        f"{block['peak_gb'] / reference['peak_gb']:.0%}",
+        _number(block["peak_gb"] - block["imports_gb"], 2),
+    ]
+
+
+def _arithmetic(blocks: list[Result], ours: Result) -> str:
+    rates = [block["gflops"] for block in blocks if "gflops" in block]
+    machine = {precision: max(rate[precision] for rate in rates) for precision in _BOTH}
+    rows, positions, items = ours["rows_positions_items"]
+    flops = din_flops(rows, positions, items)
+    reached = flops * ours["train_rows_per_second"] / rows / 1e9
+    return (
+        f"A batch has {rows:,.0f} rows, {positions:,.0f} history positions and {items:,.0f} distinct items, and needs"
+        f" {flops / 1e9:,.0f} GFLOP (benchmarks/speed/arithmetic.py has the formula): (b) does {reached:,.0f} GFLOP/s,"
+        f" {reached / machine['fp32']:.0%} of the {machine['fp32']:,.0f} that this machine's own fp32 matrix product"
+        f" reaches on the same threads (bf16: {machine['bf16']:,.0f})."
+    )
+
+
+def goals(results: dict[str, Any]) -> list[list[str]]:
+    """Goal, wanted, measured, and whether it is met, one row each; of what was measured."""
+    sections, rows = results["sections"], []
+    if "din" in sections:
+        reference, fp32, bf16 = _three(sections["din"]["blocks"])
+
+        def ratio(ours: Result, key: str) -> float:
+            return ours[key] / reference[key]
+
+        measured = [
+            ("training in fp32", TIMES_FP32, ratio(fp32, "train_rows_per_second")),
+            ("training in bf16", TIMES_BF16, ratio(bf16, "train_rows_per_second")),
+            ("prediction in fp32", TIMES_PREDICTION, ratio(fp32, "predict_rows_per_second")),
+            ("prediction in bf16", TIMES_PREDICTION, ratio(bf16, "predict_rows_per_second")),
+        ]
+        rows += [[name, f"at least {wanted} times", _times(got), _met(got >= wanted)] for name, wanted, got in measured]
+        share = max(ratio(fp32, "peak_gb"), ratio(bf16, "peak_gb"))
+        rows.append(["peak memory", "at most 20 %", f"{share:.0%}", _met(share <= SHARE_OF_MEMORY)])
+    if "auc" in sections:
+        difference = statistics.mean(_auc_differences(sections["auc"]["blocks"], "bf16"))
+        met = _met(abs(difference) <= AUC_DIFFERENCE)
+        rows.append(["AUC in bf16, mean over seeds", f"within {AUC_DIFFERENCE}", f"{difference:+.4f}", met])
+    return rows
+
+
+# --- the other sections ----------------------------------------------------------------------------------
+
+
+def _profile(blocks: list[Result]) -> list[str]:
+    parts = ["## Where a training step of the fixed DIN spends its time"]
+    for block in blocks:
+        rows = [[f"`{name}`", str(count), f"{share:.1%}"] for name, count, share in block.get("operations", [])]
+        parts += [
+            f"In {block['precision']}, {block.get('seconds_per_step', float('nan')):.2f} s a step under the profiler:",
+            _table(["operation", "calls a step", "share of the time"], rows),
+        ]
+    return parts
+
+
+def _padded(blocks: list[Result]) -> list[str]:
+    parts = ["## The published winners", "Against their padded forms (benchmarks/padded.py), at their own batch sizes."]
+    head = ["", "training samples/s", "ratio", "prediction samples/s", "ratio", "peak GB", "share", "less imports, GB"]
+    for model in dict.fromkeys(block["model"] for block in blocks):
+        some = [block for block in blocks if block["model"] == model]
+        reference = some[0]
+        if "failed" in reference:
+            parts.append(f"{model}: the padded form ended with {reference['failed']}.")
+            continue
+        done = [block for block in some if "failed" not in block]
+        names = {block["name"]: f"{block['name']}, batch {block['batch']:,}" for block in done}
+        parts.append(_table(head, [_side(names[block["name"]], block, reference) for block in done]))
+    return parts
+
+
+def _rows(blocks: list[Result]) -> list[str]:
+    done = [block for block in blocks if "failed" not in block]
+    body = [
+        [
+            block["name"],
+            _number(block["train_rows_per_second"]),
+            _number(1e6 / block["train_rows_per_second"]),
+            _number(block["peak_gb"], 2),
+            _number(block["largest_anonymous_gb"], 2),
+        ]
+        for block in done
+    ]
+    pairs = [
+        statistics.mean(b["train_rows_per_second"] for b in done if b["name"].startswith(data))
+        for data in ("few", "many rows")
+    ]
+    long = next(block for block in done if block["name"] == "many steps")
+    return [
+        "## More rows",
+        "The same step on 200,000 and on 3,600,000 rows of the same items, clicks memory-mapped. Peak memory counts"
+        " pages of mapped files that happen to be in memory and that the system takes back when it needs them; what"
+        " the process itself holds stands beside it.",
+        _table(["", "training samples/s", "microseconds a sample", "peak GB", "without mapped files, GB"], body),
+        f"18 times the rows: {pairs[0] / pairs[1] - 1:+.1%} time per sample. {long['steps']} steps on all rows:"
+        f" {long['train_rows_per_second']:,.0f} samples/s, {long['early_anonymous_gb']:.2f} GB without mapped files"
+        f" after 20 steps and {long['largest_anonymous_gb']:.2f} GB at most to the end.",
+    ]
+
+
+def _auc(blocks: list[Result]) -> list[str]:
+    seeds = sorted({block["seed"] for block in blocks})
+    by_name = {block["name"]: block for block in blocks if "auc" in block}
+    body = []
+    for seed in seeds:
+        fp32, bf16, other = (by_name[f"auc {kind}, seed {seed}"] for kind in ("fp32", "bf16", "fp32 one thread"))
+        predicted = fp32["auc_predicting_in"]
+        body.append(
+            [
+                str(seed),
+                f"{fp32['auc']:.4f}",
+                f"{bf16['auc']:.4f}",
+                f"{bf16['auc'] - fp32['auc']:+.4f}",
+                f"{other['auc'] - fp32['auc']:+.4f}",
+                f"{predicted['bf16'] - predicted['fp32']:+.5f}",
+            ]
+        )
+    differences = _auc_differences(blocks, "bf16")
+    rounding = _auc_differences(blocks, "fp32 one thread")
+    return [
+        "## AUC in bf16",
+        f"The fixed DIN trained {blocks[0]['epochs']} epochs on a small world, the same seed, order and dropout on"
+        " both sides. Trained again in fp32 with one thread, which only rounds otherwise, it differs too: that is the"
+        " noise to compare with.",
+        _table(
+            ["seed", "fp32", "bf16", "bf16 - fp32", "fp32 other rounding - fp32", "fp32 weights predicting in bf16"],
+            body,
+        ),
+        f"bf16 - fp32 over {len(seeds)} seeds: {_spread(differences)}; by rounding alone: {_spread(rounding)}.",
+    ]
+
+
+def _auc_differences(blocks: list[Result], kind: str) -> list[float]:
+    """AUC of this training less that of fp32, per seed."""
+    by_name = {block["name"]: block["auc"] for block in blocks if "auc" in block}
+    seeds = sorted({block["seed"] for block in blocks})
+    return [by_name[f"auc {kind}, seed {seed}"] - by_name[f"auc fp32, seed {seed}"] for seed in seeds]
+
+
+def _compile(blocks: list[Result]) -> list[str]:
+    body = [
+        [
+            block["name"],
+            block.get("failed") or _number(block["train_rows_per_second"]),
+            _number(block.get("first_step_seconds"), 1),
+            _number(block.get("peak_gb"), 2),
+        ]
+        for block in blocks
+    ]
+    verdicts = []
+    for model in dict.fromkeys(block["model"] for block in blocks):
+        eager, fast = (next((b for b in blocks if b["name"] == f"{model} {how}"), {}) for how in ("eager", "compiled"))
+        if "train_rows_per_second" in eager and "train_rows_per_second" in fast:
+            gain = fast["train_rows_per_second"] / eager["train_rows_per_second"] - 1
+            verdicts.append(f"{model} {gain:+.0%}")
+        else:
+            verdicts.append(f"{model} does not run compiled here")
+    return [
+        "## torch.compile",
+        "Training with `compile: true` against eager, in fp32: " + ", ".join(verdicts) + ". The first step compiles.",
+        _table(["", "training samples/s", "first step, s", "peak GB"], body),
+    ]
+
+
+_BOTH = ("fp32", "bf16")
+_PAGES = {
+    "din": _din,
+    "profile": _profile,
+    "padded": _padded,
+    "rows": _rows,
+    "auc": _auc,
+    "compile": _compile,
+}
+
+
+# --- words and tables ------------------------------------------------------------------------------------
+
+
+def _about(section: dict[str, Any]) -> str:
+    about, blocks = section["about"], section["blocks"]
+    busy = max((block.get("cores_used_by_others", 0.0) for block in blocks), default=0.0)
+    dirty = " with uncommitted changes" if about["uncommitted_changes"] else ""
+    return (
+        f"*{about['date']}, `{about['command']}`, commit {about['commit']}{dirty}; {about['processor']},"
+        f" {about['cores']} cores, {about['threads']} threads, flags {' '.join(about['flags']) or 'none of ours'},"
+        f" {about['memory_gb']} GB; Python {about['python']}, torch {about['torch']}, numpy {about['numpy']}, fuxictr"
+        f" {about['fuxictr']}. Other processes used at most {busy:.2f} cores during a block.*"
+    )
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _rate(block: Result) -> float:
+    return block["train_rows_per_second"]
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _times(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _spread(values: list[float]) -> str:
+    return f"mean {statistics.mean(values):+.4f}, {min(values):+.4f} to {max(values):+.4f}"
+
+
+def _met(yes: bool) -> str:
+    return "met" if yes else "missed"
