@@ -26,7 +26,7 @@ def without_dropout(name: str) -> dict:
 
 
 class Tiny(CtrModel):
-    """A model without dropout or batch norm: linear in the target's vector and the sum over the history."""
+    """A model without dropout or batch norm: the target's vector times, and linear beside, the sum over the history."""
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
@@ -43,8 +43,9 @@ class Tiny(CtrModel):
     def forward(self, batch):
         items = self.item(batch.items)
         pooled = sum_by_row(items.new_ones(len(batch.history)), batch.history, items, batch.offsets)
-        joined = torch.cat([items[batch.target], pooled], dim=1)
-        return self.out(joined).squeeze(-1) + self.likes_level(batch.likes_level).squeeze(-1)
+        target = items[batch.target]
+        linear = self.out(torch.cat([target, pooled], dim=1)).squeeze(-1)
+        return linear + (target * pooled).sum(dim=1) + self.likes_level(batch.likes_level).squeeze(-1)
 
     def embedding_parameters(self):
         return [self.item.weight, self.likes_level.weight]

@@ -1,5 +1,6 @@
 """The loop against its definition: penalties, early stopping, rate decay, reproducibility, errors."""
 
+import logging
 import math
 
 import numpy as np
@@ -10,9 +11,9 @@ from torch.nn import functional as F
 
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.models import build_model
+from mmctr_kedro.models import MODELS, build_model
 from mmctr_kedro.params import CtrParams
-from mmctr_kedro.training import loop
+from mmctr_kedro.training import loop, progress
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.machine import pick_device, reproducible
 from mmctr_kedro.training.steps import add_penalties, penalties_of
@@ -37,11 +38,13 @@ def run(params, train, valid, item_tags, item_embedding):
         return model, loop.fit(model, train, valid, params, device)
 
 
-def test_the_model_overfits_eight_clicks(clicks, item_tags, item_embedding):
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_overfits_eight_clicks(name, small, no_dropout, clicks, item_tags, item_embedding):
     eight = clicks(8, seed=3)
-    params = CtrParams(**SMALL, epochs=40, patience=40, embedding_regularizer=0)
+    settings = {"model": small(name, **no_dropout(name)), "embedding_regularizer": 0, "learning_rate": 5e-3}
+    params = CtrParams(**SMALL, **settings, epochs=60, patience=60, schedule="constant")
     _, history = run(params, eight, eight, item_tags, item_embedding)
-    assert history[-1]["train_loss"] < 0.1
+    assert history[-1]["train_loss"] < 0.05
     assert max(entry["valid_auc"] for entry in history) == 1.0
 
 
@@ -51,8 +54,9 @@ def test_the_model_learns_what_the_clicks_follow(clicks, item_tags, item_embeddi
     assert max(entry["valid_auc"] for entry in history) > 0.85
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_ran_before(train, valid, item_tags, item_embedding):
-    params = CtrParams(**SMALL, epochs=2)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_seed_gives_the_same_bytes_whatever_ran_before(name, small, train, valid, item_tags, item_embedding):
+    params = CtrParams(**SMALL, epochs=2, model=small(name))
     results = []
     for draws in (0, 3):
         torch.rand(draws)
@@ -202,16 +206,125 @@ def test_a_split_with_one_kind_of_label_is_refused(train, valid, item_tags, item
         run(CtrParams(**SMALL), train, clicks_alone, item_tags, item_embedding)
 
 
-def test_predictions_do_not_depend_on_how_rows_are_batched(valid, item_tags, item_embedding, monkeypatch):
-    model = build_model(CtrParams(), item_tags, item_embedding)
-    whole = loop.predict(model, valid, CtrParams())
+@pytest.mark.parametrize("name", MODELS)
+def test_predictions_do_not_depend_on_how_rows_are_batched_or_ordered(
+    name, small, train, valid, item_tags, item_embedding, monkeypatch
+):
+    params = CtrParams(**SMALL, epochs=2, learning_rate=0.01, model=small(name))
+    model, _ = run(params, train, valid, item_tags, item_embedding)
+    whole = loop.predict(model, valid, params)
     monkeypatch.setattr(loop, "PREDICTION_BATCH", 7)
-    assert loop.predict(model, valid, CtrParams()) == pytest.approx(whole, abs=1e-6)
+    assert loop.predict(model, valid, params) == pytest.approx(whole, abs=1e-6)
+    backwards = {name: array[::-1] for name, array in vars(valid).items() if not name.startswith("history_")}
+    assert loop.predict(model, Clicks(**vars(valid) | backwards), params)[::-1] == pytest.approx(whole, abs=1e-6)
     assert whole.dtype == np.float32
-    assert math.isfinite(whole.sum())
+    assert whole.std() > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_missing_gpu_is_named():
     with pytest.raises(MmctrError, match="cuda"):
         pick_device("cuda")
+
+
+# --- settings of the loop ------------------------------------------------------------------------------------
+
+
+def fitted(model, train, valid, **settings):
+    """The history of a training of this model, by default of three epochs of four steps."""
+    params = CtrParams(**{**SMALL, "epochs": 3, "patience": 99, "embedding_regularizer": 0.0, **settings})
+    with reproducible(params) as device:
+        return loop.fit(model, train, valid, params, device)
+
+
+def test_evaluations_come_every_n_steps_whatever_the_epoch_and_after_the_last_one(tiny, train, valid):
+    history = fitted(tiny(), train, valid, evaluate_every=5)
+    assert [(entry["epoch"], entry["step"]) for entry in history] == [(2, 5), (3, 10), (3, 12)]
+    assert [entry["step"] for entry in fitted(tiny(), train, valid)] == [4, 8, 12]
+
+
+def test_each_evaluation_has_the_mean_loss_of_the_steps_since_the_last_one(tiny, train, valid):
+    each = [entry["train_loss"] for entry in fitted(tiny(), train, valid, evaluate_every=1, schedule="constant")]
+    some = [entry["train_loss"] for entry in fitted(tiny(), train, valid, evaluate_every=5, schedule="constant")]
+    assert some == pytest.approx([np.mean(each[:5]), np.mean(each[5:10]), np.mean(each[10:])])
+
+
+def test_patience_and_plateau_count_evaluations(monkeypatch):
+    monkeypatch.setattr(loop, "auc", lambda label, pctr: 0.5)
+    history = loop.fit(
+        Scripted([0.5] * 9), four_rows(), four_rows(), CtrParams(batch_size=2, evaluate_every=1, patience=3), CPU
+    )
+    assert [(entry["epoch"], entry["step"]) for entry in history] == [(1, 1), (1, 2), (2, 3), (2, 4)]
+    assert [entry["learning_rate"] for entry in history] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5])
+
+
+def test_the_cosine_reaches_over_all_epochs_and_warm_up_over_the_first_steps(tiny, train, valid):
+    history = fitted(tiny(), train, valid, evaluate_every=1, schedule="cosine", warmup_steps=2, learning_rate=1.0)
+    cosine = [(1 + math.cos(math.pi * step / 12)) / 2 for step in range(12)]
+    assert [entry["learning_rate"] for entry in history] == pytest.approx([cosine[0] / 2, *cosine[1:]])
+
+
+def test_a_batch_computed_in_parts_trains_nearly_as_the_whole(tiny, train, valid):
+    whole, parts = tiny(), tiny()
+    fitted(whole, train, valid)
+    fitted(parts, train, valid, accumulate=3)
+    for name, value in parts.state_dict().items():
+        torch.testing.assert_close(value, whole.state_dict()[name], rtol=0, atol=1e-5)
+
+
+def test_only_the_newest_clicks_are_trained_on_and_predicted_from(tiny, clicks):
+    """Histories cut beforehand give the same training as the setting."""
+    cut = {}
+    for name, split in (("train", clicks(64, seed=1)), ("valid", clicks(40, seed=2))):
+        newest = [
+            split.history_items[max(start, stop - 2) : stop]
+            for start, stop in zip(split.history_offsets, split.history_offsets[1:], strict=False)
+        ]
+        offsets = np.concatenate([[0], np.cumsum([len(items) for items in newest])])
+        cut[name] = Clicks(**{**vars(split), "history_items": np.concatenate(newest), "history_offsets": offsets})
+    by_setting, by_hand, longer = tiny(), tiny(), tiny()
+    measured = fitted(by_setting, clicks(64, seed=1), clicks(40, seed=2), max_history=2)[-1]["valid_logloss"]
+    assert measured == fitted(by_hand, **cut)[-1]["valid_logloss"]
+    assert measured != fitted(longer, clicks(64, seed=1), clicks(40, seed=2))[-1]["valid_logloss"]
+    assert torch.equal(by_setting.item.weight, by_hand.item.weight)
+
+
+def test_the_pairwise_term_is_part_of_the_loss(tiny, train, valid):
+    losses = [fitted(tiny(), train, valid, epochs=1, pairwise_weight=w)[0]["train_loss"] for w in (0.0, 0.5)]
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_narrow_precision_learns_what_fp32_learns(precision, tiny, clicks):
+    splits, best = (clicks(800, seed=4), clicks(400, seed=5)), {}
+    for chosen in ("fp32", precision):
+        history = fitted(tiny(scale=0.1), *splits, epochs=5, learning_rate=0.02, precision=chosen)
+        best[chosen] = max(entry["valid_auc"] for entry in history)
+    assert best["fp32"] > 0.8
+    assert best[precision] == pytest.approx(best["fp32"], abs=0.01)
+
+
+@pytest.mark.parametrize(("settings", "cause"), [({}, "logits overflowed"), ({"precision": "fp16"}, "65,504")])
+def test_logits_that_overflow_are_named_with_all_rows_of_the_batch(tiny, train, valid, settings, cause):
+    with pytest.raises(MmctrError, match=rf"step 1, rows .*\(16 in all\).*{cause}"):
+        fitted(tiny(scale=1e6 if settings else 5e37), train, valid, accumulate=2, **settings)
+
+
+def test_a_long_epoch_is_logged_now_and_then_with_rate_and_time_left(tiny, train, valid, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
+    with caplog.at_level(logging.INFO, logger="mmctr_kedro.training.progress"):
+        fitted(tiny(), train, valid)
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("progress")]
+    assert lines[0].startswith("ctr epoch 1: 32 of 64 rows, ")
+    assert "rows/s, about" in lines[0]
+
+
+def test_a_terminal_has_a_bar_with_rate_and_time_left(tiny, train, valid, monkeypatch, capsys):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    fitted(tiny(), train, valid)
+    shown = capsys.readouterr().err
+    assert "ctr 3" in shown
+    assert "rows/s" in shown

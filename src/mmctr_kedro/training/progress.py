@@ -22,7 +22,7 @@ class EpochProgress:
 
     def __init__(self, name: str, rows: int) -> None:
         self._name, self._rows = name, rows
-        self._since = time.monotonic(), 0  # when counting began, and at how many rows
+        self._since = time.monotonic(), -1  # when counting began, and at how many rows; -1: with the next update
         self._next_line = time.monotonic() + LOG_SECONDS
         columns = [TextColumn("{task.description}"), BarColumn(), _RowsPerSecond(), TimeRemainingColumn()]
         on_terminal = sys.stderr.isatty()
@@ -56,7 +56,7 @@ class EpochProgress:
             rate = (done - self._since[1]) / max(now - self._since[0], 1e-9)
             left = (self._rows - done) / max(rate, 1e-9)
             place = f"{self._name} epoch {epoch}: {done:,} of {self._rows:,} rows"
-            logger.info("%s, %.0f rows/s, about %.0f s left in it", place, rate, left)
+            logger.info("%s, %.0f rows/s, about %.0f s left of the epoch", place, rate, left)
 
 
 class _RowsPerSecond(ProgressColumn):
