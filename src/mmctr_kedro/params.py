@@ -221,7 +221,7 @@ class TransformerDcnParams(Params):
     encoder_dropout: float = Field(0.2, ge=0, lt=1)
     last: int = Field(16, ge=1, description="Newest encoded clicks handed to the head one by one.")
     cross_layers: int = Field(3, ge=1)
-    dnn_units: tuple[int, ...] = (1024, 512, 256)
+    dnn_units: tuple[int, ...] = Field((1024, 512, 256), min_length=1)
     head_units: tuple[int, ...] = (64, 32)
     net_dropout: float = Field(0.2, ge=0, lt=1)
     published_mask: bool = Field(

@@ -9,7 +9,8 @@ once per distinct item and once per row, and the cross layers only where their i
 ``published_mask``: the published code hands its mask (1 = real click) to a parameter where True means "ignore".
 Attention then sees only the padding, and the outputs of real clicks are set to zero: of a history shorter than
 the ``HISTORY_WIDTH`` stored positions only its length reaches the head, and of one that fills them only the
-newest click (the code unmasks the last position where all are masked).
+newest click (the code unmasks the last position where all are masked). Read from the copy of the code in
+yinzm/WWW2025_MMCTR_rk1. At 91,718 items the model has 267.9 M parameters, 247.8 M of them in the cross layers.
 
 B rows, P positions, U items, D item width, E = 2 D token width, X input width of the head.
 """
