@@ -118,6 +118,10 @@ def test_a_short_training_marks_task_1_alone_as_not_submittable(main_job):
     assert marks == {"task1": ["epochs is 3, not 100"], "task2": [], "task1_and_2": []}
 
 
+def test_a_finished_run_leaves_no_checkpoint(main_job):
+    assert list(main_job.rglob("*checkpoint*")) == []
+
+
 def test_the_report_loads_nothing_from_elsewhere(main_job):
     page = (main_job / "08_reporting" / "report.html").read_text(encoding="utf-8")
     assert 'src="http' not in page

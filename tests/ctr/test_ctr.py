@@ -13,6 +13,7 @@ from mmctr_kedro.models import model_settings
 from mmctr_kedro.params import CtrParams, FixedCtrParams, RunControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
+from mmctr_kedro.training.checkpoints import Checkpoints
 
 QUICK = {"epochs": 2, "batch_size": 32, "threads": 1, "device": "cpu"}
 
@@ -94,6 +95,22 @@ def test_the_fixed_model_says_and_records_each_epoch_and_names_the_one_it_kept(
     assert all(f"epoch {entry['epoch']}/9: loss {entry['train_loss']:.4f}" in caplog.text for entry in history)
     assert len(caplog.records) == len(history) < 9
     assert model.settings["best_epoch"] == len(history) - 1  # patience 1: the next epoch was the last
+
+
+def test_a_training_that_was_killed_before_its_outputs_were_saved_is_not_repeated(
+    splits, item_tags, item_embedding, tmp_path, caplog
+):
+    tables = (splits["train"], splits["valid"], item_tags, item_embedding)
+    for node, params in ((train_model, CtrParams(**QUICK)), (train_fixed_model, FixedCtrParams(**QUICK))):
+        expected, history = node(params, *tables)
+        checkpoints = Checkpoints(tmp_path / node.__name__ / "checkpoint.pt")
+        node(params, *tables, checkpoints)
+        with caplog.at_level("INFO", logger="mmctr_kedro.training.loop"):
+            again, entries = node(params, *tables, checkpoints)
+        assert "din: resuming from epoch 3 step 1" in caplog.text  # of two epochs
+        assert all(np.array_equal(again.weights[name], expected.weights[name]) for name in expected.weights)
+        assert [entry["valid_auc"] for entry in entries] == [entry["valid_auc"] for entry in history]
+        assert again.settings == expected.settings
 
 
 def test_nodes_leave_their_inputs_alone(splits, item_tags, item_embedding):

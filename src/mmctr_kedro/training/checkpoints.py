@@ -11,6 +11,7 @@ import json
 import logging
 import platform
 import shutil
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ class Checkpoints:
         if not self._path.is_file():
             return None
         try:
+            with zipfile.ZipFile(self._path) as archive:  # what torch writes; it checks no sums when it reads
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
             stored = torch.load(self._path, map_location="cpu", weights_only=True)
             theirs, state = stored["fingerprint"], stored["state"]
         except Exception as error:  # a broken file makes torch raise almost anything
