@@ -98,7 +98,7 @@ def test_it_says_where_it_goes_on(tiny, splits, checkpoints, monkeypatch, said):
     with pytest.raises(Killed):
         train(tiny(), splits, checkpoints)
     train(tiny(), splits, checkpoints)
-    assert "tiny: resuming from epoch 2 step 3" in said()
+    assert "tiny: resuming from epoch 2 step 2" in said()
 
 
 def test_a_checkpoint_is_written_at_every_evaluation_and_when_its_minutes_are_over(

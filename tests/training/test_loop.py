@@ -55,6 +55,22 @@ def test_the_model_learns_what_the_clicks_follow(clicks, item_tags, item_embeddi
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"embedding_update": "lazy", "embedding_regularizer": 1e-4},
+        {"precision": "bf16", "optimizer": "adamw", "weight_decay": 0.01},
+        {"accumulate": 3, "pairwise_weight": 0.3, "max_history": 3},
+    ],
+)
+def test_every_model_learns_under_every_setting(name, settings, small, clicks, item_tags, item_embedding):
+    train = clicks(96, seed=1)
+    params = CtrParams(**SMALL | {"batch_size": 48}, **settings, epochs=12, patience=12, model=small(name))
+    _, history = run(params, train, train, item_tags, item_embedding)
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_the_same_seed_gives_the_same_bytes_whatever_ran_before(name, small, train, valid, item_tags, item_embedding):
     params = CtrParams(**SMALL, epochs=2, model=small(name))
     results = []

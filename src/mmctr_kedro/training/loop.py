@@ -176,8 +176,8 @@ class Training:
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
-        epochs, steps = divmod(self.steps.done, self.steps_per_epoch)
-        logger.info("%s: resuming from epoch %d step %d", self.name, epochs + 1, steps + 1)
+        epochs, steps = divmod(self.steps.done - 1, self.steps_per_epoch)
+        logger.info("%s: resuming from epoch %d step %d", self.name, epochs + 1, steps + 1)  # the last one taken
 
     def _log(self, entry: Entry) -> None:
         mean_seconds = sum(past["seconds"] for past in self.history) / self.steps.done

@@ -160,7 +160,7 @@ def _training_facts(history: History) -> dict[str, Any]:
     seconds = sum(entry["seconds"] for entry in history)
     rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in history)
     return {
-        "epochs": len(history),
+        "epochs": max((entry["epoch"] for entry in history), default=0),
         "seconds": seconds,
         "rows_per_second": rows / seconds if seconds > 0 else 0.0,
     }
