@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench clean help
+.PHONY: run test check format lock viz bench study clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -31,6 +31,10 @@ viz: $(VENV)/.base  ## browse the lineage graph
 # Leave the machine alone meanwhile; it takes some 20 minutes.
 bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+# Hours; go on after a stop by running it again. In the background: nohup make study > study.log &
+study: $(VENV)/.dev  ## compare the models, write docs/results.md; more by ARGS="--list" or ARGS="--jobs 4"
+	$(BIN)/python -m benchmarks.study $(ARGS)
 
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
 $(VENV)/.base: pyproject.toml requirements.lock

@@ -154,6 +154,23 @@ def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.Dat
     return pd.concat(truth, ignore_index=True)
 
 
+def hidden_rows(params: WorldParams, part: str = "test") -> pd.DataFrame:
+    """Item id and label of every row of a split, drawn again: ``item_id`` and ``label`` int64, in row order.
+
+    For scoring alone: test is written without labels, and nothing that trains or predicts may call this.
+    """
+    rows = {"train": params.train_rows, "valid": params.valid_rows, "test": params.test_rows}[part]
+    items = draw_items(params)
+    split = _Split(part, items, params, params.seed if params.user_seed is None else params.user_seed)
+    drawn = [
+        split.rows(users, np.arange(chunk.start, chunk.stop), items, rng)[0]
+        for chunk, users, rng in split.crowds(-(-rows // crowd.ROWS_PER_USER))
+    ]
+    return pd.DataFrame(
+        {name: np.concatenate([columns[name] for columns in drawn])[:rows] for name in ("item_id", "label")}
+    )
+
+
 class _Split:
     """How the users of one split are drawn: what they are offered, and against what their clicks are set."""
 

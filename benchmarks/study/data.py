@@ -1,0 +1,139 @@
+"""The study's data sets: where they lie, what makes them, and the test labels that only scoring may see."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmarks.study.plan import ROOT, DataChoice
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.datasets.clicks import ClicksDataset
+from mmctr_kedro.datasets.npy import load_array
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import InteractionLogParams, WorldParams
+from mmctr_kedro.training.metrics import auc
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a training is given, read-only, and the test rows it never sees."""
+
+    train: Clicks
+    valid: Clicks
+    test: Clicks  # without labels
+    item_tags: np.ndarray  # [N+1, 5] int32
+    item_embedding: np.ndarray  # [N+1, 128] float32
+
+
+def load(root: Path, embedding: str) -> Tables:
+    """The data below ``root``, with the embedding in that file of it."""
+    train, valid, test = (_clicks(root, split) for split in SPLITS)
+    return Tables(train, valid, test, load_array(root / "03_primary/item_tags.npy"), load_array(root / embedding))
+
+
+def _clicks(root: Path, split: str) -> Clicks:
+    return ClicksDataset(filepath=str(root / "03_primary" / f"clicks_{split}")).load()
+
+
+def data_digest(root: Path, embedding: str) -> str:
+    """Of every byte a training and its scoring read."""
+    folders = [root / "03_primary" / f"clicks_{split}" for split in SPLITS]
+    files = [*(file for folder in folders for file in sorted(folder.glob("*.npy")))]
+    digest = hashlib.sha256()
+    for file in [*files, root / "03_primary/item_tags.npy", root / embedding]:
+        content = file.read_bytes()
+        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def describe(choice: DataChoice, root: Path) -> dict[str, Any]:
+    """Counts of a data set and, where truth is known, the best valid AUC that any model can reach."""
+    tables = load(root, choice.embeddings[choice.embedding])
+    assert tables.valid.label is not None
+    return {
+        "title": choice.title,
+        "embedding": choice.embedding,
+        "rows": {split: len(getattr(tables, split)) for split in SPLITS},
+        "users": {split: len(np.unique(getattr(tables, split).user)) for split in SPLITS},
+        "items": len(tables.item_embedding) - 1,
+        "best_valid_auc": best_auc(root, "valid", tables.valid.label),
+    }
+
+
+def best_auc(root: Path, split: str, label: np.ndarray) -> float | None:
+    """AUC of the world's own posterior on these rows; None where nobody knows it."""
+    truth = pd.read_parquet(root / "02_intermediate/truth.parquet")
+    truth = truth[truth["split"] == split].sort_values("row_id")
+    return auc(label, truth["posterior"].to_numpy()) if len(truth) == len(label) else None
+
+
+# --- building --------------------------------------------------------------------------------------------
+
+
+def provide(choice: DataChoice, root: Path) -> str | None:
+    """Have the data below ``root``, made by kedro if missing; why not, if that cannot be."""
+    log = _log_folder(choice)
+    if log is not None and not log.is_dir():
+        return f"it needs the interaction log in {_log_name(choice)}, which is not there"
+    wanted = [root / "03_primary/clicks_test/item.npy", *(root / file for file in choice.embeddings.values())]
+    if all(path.is_file() for path in wanted):
+        return None
+    command = ["run", "--env", choice.env, "--pipeline", choice.build, "--params", f"root={root}"]
+    print(f"making the data of {choice.env}: kedro {' '.join(command)}", flush=True)
+    subprocess.run([sys.executable, "-m", "kedro", *command], cwd=ROOT, check=True)
+    return None
+
+
+def _log_name(choice: DataChoice) -> str | None:
+    return yaml.safe_load((ROOT / "conf" / choice.env / "globals.yml").read_text()).get("log_folder")
+
+
+def _log_folder(choice: DataChoice) -> Path | None:
+    name = _log_name(choice)
+    return None if name is None else ROOT / name
+
+
+# --- scoring alone ---------------------------------------------------------------------------------------
+
+
+def hidden_labels(choice: DataChoice, root: Path, split: str = "test") -> np.ndarray:
+    """Labels of the rows of ``split``, ``[R]`` int8, from the source of the data and not from its files.
+
+    A world draws the same rows again from its seed; a log is asked which user clicked which item. Called by scoring
+    alone, after all choices are frozen.
+    """
+    clicks, challenge = _clicks(root, split), root / "01_raw" / "challenge"
+    if (world := challenge / "world.json").is_file():
+        from mmctr_kedro.worlds.world import hidden_rows
+
+        rows = hidden_rows(WorldParams(**json.loads(world.read_text())["params"]), split)
+        if not np.array_equal(rows["item_id"], clicks.item):
+            raise MmctrError(f"{root} holds other {split} rows than {world} describes. Make its data again.")
+        return rows["label"].to_numpy(np.int8)
+    return _labels_of_log(choice, challenge, clicks)
+
+
+def _labels_of_log(choice: DataChoice, challenge: Path, clicks: Clicks) -> np.ndarray:
+    """An item of a row is a click if its user clicks it anywhere: negatives are never such items."""
+    from mmctr_kedro.pipelines.import_log.log_files import read_log
+
+    params = InteractionLogParams(**json.loads((challenge / "import_log.json").read_text())["params"])
+    folder = _log_folder(choice)
+    assert folder is not None
+    log, items = read_log(RawFolder(folder).path, params)
+    width = len(items.ids) + 1
+    pairs = np.unique(log.user[log.click].astype(np.int64) * width + log.item[log.click])
+    return np.isin(clicks.user.astype(np.int64) * width + clicks.item, pairs).astype(np.int8)

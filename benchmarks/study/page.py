@@ -1,0 +1,267 @@
+"""docs/results.md, a function of benchmarks/results.json alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Results = dict[str, Any]
+Rows = list[list[str]]
+
+
+def dump(results: Results) -> str:
+    """results.json: one line per run, so that a change shows as one."""
+    text = json.dumps({**results, "runs": []}, indent=1, allow_nan=False)
+    runs = ",\n  ".join(json.dumps(run, allow_nan=False) for run in results["runs"])
+    return text.replace('"runs": []', f'"runs": [\n  {runs}\n ]' if runs else '"runs": []', 1) + "\n"
+
+
+def render(results: Results) -> str:
+    """The page."""
+    parts = [_opening(results), *(_data_set(results, name) for name in results["data"])]
+    parts += [_ablation(results), _settings(results), _protocol(results), _machine(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _opening(results: Results) -> str:
+    missing = len(results["missing"])
+    lines = [
+        "# Results of the study",
+        "",
+        "Made by `make study` from [benchmarks/results.json](../benchmarks/results.json); do not edit. The table of "
+        "choices is [benchmarks/study/study.yml](../benchmarks/study/study.yml).",
+    ]
+    if missing:
+        lines += ["", f"**Unfinished: {missing} of {missing + len(results['runs'])} runs are missing.**"]
+    lines += ["", *(f"- {_verdict(comparison)}" for comparison in results["comparisons"])]
+    if results["notes"]:
+        lines += ["", *(f"- {note}" for note in results["notes"])]
+    return "\n".join(lines).rstrip()
+
+
+def _verdict(comparison: dict[str, Any]) -> str:
+    ours, other, where = f"`{comparison['ours']}`", f"`{comparison['other']}`", f"`{comparison['data']}`"
+    size = f"{abs(comparison['mean']):.4f} test AUC (95 % interval {_interval(comparison)})"
+    if not comparison["excludes_zero"]:
+        return f"On {where}, {ours} and {other} are not told apart: {_signed(comparison['mean'])} test AUC, 95 % " + (
+            f"interval {_interval(comparison)}, which includes 0."
+        )
+    if comparison["mean"] > 0:
+        return f"On {where}, {ours} is ahead of {other} by {size}, which excludes 0."
+    return f"On {where}, {ours} **falls short** of {other} by {size}, which excludes 0."
+
+
+# --- a data set ------------------------------------------------------------------------------------------
+
+
+def _data_set(results: Results, name: str) -> str:
+    about = results["data"][name]
+    rows = [row for model in results["models"] if (row := _model_row(results, name, model))]
+    header = ["model", "valid AUC", "test AUC", "test GAUC", "test logloss", "best epoch", "seconds", "rows/s"]
+    counts = ", ".join(f"{count:,} {split}" for split, count in about["rows"].items())
+    lines = [
+        f"## {about['title']}",
+        "",
+        f"{counts} rows; {about['users']['test']:,} users in test, {about['items']:,} items; embedding "
+        f"`{about['embedding']}`.{_best(about)} Mean ± standard deviation over seeds "
+        f"{_listed(results['seeds'])}.",
+        "",
+        _table([*header, "parameters"], rows) if rows else "No run is finished.",
+    ]
+    compared = [comparison for comparison in results["comparisons"] if comparison["data"] == name]
+    if compared:
+        lines += ["", _comparisons(compared)]
+    return "\n".join(lines)
+
+
+def _best(about: dict[str, Any]) -> str:
+    if about["best_valid_auc"] is None:
+        return " The best reachable AUC is unknown."
+    test = f", on test {about['best_test_auc']:.4f}" if about.get("best_test_auc") is not None else ""
+    valid = f"on valid {about['best_valid_auc']:.4f}"
+    return f" The best AUC that any model can reach, by the world's own posterior: {valid}{test}."
+
+
+def _model_row(results: Results, data: str, model: str) -> list[str]:
+    runs = _runs(results, data, "model", model)
+    if not runs:
+        return []
+    scored = [run for run in runs if run["test"]]
+    name = f"**`{model}`**" if model == results["ours"] else f"`{model}`"
+    few = f" ({len(runs)} of {len(results['seeds'])} seeds)" if len(runs) < len(results["seeds"]) else ""
+    caps = sum(run["stopped_by"] == "cap" for run in runs)
+    test = [_spread([run["test"][measure] for run in scored]) for measure in ("auc", "gauc", "logloss")]
+    return [
+        name + few,
+        _spread([run["valid"]["auc"] for run in runs]),
+        *test,
+        f"{np.mean([run['best_epoch'] for run in runs]):.1f}" + (f" (cap met {caps}x)" if caps else ""),
+        _spread([run["seconds"] for run in runs], 0),
+        f"{np.mean([run['rows_per_second'] for run in runs]):,.0f}",
+        f"{runs[0]['parameters']:,}",
+    ]
+
+
+def _comparisons(compared: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            f"`{c['ours']}` - `{c['other']}`",
+            _signed(c["mean"]),
+            _interval(c),
+            "yes" if c["excludes_zero"] else "no",
+            ", ".join(_signed(value) for value in c["by_seed"]),
+        ]
+        for c in compared
+    ]
+    first = compared[0]
+    return "\n".join(
+        [
+            f"Paired difference of test AUC over {first['seeds']} seeds; the interval is a bootstrap over users and "
+            f"seeds ({first['resamples']:,} resamples of {first['users']:,} users, {first['rows']:,} rows):",
+            "",
+            _table(["difference", "mean", "95 % interval", "excludes 0", "by seed"], rows),
+        ]
+    )
+
+
+def _runs(results: Results, data: str, kind: str, label: str) -> list[dict[str, Any]]:
+    return [run for run in results["runs"] if (run["data"], run["kind"], run["label"]) == (data, kind, label)]
+
+
+# --- variants of ours ------------------------------------------------------------------------------------
+
+
+def _ablation(results: Results) -> str:
+    labels = dict.fromkeys(run["label"] for run in results["runs"] if run["kind"] == "ablation")
+    places = [name for name in results["data"] if any(_runs(results, name, "ablation", label) for label in labels)]
+    if not places:
+        return ""
+    header = ["variant", *(text for name in places for text in (f"valid AUC, {name}", "difference"))]
+    seeds = results["ablation_seeds"]
+    base = {name: _by_seed(_runs(results, name, "model", results["ours"]), seeds) for name in places}
+    rows = [[f"`{results['ours']}`", *(text for name in places for text in (_spread([*base[name].values()]), ""))]]
+    for label in labels:
+        row = [label]
+        for name in places:
+            found = _by_seed(_runs(results, name, "ablation", label), seeds)
+            paired = [value - base[name][seed] for seed, value in found.items() if seed in base[name]]
+            row += [_spread([*found.values()]), _spread(paired, signed=True)]
+        rows.append(row)
+    return "\n".join(
+        [
+            "## What our model's parts bring",
+            "",
+            f"Variants of `{results['ours']}`, on valid rows only and never on test; mean ± standard deviation over "
+            f"seeds {_listed(seeds)}, the difference to `{results['ours']}` paired by seed.",
+            "",
+            _table(header, rows),
+        ]
+    )
+
+
+def _by_seed(runs: list[dict[str, Any]], seeds: list[int]) -> dict[int, float]:
+    return {run["seed"]: run["valid"]["auc"] for run in runs if run["seed"] in seeds}
+
+
+# --- how it was done -------------------------------------------------------------------------------------
+
+
+def _settings(results: Results) -> str:
+    lines = []
+    for data in results["data"]:
+        for model in results["models"]:
+            runs = _runs(results, data, "model", model)
+            if runs:
+                lines.append(f"- {data}, `{model}`: {_flat(runs[0]['settings'], results['budget'])}")
+    if not lines:
+        return ""
+    return "\n".join(
+        ["## Settings", "", "Chosen on valid rows; seed and budget apart, and without what is off:", "", *lines]
+    )
+
+
+def _flat(settings: dict[str, Any], budget: dict[str, Any]) -> str:
+    own = {key: value for key, value in settings["model"].items() if key != "name"}
+    training = {key: value for key, value in settings.items() if key not in {"model", "seed", "device", *budget}}
+    shown = [f"{key} {value}" for key, value in {**training, **own}.items() if value not in (None, False, 0)]
+    return ", ".join(shown)
+
+
+def _protocol(results: Results) -> str:
+    budget = results["budget"]
+    every = f"every {budget['evaluate_every']} steps" if budget["evaluate_every"] else "after every epoch"
+    lines = [
+        "## How it was done",
+        "",
+        f"One budget for every training: at most {budget['epochs']} epochs, evaluated on valid {every}, stopped after "
+        f"{budget['patience']} evaluations without a better valid AUC or after {budget['seconds']:,.0f} s of training "
+        "(evaluations not counted); the weights of the best evaluation are kept.",
+        "",
+        "Models are trained on train, and every choice is made on valid. Test rows have no label in the data that "
+        "training reads; scoring gets them from the world's seed or from the log. They are predicted and scored once, "
+        "by the stored weights, after all trainings are finished and their settings frozen:",
+        "",
+    ]
+    frozen = [
+        f"- {entry['when']}: {entry['runs']} runs, choices `{entry['choices']}`, commit {_commit(entry)}"
+        + (f"; **scored again**: {entry['again']}" if entry["again"] else "")
+        for entry in results["frozen"]
+    ]
+    lines += frozen or ["- not yet"]
+    lines += [
+        "",
+        "An interval draws users again with replacement, each with all their rows, and seeds too, the same ones for "
+        "both models; it runs from percentile 2.5 to 97.5 of the differences. AUC counts ties half; GAUC is the mean "
+        "AUC within users.",
+    ]
+    return "\n".join(lines)
+
+
+def _machine(results: Results) -> str:
+    runs = results["runs"]
+    if not runs:
+        return ""
+    kinds = dict.fromkeys(
+        f"{run['machine']}; {run['threads']} thread(s) per training; "
+        + ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        for run in runs
+    )
+    commits = dict.fromkeys(_commit(run) for run in runs)
+    caution = "Seconds are of a machine that trains several models at a time; `make bench` measures speed."
+    return "\n".join(
+        ["## Machine", "", *(f"- {kind}" for kind in kinds), f"- commits {', '.join(commits)}", "", caution]
+    )
+
+
+def _commit(about: dict[str, Any]) -> str:
+    return f"{about['commit'] or 'unknown'}{' with uncommitted changes' if about['dirty'] else ''}"
+
+
+# --- words -----------------------------------------------------------------------------------------------
+
+
+def _spread(values: Sequence[float], digits: int = 4, signed: bool = False) -> str:
+    if not len(values):
+        return "-"
+    mean = f"{np.mean(values):{'+' if signed else ''},.{digits}f}"
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _interval(comparison: dict[str, Any]) -> str:
+    return f"[{_signed(comparison['low'])}, {_signed(comparison['high'])}]"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _table(header: list[str], rows: Rows) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,204 @@
+"""What the study runs: the table of choices (study.yml) as a list of trainings, each with the key it is known by.
+
+A run = data set x embedding x CTR model (or variant of ours) x seed.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import CtrParams, Params
+
+ROOT = Path(__file__).parents[2]
+CHOICES = Path(__file__).with_name("study.yml")
+ABLATION_FILE = ROOT / "benchmarks" / "ablation.py"
+SHARED = {"epochs", "patience", "evaluate_every", "seed", "threads", "device", "checkpoint_minutes"}  # not a model's
+# What decides what a training does with its settings and data; a model's file is found from there.
+LOOP = ("training.loop", "training.machine")
+
+
+class Budget(Params):
+    """What every training may take."""
+
+    epochs: int
+    patience: int
+    evaluate_every: int | None = None
+    seconds: float
+
+
+class DataChoice(Params):
+    """A data set and the embeddings that lie in it."""
+
+    title: str
+    env: str
+    root: str
+    build: str
+    embedding: str
+    embeddings: dict[str, str]
+
+
+class Ablation(Params):
+    """Variants of our model: label to settings over ours."""
+
+    data: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    variants: dict[str, dict[str, Any]] = Field({})
+
+
+class Choices(Params):
+    """study.yml."""
+
+    ours: str
+    seeds: tuple[int, ...]
+    budget: Budget
+    data: dict[str, DataChoice]
+    models: dict[str, dict[str, dict[str, Any]]]
+    ablation: Ablation = Ablation()
+    notes: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Of every choice, whatever comments and notes say."""
+        return digest(self.model_dump(mode="json", exclude={"notes": True, "data": {"__all__": {"root"}}}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training. ``label`` is the model's name or that of a variant of ours; ``settings`` is ``CtrParams`` JSON."""
+
+    data: str
+    embedding: str
+    kind: str  # "model" or "ablation"
+    label: str
+    seed: int
+    seconds: float
+    settings: dict[str, Any]
+    builder: str | None = None  # a key of benchmarks/ablation.py's ABLATIONS
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return f"{self.data}.{self.embedding}.{self.kind}.{re.sub('[^a-z0-9]+', '_', self.label.lower())}.{self.seed}"
+
+    def settings_digest(self) -> str:
+        return digest([self.settings, self.seconds, self.builder])
+
+
+def read_choices(path: Path = CHOICES) -> Choices:
+    return Choices(**yaml.safe_load(path.read_text()))
+
+
+def plan(choices: Choices, builders: list[str] | None = None) -> list[Run]:
+    """Every run, seed by seed, so that an unfinished study has whole rounds; ablations last.
+
+    Args:
+        builders: The labels in ``ABLATIONS``.
+    """
+    runs = [
+        _run(choices, data, "model", model, seed, model, {}, None)
+        for seed in choices.seeds
+        for data in choices.data
+        for model in choices.models
+    ]
+    ablation, builders = choices.ablation, builders or []
+    if unknown := set(ablation.data) - set(choices.data):
+        raise MmctrError(f"study.yml: ablation.data has {sorted(unknown)}; known: {', '.join(choices.data)}.")
+    labels = [*ablation.variants, *(label for label in builders if label not in ablation.variants)]
+    runs += [
+        _run(choices, data, "ablation", label, seed, choices.ours, ablation.variants.get(label, {}), label)
+        for seed in ablation.seeds
+        for data in ablation.data
+        for label in labels
+    ]
+    runs = [run if run.builder in builders else _without_builder(run) for run in runs]
+    names = [run.name for run in runs]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise MmctrError(f"study.yml: runs are named alike: {', '.join(repeated)}. Give labels other words.")
+    return runs
+
+
+def _without_builder(run: Run) -> Run:
+    return Run(**(vars(run) | {"builder": None}))
+
+
+def _run(
+    choices: Choices, data: str, kind: str, label: str, seed: int, model: str, over: dict[str, Any], builder: str | None
+) -> Run:
+    table = choices.models[model]
+    if unknown := set(table) - {"all", *choices.data}:
+        raise MmctrError(f"study.yml: models.{model} has {sorted(unknown)}; known: all, {', '.join(choices.data)}.")
+    settings = _merged({"model": {"name": model}}, table.get("all", {}), table.get(data, {}), over)
+    if taken := SHARED & set(settings):
+        raise MmctrError(f"study.yml: {label} sets {', '.join(sorted(taken))}, which all models share (budget, seeds).")
+    budget = choices.budget.model_dump(exclude={"seconds"})
+    params = CtrParams(**settings, **budget, seed=seed, device="cpu")
+    full = params.model_dump(mode="json", exclude={"threads", "checkpoint_minutes"})
+    return Run(data, choices.data[data].embedding, kind, label, seed, choices.budget.seconds, full, builder)
+
+
+def _merged(*blocks: dict[str, Any]) -> dict[str, Any]:
+    """Later blocks over earlier ones, nested ones key by key."""
+    merged: dict[str, Any] = {}
+    for block in blocks:
+        for key, value in block.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+# --- keys ------------------------------------------------------------------------------------------------
+
+
+def digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def code_digest(run: Run) -> str:
+    """Of the code that trains this run: its model, the loop and what these import of models/ and training/.
+
+    Comments, docstrings and layout do not count.
+    """
+    files = _closure([f"models.{run.settings['model']['name']}", *LOOP])
+    files += [ABLATION_FILE] if run.builder else []
+    return digest([[path.name, _meaning(path)] for path in files])
+
+
+_IMPORTS = re.compile(r"^\s*from mmctr_kedro\.((?:models|training)\.\w+) import", re.MULTILINE)
+
+
+def _closure(modules: list[str]) -> list[Path]:
+    """The files of these modules and of all they import of models/ and training/, by name."""
+    package, found, waiting = ROOT / "src" / "mmctr_kedro", {}, list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found[module] = package / (module.replace(".", "/") + ".py")
+        imports = re.findall(
+            r"^\s*from mmctr_kedro\.((?:models|training)\.\w+) import", found[module].read_text(), re.M
+        )
+        waiting += imports
+    return [found[module] for module in sorted(found)]
+
+
+def _meaning(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            body[0].value.value = ""
+    return ast.dump(tree)

@@ -1,0 +1,147 @@
+"""The test rows: predicted and scored once, after every choice is frozen.
+
+``frozen.json`` beside the runs says which trainings were frozen when, under which study.yml. A frozen run is never
+scored again with other settings, data or code unless a reason is given, which the page prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study import data
+from benchmarks.study.bootstrap import Resamples
+from benchmarks.study.plan import Choices, Run
+from benchmarks.study.train import build, commit, measures, write_json
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.files import atomic_write
+from mmctr_kedro.params import CtrParams
+from mmctr_kedro.training.loop import predict
+from mmctr_kedro.training.machine import reproducible
+
+FROZEN = "frozen.json"
+RESAMPLES = 2000
+
+Record = dict[str, Any]
+
+
+def freezes(out: Path) -> list[dict[str, Any]]:
+    """Every freeze so far, oldest first."""
+    path = out / FROZEN
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def freeze(choices: Choices, records: list[Record], out: Path, reason: str | None) -> None:
+    """Write down what is about to be scored; refuses what was scored before with other keys, unless there is a reason.
+
+    Args:
+        records: Of all runs to be scored.
+    """
+    past = freezes(out)
+    before = {name: key for frozen in past for name, key in frozen["runs"].items()}
+    now = {record["name"]: record["key"] for record in records}
+    changed = sorted(name for name, key in now.items() if before.get(name, key) != key)
+    if changed and not reason:
+        raise MmctrError(
+            f"{len(changed)} runs were scored on test before and differ now, e.g. {changed[0]}: test rows are scored "
+            "once. If they must be scored again, say why: ARGS=\"--rescore 'why'\"; the page prints it."
+        )
+    if not changed and set(now) <= set(before):
+        return
+    entry = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "choices": choices.digest(),
+        **commit(),
+        "again": reason if changed else None,
+        "runs": now,
+    }
+    write_json([*past, entry], out / FROZEN)
+
+
+def score(
+    choices: Choices,
+    pairs: list[tuple[Run, Record]],
+    roots: dict[str, Path],
+    out: Path,
+    threads: int,
+    say: Callable[[str], None] = print,
+) -> dict[str, dict[str, Any]]:
+    """Predict and score test for every run that has none, updating its record.
+
+    Returns:
+        Per data set: ``best_test_auc`` (null where unknown).
+    """
+    known = {}
+    for name in dict.fromkeys(run.data for run, _ in pairs):
+        choice, root = choices.data[name], roots[name]
+        label = data.hidden_labels(choice, root)
+        known[name] = {"best_test_auc": data.best_auc(root, "test", label)}
+        for run, record in pairs:
+            if run.data != name or record["test"] is not None:
+                continue
+            tables = data.load(root, choice.embeddings[run.embedding])
+            pctr = predict_test(run, tables, out, threads)
+            with atomic_write(_predictions(run, out)) as path, path.open("wb") as file:
+                np.savez(file, row_id=np.asarray(tables.test.row_id), pctr=pctr)
+            record["test"] = measures(tables.test, pctr, label)
+            write_json(record, out / f"{run.name}.json")
+            say(f"{run.name}: scored on {len(label):,} test rows")
+    return known
+
+
+def _predictions(run: Run, out: Path) -> Path:
+    return out / f"{run.name}.test.npz"
+
+
+def predict_test(run: Run, tables: data.Tables, out: Path, threads: int) -> np.ndarray:
+    """pCTR of every test row by the stored weights of a run, ``[R]`` float32."""
+    from safetensors.torch import load_file
+
+    params = CtrParams(**run.settings, threads=threads)
+    with reproducible(params) as device:
+        model = build(run, params, tables).to(device)
+        model.load_state_dict(load_file(out / f"{run.name}.safetensors"))
+        return predict(model, tables.test, params)
+
+
+def compare(
+    choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
+) -> list[dict[str, Any]]:
+    """Our model against each other one, on every data set, from the stored test predictions."""
+    found = []
+    for name in dict.fromkeys(run.data for run, _ in pairs):
+        choice, root = choices.data[name], roots[name]
+        label = data.hidden_labels(choice, root)
+        user = np.asarray(data.load(root, choice.embeddings[choice.embedding]).test.user)
+        drawn = Resamples(user, len(choices.seeds), resamples)
+        points, aucs = {}, {}
+        for model in choices.models:
+            chosen = [(run, record) for run, record in pairs if (run.data, run.label) == (name, model)]
+            scores = [np.load(_predictions(run, out))["pctr"] for run, _ in chosen]
+            points[model] = np.array([record["test"]["auc"] for _, record in chosen])
+            aucs[model] = np.column_stack([drawn.aucs(label, score) for score in scores])
+        ours = choices.ours
+        for other in choices.models:
+            if other == ours:
+                continue
+            difference = drawn.difference(points[ours], points[other], aucs[ours], aucs[other])
+            found.append(
+                {
+                    "data": name,
+                    "ours": ours,
+                    "other": other,
+                    **asdict(difference),
+                    "excludes_zero": difference.excludes_zero,
+                    "resamples": drawn.count,
+                    "rows": len(label),
+                    "users": drawn.users,
+                    "seeds": len(points[ours]),
+                }
+            )
+    return found

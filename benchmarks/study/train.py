@@ -1,0 +1,179 @@
+"""One training of the study, in a process of its own: ``python -m benchmarks.study.train`` with a job on stdin.
+
+A killed one goes on from its checkpoint when it is started again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study import data
+from benchmarks.study.plan import ROOT, Run
+from mmctr_kedro.files import atomic_write
+from mmctr_kedro.models import build_model
+from mmctr_kedro.models.layers import CtrModel
+from mmctr_kedro.params import CtrParams
+from mmctr_kedro.training.checkpoints import Checkpoints
+from mmctr_kedro.training.loop import Training, best_evaluation, predict
+from mmctr_kedro.training.machine import reproducible
+from mmctr_kedro.training.metrics import auc, grouped_auc, logloss
+
+CHECKPOINT_MINUTES = 2.0
+
+
+def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads: int) -> dict[str, Any]:
+    """Train, save the weights (of models, not of variants) and then the record; returns the record."""
+    from safetensors.numpy import save_file
+
+    checkpoints = Checkpoints(out / f"{run.name}.{'-'.join(key.values())}.checkpoint")
+    params = CtrParams(**run.settings, threads=threads, checkpoint_minutes=CHECKPOINT_MINUTES)
+    with reproducible(params) as device:
+        model = build(run, params, tables)
+        training = Training(model.to(device), tables.train, tables.valid, params, run.name, checkpoints)
+        stopped_by = fit_within(training, run.seconds)
+        pctr = predict(model, tables.valid, params)
+    best = best_evaluation(training.history)
+    seconds = sum(entry["seconds"] for entry in training.history)
+    rows = sum(entry["seconds"] * entry["rows_per_second"] for entry in training.history)
+    record = {
+        **{field: getattr(run, field) for field in ("name", "data", "embedding", "kind", "label", "seed", "builder")},
+        "settings": run.settings,
+        "key": key,
+        "valid": measures(tables.valid, pctr),
+        "test": None,
+        "seconds": round(seconds, 1),
+        "cap_seconds": run.seconds,
+        "rows_per_second": round(rows / seconds),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "best_epoch": best["epoch"],
+        "epochs": training.history[-1]["epoch"],
+        "stopped_by": stopped_by,
+        **circumstances(threads),
+    }
+    if run.kind == "model":
+        with atomic_write(out / f"{run.name}.safetensors") as path:
+            save_file({name: value.numpy(force=True) for name, value in model.state_dict().items()}, path)
+    write_json(record, out / f"{run.name}.json")
+    checkpoints.clear()
+    return record
+
+
+def build(run: Run, params: CtrParams, tables: data.Tables) -> CtrModel:
+    """The registered model of a run, or what its builder makes, from torch's random state."""
+    if run.builder is None:
+        return build_model(params, tables.item_tags, tables.item_embedding)
+    from benchmarks.ablation import ABLATIONS
+
+    tags = int(tables.item_tags.max()) + 1
+    return ABLATIONS[run.builder](params.model, tables.item_tags, tables.item_embedding, tags)
+
+
+def fit_within(training: Training, seconds: float) -> str:
+    """``training.loop.fit``, ended by a cap on its training time too; what ended it."""
+    training.resume()
+    for epoch, rows in training.batches_left():
+        if _spent(training) >= seconds:
+            break
+        training.step(epoch, rows)
+        if training.evaluation_is_due() or _spent(training) >= seconds:
+            training.evaluate(epoch)
+            training.save()
+        elif training.checkpoint_is_due():
+            training.save()
+    training.model.load_state_dict(training.best_weights)
+    if training.idle >= training.params.patience:
+        return "patience"
+    return "epochs" if training.steps.done >= training.last_step else "cap"
+
+
+def _spent(training: Training) -> float:
+    return sum(entry["seconds"] for entry in training.history) + training.seconds
+
+
+def measures(clicks: Any, pctr: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
+    """AUC, AUC within users and logloss of a prediction."""
+    label = clicks.label if label is None else label
+    return {
+        "auc": auc(label, pctr),
+        "gauc": grouped_auc(label, pctr, clicks.user).auc,
+        "logloss": logloss(label, pctr),
+    }
+
+
+def circumstances(threads: int) -> dict[str, Any]:
+    """Commit, machine, threads and versions of whatever runs now."""
+    import torch
+
+    return {
+        **commit(),
+        "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
+        "threads": threads,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__.split("+")[0],
+            "numpy": np.__version__,
+        },
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit() -> dict[str, Any]:
+    """The commit, and whether tracked code or settings differ from it; null outside a repository."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks/*.py", "*.yml"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": head, "dirty": dirty}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"
+
+
+def write_json(content: Any, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _end_with(parent: int) -> None:
+    """Stop this process when the one that started it is gone, or two would train the same run."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    _end_with(job["parent"])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    tables = data.load(Path(job["root"]), job["embedding_file"])
+    train(Run(**job["run"]), job["key"], tables, Path(job["out"]), job["threads"])
+
+
+if __name__ == "__main__":
+    main()
