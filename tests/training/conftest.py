@@ -113,7 +113,7 @@ def draw_tags() -> np.ndarray:
 
 def draw_embedding() -> np.ndarray:
     """Random, but its first number tells odd items from even ones."""
-    table = np.random.default_rng(6).standard_normal((ITEMS + 1, 128)).astype(np.float32)
+    table = np.random.default_rng(6).standard_normal((ITEMS + 1, 16)).astype(np.float32)
     table[1::2, 0] += 3
     table[0] = 0
     return table

@@ -46,7 +46,7 @@ def settings(name: str) -> CtrParams:
 def train(folder: Path, name: str) -> None:
     params = settings(name)
     with reproducible(params) as device:
-        model = build_model(params, draw_tags(), draw_embedding()[:, :16])
+        model = build_model(params, draw_tags(), draw_embedding())
         train_rows, valid_rows = draw_clicks(192, seed=1), draw_clicks(40, seed=2)
         history = fit(model, train_rows, valid_rows, params, device, name, Checkpoints(folder / f"{name}.pt"))
     digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values()))
