@@ -53,7 +53,7 @@ class Din(CtrModel):
         self.dnn = mlp([2 * WIDTH + 2 * self.items.width, *DNN_UNITS], params.net_dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        items_UD = self.items(batch.items)
+        items_UD = self.items(_of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target)
         pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
         levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
@@ -157,13 +157,14 @@ class _Pool(torch.autograd.Function):
         d_scores_P, d_key_PD = torch.empty_like(scores_P), items_UD.new_empty(len(row_P), items_UD.shape[1])
         d_target_PD = torch.empty_like(d_key_PD)
         d_product, d_second = _wide_zeros(product_HD), _wide_zeros(second_GH)
-        d_second_bias = _wide_zeros(second_GH[:, 0])
+        d_second_bias, d_last = _wide_zeros(last_G), _wide_zeros(last_G)
         for at in _chunks(len(row_P), items_UD):
             row, item = row_P[at], history_P[at]
             hidden_H, hidden_G, d_scores = hidden_PH[at], hidden_PG[at], d_scores_P[at]
             target, key = target_BD.index_select(0, row), items_UD.index_select(0, item)
             d_pooled = d_pooled_BD.index_select(0, row)
             torch.sum(d_pooled * key, 1, out=d_scores)
+            d_last.add_(hidden_G.t() @ d_scores)
             d_G = _where_positive(torch.outer(d_scores, last_G), hidden_G)
             _add_matmul_(d_second, d_G.t(), hidden_H)
             d_second_bias.add_(d_G.sum(0))
@@ -181,9 +182,20 @@ class _Pool(torch.autograd.Function):
             _sum_bags(hidden_PH, by_row, offsets),
             _sum_bags(hidden_PH, by_item, item_offsets),
         )
-        d_last, d_last_bias = hidden_PG.t() @ d_scores_P, d_scores_P.sum().view(1)
-        d_weights = (d_product, d_second, d_second_bias, d_last, d_last_bias)
+        d_weights = (d_product, d_second, d_second_bias, d_last, d_scores_P.sum().view(1))
         return (*d_inputs, *(weight.to(items_UD.dtype) for weight in d_weights), None, None, None, None)
+
+
+def _of_recurring_size(items_U: Tensor) -> Tensor:
+    """With some more items, all of them padding, so that a batch's U is one of 16 sizes per doubling.
+
+    In half precision on a CPU, oneDNN keeps working memory for every shape of matrix product that it ever saw,
+    a megabyte or so each: 17 MB a step. fp32 takes another way and needs none of this.
+    """
+    if items_U.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return items_U
+    grain = max(1, 2 ** (len(items_U).bit_length() - 5))
+    return F.pad(items_U, (0, -len(items_U) % grain))
 
 
 def _compute_dtype(like: Tensor) -> torch.dtype:
@@ -197,8 +209,14 @@ def _chunk_size(like: Tensor) -> int:
 
 
 def _chunks(positions: int, like: Tensor) -> Iterator[slice]:
-    size = _chunk_size(like)
-    return (slice(start, min(start + size, positions)) for start in range(0, positions, size))
+    """Cut the positions; on a CPU the rest is halved and halved again, for sizes that recur (as above)."""
+    size, start = _chunk_size(like), 0
+    while start < positions:
+        while like.device.type == "cpu" and size > positions - start:
+            size = -(-size // 2)
+        stop = min(start + size, positions)
+        yield slice(start, stop)
+        start = stop
 
 
 def _relu_dropout_(hidden: Tensor, dropout: float) -> None:
