@@ -7,7 +7,7 @@
     python -m benchmarks.study --page           # no training, no scoring: results.json and the page again
 
 One JSON file per finished run lies in data/study_runs. A run is repeated when its settings, its data or the code that
-trains it changed. benchmarks/study/study.yml is the table of choices.
+trains it changed. benchmarks/study.yml is the table of choices.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def prepare(
 
 def train_all(study: Study, runs: list[Run], jobs: int, threads: int, finished: Callable[[], None]) -> list[str]:
     """Train each run in a process of its own, ``jobs`` at a time; the names of those that failed."""
-    waiting, working, failed = list(runs), {}, []
+    waiting, failed = list(runs), []
+    working: dict[str, subprocess.Popen] = {}
     try:
         while waiting or working:
             while waiting and len(working) < jobs:
@@ -205,9 +206,8 @@ def main(arguments: list[str] | None = None) -> int:
         for run in study.runs:
             print(f"{'missing ' if study.record(run) is None else 'finished'}  {run.name}")
         return 0
-    failed = []
+    failed: list[str] = []
     if not (options.score_test or options.page):
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers are ended too
         failed = train_all(study, chosen, options.jobs, options.threads, update)
     if options.page or failed:
         update()
@@ -255,6 +255,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers are ended too
     try:
         sys.exit(main())
     except MmctrError as error:

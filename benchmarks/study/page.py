@@ -32,7 +32,7 @@ def _opening(results: Results) -> str:
         "# Results of the study",
         "",
         "Made by `make study` from [benchmarks/results.json](../benchmarks/results.json); do not edit. The table of "
-        "choices is [benchmarks/study/study.yml](../benchmarks/study/study.yml).",
+        "choices is [benchmarks/study.yml](../benchmarks/study.yml).",
     ]
     if missing:
         lines += ["", f"**Unfinished: {missing} of {missing + len(results['runs'])} runs are missing.**"]
@@ -60,7 +60,7 @@ def _verdict(comparison: dict[str, Any]) -> str:
 def _data_set(results: Results, name: str) -> str:
     about = results["data"][name]
     rows = [row for model in results["models"] if (row := _model_row(results, name, model))]
-    header = ["model", "valid AUC", "test AUC", "test GAUC", "test logloss", "best epoch", "seconds", "rows/s"]
+    header = ["model", "valid AUC", "test AUC", "test GAUC", "test logloss", "best epoch", "CPU seconds", "rows/CPU s"]
     counts = ", ".join(f"{count:,} {split}" for split, count in about["rows"].items())
     lines = [
         f"## {about['title']}",
@@ -99,8 +99,8 @@ def _model_row(results: Results, data: str, model: str) -> list[str]:
         _spread([run["valid"]["auc"] for run in runs]),
         *test,
         f"{np.mean([run['best_epoch'] for run in runs]):.1f}" + (f" (cap met {caps}x)" if caps else ""),
-        _spread([run["seconds"] for run in runs], 0),
-        f"{np.mean([run['rows_per_second'] for run in runs]):,.0f}",
+        _spread([run["cpu_seconds"] for run in runs], 0),
+        f"{np.mean([run['rows_per_cpu_second'] for run in runs]):,.0f}",
         f"{runs[0]['parameters']:,}",
     ]
 
@@ -197,8 +197,8 @@ def _protocol(results: Results) -> str:
         "## How it was done",
         "",
         f"One budget for every training: at most {budget['epochs']} epochs, evaluated on valid {every}, stopped after "
-        f"{budget['patience']} evaluations without a better valid AUC or after {budget['seconds']:,.0f} s of training "
-        "(evaluations not counted); the weights of the best evaluation are kept.",
+        f"{budget['patience']} evaluations without a better valid AUC or after {budget['cpu_seconds']:,.0f} s of "
+        "processor time in its steps (evaluations not counted); the weights of the best evaluation are kept.",
         "",
         "Models are trained on train, and every choice is made on valid. Test rows have no label in the data that "
         "training reads; scoring gets them from the world's seed or from the log. They are predicted and scored once, "
@@ -230,7 +230,7 @@ def _machine(results: Results) -> str:
         for run in runs
     )
     commits = dict.fromkeys(_commit(run) for run in runs)
-    caution = "Seconds are of a machine that trains several models at a time; `make bench` measures speed."
+    caution = "CPU seconds are of all steps of a training; `make bench` measures speed."
     return "\n".join(
         ["## Machine", "", *(f"- {kind}" for kind in kinds), f"- commits {', '.join(commits)}", "", caution]
     )

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import CtrParams, Params
 
 ROOT = Path(__file__).parents[2]
-CHOICES = Path(__file__).with_name("study.yml")
+CHOICES = ROOT / "benchmarks" / "study.yml"
 ABLATION_FILE = ROOT / "benchmarks" / "ablation.py"
 SHARED = {"epochs", "patience", "evaluate_every", "seed", "threads", "device", "checkpoint_minutes"}  # not a model's
 # What decides what a training does with its settings and data; a model's file is found from there.
@@ -33,7 +33,7 @@ class Budget(Params):
     epochs: int
     patience: int
     evaluate_every: int | None = None
-    seconds: float
+    cpu_seconds: float
 
 
 class DataChoice(Params):
@@ -48,7 +48,7 @@ class DataChoice(Params):
 
 
 class Ablation(Params):
-    """Variants of our model: label to settings over ours."""
+    """Variants of our model: label to settings over ours and, where that is not enough, a ``builder``."""
 
     data: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class Run:
     kind: str  # "model" or "ablation"
     label: str
     seed: int
-    seconds: float
+    cpu_seconds: float
     settings: dict[str, Any]
     builder: str | None = None  # a key of benchmarks/ablation.py's ABLATIONS
 
@@ -90,11 +90,14 @@ class Run:
         return f"{self.data}.{self.embedding}.{self.kind}.{re.sub('[^a-z0-9]+', '_', self.label.lower())}.{self.seed}"
 
     def settings_digest(self) -> str:
-        return digest([self.settings, self.seconds, self.builder])
+        return digest([self.settings, self.cpu_seconds, self.builder])
 
 
 def read_choices(path: Path = CHOICES) -> Choices:
-    return Choices(**yaml.safe_load(path.read_text()))
+    try:
+        return Choices(**yaml.safe_load(path.read_text()))
+    except ValidationError as error:
+        raise MmctrError(f"{path}: {error}") from error
 
 
 def plan(choices: Choices, builders: list[str] | None = None) -> list[Run]:
@@ -104,45 +107,44 @@ def plan(choices: Choices, builders: list[str] | None = None) -> list[Run]:
         builders: The labels in ``ABLATIONS``.
     """
     runs = [
-        _run(choices, data, "model", model, seed, model, {}, None)
+        _run(choices, data, "model", model, seed, model, {})
         for seed in choices.seeds
         for data in choices.data
         for model in choices.models
     ]
     ablation, builders = choices.ablation, builders or []
+    variants = {label: {"builder": None, **over} for label, over in ablation.variants.items()}
+    named = {over["builder"] for over in variants.values()} - {None}
+    variants |= {label: {"builder": label} for label in builders if label not in named}
+    if unknown := named - set(builders):
+        raise MmctrError(f"study.yml: unknown builders {sorted(unknown)}; ABLATIONS has {', '.join(builders)}.")
     if unknown := set(ablation.data) - set(choices.data):
         raise MmctrError(f"study.yml: ablation.data has {sorted(unknown)}; known: {', '.join(choices.data)}.")
-    labels = [*ablation.variants, *(label for label in builders if label not in ablation.variants)]
     runs += [
-        _run(choices, data, "ablation", label, seed, choices.ours, ablation.variants.get(label, {}), label)
+        _run(choices, data, "ablation", label, seed, choices.ours, over)
         for seed in ablation.seeds
         for data in ablation.data
-        for label in labels
+        for label, over in variants.items()
     ]
-    runs = [run if run.builder in builders else _without_builder(run) for run in runs]
     names = [run.name for run in runs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise MmctrError(f"study.yml: runs are named alike: {', '.join(repeated)}. Give labels other words.")
     return runs
 
 
-def _without_builder(run: Run) -> Run:
-    return Run(**(vars(run) | {"builder": None}))
-
-
-def _run(
-    choices: Choices, data: str, kind: str, label: str, seed: int, model: str, over: dict[str, Any], builder: str | None
-) -> Run:
+def _run(choices: Choices, data: str, kind: str, label: str, seed: int, model: str, over: dict[str, Any]) -> Run:
     table = choices.models[model]
     if unknown := set(table) - {"all", *choices.data}:
         raise MmctrError(f"study.yml: models.{model} has {sorted(unknown)}; known: all, {', '.join(choices.data)}.")
+    builder = over.get("builder")
+    over = {key: value for key, value in over.items() if key != "builder"}
     settings = _merged({"model": {"name": model}}, table.get("all", {}), table.get(data, {}), over)
     if taken := SHARED & set(settings):
         raise MmctrError(f"study.yml: {label} sets {', '.join(sorted(taken))}, which all models share (budget, seeds).")
-    budget = choices.budget.model_dump(exclude={"seconds"})
+    budget = choices.budget.model_dump(exclude={"cpu_seconds"})
     params = CtrParams(**settings, **budget, seed=seed, device="cpu")
     full = params.model_dump(mode="json", exclude={"threads", "checkpoint_minutes"})
-    return Run(data, choices.data[data].embedding, kind, label, seed, choices.budget.seconds, full, builder)
+    return Run(data, choices.data[data].embedding, kind, label, seed, choices.budget.cpu_seconds, full, builder)
 
 
 def _merged(*blocks: dict[str, Any]) -> dict[str, Any]:

@@ -42,10 +42,10 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
     with reproducible(params) as device:
         model = build(run, params, tables)
         training = Training(model.to(device), tables.train, tables.valid, params, run.name, checkpoints)
-        stopped_by = fit_within(training, run.seconds)
+        stopped_by = fit_within(training, run.cpu_seconds)
         pctr = predict(model, tables.valid, params)
     best = best_evaluation(training.history)
-    seconds = sum(entry["seconds"] for entry in training.history)
+    seconds, cpu_seconds = (sum(entry[kind] for entry in training.history) for kind in ("seconds", "cpu_seconds"))
     rows = sum(entry["seconds"] * entry["rows_per_second"] for entry in training.history)
     record = {
         **{field: getattr(run, field) for field in ("name", "data", "embedding", "kind", "label", "seed", "builder")},
@@ -54,8 +54,9 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
         "valid": measures(tables.valid, pctr),
         "test": None,
         "seconds": round(seconds, 1),
-        "cap_seconds": run.seconds,
-        "rows_per_second": round(rows / seconds),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "cap_cpu_seconds": run.cpu_seconds,
+        "rows_per_cpu_second": round(rows / max(cpu_seconds, 1e-9)),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "best_epoch": best["epoch"],
         "epochs": training.history[-1]["epoch"],
@@ -80,15 +81,24 @@ def build(run: Run, params: CtrParams, tables: data.Tables) -> CtrModel:
     return ABLATIONS[run.builder](params.model, tables.item_tags, tables.item_embedding, tags)
 
 
-def fit_within(training: Training, seconds: float) -> str:
-    """``training.loop.fit``, ended by a cap on its training time too; what ended it."""
+def fit_within(training: Training, cpu_seconds: float) -> str:
+    """``training.loop.fit``, ended by a cap on the processor time of its steps too; what ended it.
+
+    Processor time, because other trainings and other people use the machine too.
+    """
     training.resume()
+    spent, since_evaluation = sum(entry["cpu_seconds"] for entry in training.history), 0.0
     for epoch, rows in training.batches_left():
-        if _spent(training) >= seconds:
+        if spent >= cpu_seconds:
             break
+        began = time.process_time()
         training.step(epoch, rows)
-        if training.evaluation_is_due() or _spent(training) >= seconds:
+        took = time.process_time() - began
+        spent, since_evaluation = spent + took, since_evaluation + took
+        if training.evaluation_is_due() or spent >= cpu_seconds:
             training.evaluate(epoch)
+            training.history[-1]["cpu_seconds"] = since_evaluation  # kept in the checkpoint
+            since_evaluation = 0.0
             training.save()
         elif training.checkpoint_is_due():
             training.save()
@@ -96,10 +106,6 @@ def fit_within(training: Training, seconds: float) -> str:
     if training.idle >= training.params.patience:
         return "patience"
     return "epochs" if training.steps.done >= training.last_step else "cap"
-
-
-def _spent(training: Training) -> float:
-    return sum(entry["seconds"] for entry in training.history) + training.seconds
 
 
 def measures(clicks: Any, pctr: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:

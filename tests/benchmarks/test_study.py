@@ -1,0 +1,252 @@
+"""The study runs from choices to page on a tiny world, goes on where it was stopped, and scores test once."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from benchmarks.study import data, page, scoring
+from benchmarks.study import train as training
+from benchmarks.study.__main__ import PAGE, RESULTS, main, prepare
+from benchmarks.study.plan import Budget, Choices, code_digest, plan, read_choices
+from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.datasets.clicks import ClicksDataset
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
+from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
+from mmctr_kedro.training.loop import Training
+
+CODE_MATCH = {"heads": 2, "codes": 4, "width": 8, "tag_width": 4, "head_units": [8]}
+CHOICES = {
+    "ours": "code_match",
+    "seeds": [1],
+    "budget": {"epochs": 2, "patience": 1, "cpu_seconds": 60},
+    "data": {
+        "tiny": {
+            "title": "A tiny world",
+            "env": "smoke",
+            "root": "data/nowhere",
+            "build": "data_processing",
+            "embedding": "provided",
+            "embeddings": {"provided": "03_primary/provided_item_embedding.npy"},
+        }
+    },
+    "models": {
+        "qin": {"all": {"batch_size": 64, "model": {"width": 4, "layers": 1}}},
+        "code_match": {"all": {"batch_size": 64, "model": CODE_MATCH}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A tiny world, as data_processing leaves it."""
+    root = tmp_path_factory.mktemp("tiny")
+    world = WorldParams(items=60, train_rows=400, valid_rows=80, test_rows=81, covers=False)
+    folder = RawFolder(root / "01_raw" / "challenge")
+    source = SourceParams(), world, InteractionLogParams(), folder, RawFolder(root / "log")
+    raw_files, truth = prepare_raw_files(*source)
+    _, tags, embedding, *splits, _ = process_raw_files(ProcessingParams(), raw_files, folder)
+    (root / "02_intermediate").mkdir()
+    truth.to_parquet(root / "02_intermediate" / "truth.parquet")
+    for split, clicks in zip(data.SPLITS, splits, strict=True):
+        ClicksDataset(filepath=str(root / "03_primary" / f"clicks_{split}")).save(clicks)
+    np.save(root / "03_primary" / "item_tags.npy", tags)
+    np.save(root / "03_primary" / "provided_item_embedding.npy", embedding)
+    return root
+
+
+@pytest.fixture
+def choices() -> Choices:
+    return Choices(**CHOICES)
+
+
+def train_here(study, runs) -> list[dict]:
+    """Train in this process: quicker than one each."""
+    done = []
+    for run in runs:
+        tables = data.load(study.roots[run.data], study.choices.data[run.data].embeddings[run.embedding])
+        done.append(training.train(run, study.keys[run.name], tables, study.out, threads=1))
+    return done
+
+
+# --- from choices to page --------------------------------------------------------------------------------
+
+
+def test_the_whole_study_runs_and_its_second_start_has_nothing_to_do(root, tmp_path, capsys):
+    (tmp_path / "study.yml").write_text(yaml.safe_dump(CHOICES, sort_keys=False))
+    files = {name: tmp_path / name for name in ("study.yml", "runs", "results.json", "results.md")}
+    flags = ("--choices", "--out", "--results", "--page-file")
+    arguments = [text for pair in zip(flags, map(str, files.values()), strict=True) for text in pair]
+    arguments += ["--root", f"tiny={root}", "--only", "*.model.*"]
+    assert main(arguments) == 0
+    first = json.loads(files["results.json"].read_text())
+    assert [run["label"] for run in first["runs"]] == ["qin", "code_match"]
+    assert all(0 < run["test"]["auc"] < 1 for run in first["runs"])
+    assert [(c["ours"], c["other"], c["users"], c["rows"]) for c in first["comparisons"]] == [
+        ("code_match", "qin", 21, 81)
+    ]
+    assert files["results.md"].read_text() == page.render(first)
+    assert "/" + "tmp" not in files["results.json"].read_text()
+
+    capsys.readouterr()
+    written = {path: path.stat().st_mtime_ns for path in files["runs"].iterdir()}
+    assert main(arguments) == 0
+    assert "0 to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in files["runs"].iterdir()} == written
+
+
+def test_the_committed_page_is_made_from_the_committed_results():
+    assert PAGE.read_text() == page.render(json.loads(RESULTS.read_text())), "make study ARGS=--page"
+
+
+def test_the_committed_results_are_written_as_the_study_writes_them():
+    assert RESULTS.read_text() == page.dump(json.loads(RESULTS.read_text()))
+
+
+# --- choices ---------------------------------------------------------------------------------------------
+
+
+def test_every_model_of_the_committed_choices_trains_under_the_one_budget():
+    choices = read_choices()
+    runs = [run for run in plan(choices, []) if run.kind == "model"]
+    assert len(runs) == len(choices.data) * len(choices.models) * len(choices.seeds)
+    assert {run.settings["patience"] for run in runs} == {choices.budget.patience}
+    assert {run.settings["epochs"] for run in runs} == {choices.budget.epochs}
+
+
+@pytest.mark.parametrize("setting", ["epochs", "patience", "seed", "evaluate_every"])
+def test_a_model_cannot_set_what_all_share(choices, setting):
+    models = {**choices.models, "qin": {"all": {setting: 3}}}
+    with pytest.raises(MmctrError, match=f"qin sets {setting}"):
+        plan(choices.model_copy(update={"models": models}))
+
+
+def test_variants_of_ours_have_our_settings_but_for_their_own(choices):
+    variants = {"no head": {"model": {"head_units": []}}, "attention": {"builder": "with_attention"}}
+    ablation = choices.ablation.model_copy(update={"data": ("tiny",), "seeds": (1,), "variants": variants})
+    runs = plan(choices.model_copy(update={"ablation": ablation}), ["with_attention", "without_tags"])
+    ours = next(run for run in runs if run.label == "code_match")
+    found = {run.label: run for run in runs if run.kind == "ablation"}
+    assert {label: run.builder for label, run in found.items()} == {
+        "no head": None,
+        "attention": "with_attention",
+        "without_tags": "without_tags",
+    }
+    assert found["no head"].settings["model"] == {**ours.settings["model"], "head_units": []}
+    assert found["attention"].settings == ours.settings
+
+
+# --- going on --------------------------------------------------------------------------------------------
+
+
+def test_a_changed_setting_repeats_only_the_runs_it_concerns(root, choices, tmp_path):
+    study = prepare(choices, {"tiny": root}, tmp_path)
+    train_here(study, study.missing())
+    assert not prepare(choices, {"tiny": root}, tmp_path).missing()
+    models = {**choices.models, "qin": {"all": {**choices.models["qin"]["all"], "learning_rate": 0.01}}}
+    changed = prepare(choices.model_copy(update={"models": models}), {"tiny": root}, tmp_path)
+    assert [run.label for run in changed.missing()] == ["qin"]
+
+
+def test_other_data_repeats_every_run_and_other_code_unless_it_is_trusted(root, choices, tmp_path):
+    study = prepare(choices, {"tiny": root}, tmp_path)
+    train_here(study, study.missing())
+    for part in ("data", "code"):
+        for run in study.runs:
+            study.keys[run.name] = {**study.keys[run.name], part: "other"}
+        assert len(study.missing()) == 2
+        study.trust_code = True
+        assert len(study.missing()) == (2 if part == "data" else 0)
+        study = prepare(choices, {"tiny": root}, tmp_path)
+
+
+def test_the_key_of_a_run_follows_its_own_model_alone(choices, monkeypatch):
+    digests = {run.label: code_digest(run) for run in plan(choices)}
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path: read(path) + ("\nx = 1" if path.name == "qin.py" else ""))
+    changed = {run.label: code_digest(run) for run in plan(choices)}
+    assert changed["qin"] != digests["qin"]
+    assert changed["code_match"] == digests["code_match"]
+    monkeypatch.setattr(Path, "read_text", lambda path: read(path) + "\n# a comment")
+    assert {run.label: code_digest(run) for run in plan(choices)} == digests
+
+
+def test_a_killed_training_goes_on_and_ends_the_same(root, choices, tmp_path, monkeypatch):
+    whole, killed = (prepare(choices, {"tiny": root}, tmp_path / name) for name in ("whole", "killed"))
+    run = next(run for run in whole.runs if run.label == "code_match")
+    train_here(whole, [run])
+
+    evaluate = Training.evaluate
+    epochs = []
+
+    def stop_in_the_second(self, epoch):
+        epochs.append(epoch)
+        if epochs == [1, 2]:
+            raise KeyboardInterrupt
+        evaluate(self, epoch)
+
+    monkeypatch.setattr(Training, "evaluate", stop_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        train_here(killed, [run])
+    assert killed.record(run) is None
+    train_here(killed, [run])
+    assert epochs == [1, 2, 2]  # the first epoch was not repeated
+    names = [f"{run.name}.safetensors", f"{run.name}.json"]
+    assert (killed.out / names[0]).read_bytes() == (whole.out / names[0]).read_bytes()
+    records = [json.loads((out / names[1]).read_text()) for out in (killed.out, whole.out)]
+    assert records[0]["valid"] == records[1]["valid"]
+    assert not list(killed.out.glob("*.checkpoint"))
+
+
+def test_a_training_ends_at_the_cap_with_what_it_has(root, choices, tmp_path):
+    budget = Budget(epochs=50, patience=50, cpu_seconds=0.05)
+    study = prepare(choices.model_copy(update={"budget": budget}), {"tiny": root}, tmp_path)
+    record = train_here(study, [study.runs[0]])[0]
+    assert record["stopped_by"] == "cap"
+    assert record["epochs"] < 50
+
+
+# --- test rows -------------------------------------------------------------------------------------------
+
+
+def test_the_hidden_labels_of_a_world_are_those_it_writes_where_it_writes_any(root, choices):
+    valid = data.load(root, "03_primary/provided_item_embedding.npy").valid
+    assert np.array_equal(data.hidden_labels(choices.data["tiny"], root, "valid"), valid.label)
+    assert data.hidden_labels(choices.data["tiny"], root).sum() in (20, 21)  # one of four; the last user has one row
+
+
+def test_the_labels_of_a_log_are_those_it_writes_where_it_writes_any(tmp_path, choices, monkeypatch):
+    from mmctr_kedro.pipelines.import_log.nodes import import_log
+
+    log, challenge = tmp_path / "log", tmp_path / "data" / "01_raw" / "challenge"
+    log.mkdir()
+    lines = [f"{user},{item},{time}" for user in (1, 2, 3) for time, item in enumerate(range(user, user + 7))]
+    (log / "interactions.csv").write_text("user,item,timestamp\n" + "\n".join(lines) + "\n")
+    (log / "items.csv").write_text("item,title,tags\n" + "".join(f"{item},T{item},a\n" for item in range(1, 20)))
+    few = {"train_negatives_per_click": 1, "eval_negatives_per_click": 2, "eval_negatives": "uniform"}
+    import_log(InteractionLogParams(**few), RawFolder(log), RawFolder(challenge))
+    raw_files = {"files": dict.fromkeys(["train", "valid", "test", "item_info", "item_feature", "tag_words"])}
+    *_, valid, test, _ = process_raw_files(ProcessingParams(), raw_files, RawFolder(challenge))
+    monkeypatch.setattr(data, "_log_folder", lambda choice: log)
+    labels = {}
+    for split, clicks in (("valid", valid), ("test", test)):
+        ClicksDataset(filepath=str(tmp_path / "data" / "03_primary" / f"clicks_{split}")).save(clicks)
+        labels[split] = data.hidden_labels(choices.data["tiny"], tmp_path / "data", split)
+    assert np.array_equal(labels["valid"], valid.label)
+    assert labels["test"].sum() == len(test) / 3
+
+
+def test_a_frozen_run_is_not_scored_again_without_a_reason(root, choices, tmp_path):
+    records = [{"name": "a", "key": {"settings": "1"}}]
+    scoring.freeze(choices, records, tmp_path, None)
+    scoring.freeze(choices, records, tmp_path, None)
+    assert len(scoring.freezes(tmp_path)) == 1
+    scoring.freeze(choices, [*records, {"name": "b", "key": {"settings": "1"}}], tmp_path, None)  # new: no second look
+    changed = [{"name": "a", "key": {"settings": "2"}}]
+    with pytest.raises(MmctrError, match="scored once"):
+        scoring.freeze(choices, changed, tmp_path, None)
+    scoring.freeze(choices, changed, tmp_path, "a bug in qin")
+    assert [entry["again"] for entry in scoring.freezes(tmp_path)] == [None, None, "a bug in qin"]
