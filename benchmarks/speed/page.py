@@ -200,7 +200,8 @@ def _rows(blocks: list[Result]) -> list[str]:
         " pages of mapped files that happen to be in memory and that the system takes back when it needs them; what"
         " the process itself holds stands beside it.",
         _table(["", "training samples/s", "microseconds a sample", "peak GB", "without mapped files, GB"], body),
-        f"18 times the rows: {pairs[0] / pairs[1] - 1:+.1%} time per sample. {long['steps']} steps on all rows:"
+        f"18 times the rows: {pairs[0] / pairs[1] - 1:+.1%} time per sample. {long['steps']} steps in"
+        f" {long['precision']} on all rows:"
         f" {long['train_rows_per_second']:,.0f} samples/s, {long['early_anonymous_gb']:.2f} GB without mapped files"
         f" after 20 steps and {long['largest_anonymous_gb']:.2f} GB at most to the end.",
     ]

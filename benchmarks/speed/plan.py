@@ -22,7 +22,7 @@ class Size:
     auc_items: int = 1_200
     auc_rows: int = 24_000
     auc_valid_rows: int = 20_000
-    auc_epochs: int = 4
+    auc_epochs: int = 3
     auc_batch: int = 1024
     auc_seeds: int = 3
 
@@ -80,7 +80,7 @@ def padded(size: Size, threads: int) -> list[Block]:
     blocks = []
     for model in ("qin", "transformer_dcn"):
         batch = min(size.batch, CtrParams(model={"name": model}).batch_size)
-        steps = max(3, size.batch // (4 * batch))
+        steps = max(3, size.batch // (8 * batch))  # small batches are over before they can be timed
         common = {"model": model, "data": "few", "threads": threads, "batch": batch, "steps": steps}
         blocks += [
             Block(kind="reference", name=f"{model} padded", **common),
@@ -96,7 +96,7 @@ def rows(size: Size, threads: int) -> list[Block]:
     pairs = [
         Block(name=f"{data} rows, round {turn}", data=data, **common) for turn in (1, 2) for data in ("few", "many")
     ]
-    return [*pairs, Block(name="many steps", data="many", **common | {"steps": size.long_steps})]
+    return [*pairs, Block(name="many steps", data="many", precision="bf16", **common | {"steps": size.long_steps})]
 
 
 def auc(size: Size, threads: int) -> list[Block]:
