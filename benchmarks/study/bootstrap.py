@@ -36,7 +36,7 @@ class Resamples:
         users, self.user = np.unique(user, return_inverse=True)
         self.users, self.count = len(users), count
         times = rng.multinomial(self.users, np.full(self.users, 1 / self.users), size=count)
-        self.times_UB = np.ascontiguousarray(times.T.astype(np.float64))
+        self.times_UB = np.ascontiguousarray(times.T.astype(np.uint8))
         self.seeds_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
 
     def aucs(self, label: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ class Resamples:
         not_above = np.searchsorted(score[other], score[click], side="right")
         found = []
         for start in range(0, self.count, CHUNK):
-            times_UB = self.times_UB[:, start : start + CHUNK]
+            times_UB = self.times_UB[:, start : start + CHUNK].astype(np.float64)
             clicks_CB, others_OB = times_UB[self.user[click]], times_UB[self.user[other]]
             others_before = np.concatenate([np.zeros((1, times_UB.shape[1])), np.cumsum(others_OB, axis=0)])
             twice_right = np.einsum("cb,cb->b", clicks_CB, others_before[below] + others_before[not_above])

@@ -83,7 +83,7 @@ def score(
         label = data.hidden_labels(choice, root)
         known[name] = {"best_test_auc": data.best_auc(root, "test", label)}
         for run, record in pairs:
-            if run.data != name or record["test"] is not None:
+            if run.data != name or (record["test"] is not None and _predictions(run, out).is_file()):
                 continue
             tables = data.load(root, choice.embeddings[run.embedding])
             pctr = predict_test(run, tables, out, threads)

@@ -31,6 +31,10 @@ from mmctr_kedro.training.machine import reproducible
 from mmctr_kedro.training.metrics import auc, grouped_auc, logloss
 
 CHECKPOINT_MINUTES = 2.0
+DECIDING = (  # what decides a result, for the question whether it is committed
+    *(f"src/mmctr_kedro/{part}" for part in ("models", "training", "worlds", "params.py", "batch.py")),
+    *(f"benchmarks/{part}" for part in ("study", "study.yml", "ablation.py")),
+)
 
 
 def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads: int) -> dict[str, Any]:
@@ -136,10 +140,10 @@ def circumstances(threads: int) -> dict[str, Any]:
 
 
 def commit() -> dict[str, Any]:
-    """The commit, and whether tracked code or settings differ from it; null outside a repository."""
+    """The commit, and whether what decides results differs from it; null outside a repository."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks/*.py", "*.yml"))
+        dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", *DECIDING))
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
     return {"commit": head, "dirty": dirty}
