@@ -185,10 +185,7 @@ def _closure(modules: list[str]) -> list[Path]:
         if module in found:
             continue
         found[module] = package / (module.replace(".", "/") + ".py")
-        imports = re.findall(
-            r"^\s*from mmctr_kedro\.((?:models|training)\.\w+) import", found[module].read_text(), re.M
-        )
-        waiting += imports
+        waiting += _IMPORTS.findall(found[module].read_text())
     return [found[module] for module in sorted(found)]
 
 

@@ -2,7 +2,8 @@
 
 A program of its own, so that ``test_kill_and_resume`` can kill it. A model whose training is over leaves
 ``<model>.json`` with its history and the digest of its weights, and is not trained again. With KILL_WHILE_SAVING=n
-in the environment it kills itself in the middle of writing the nth checkpoint.
+in the environment it kills itself in the middle of writing the nth checkpoint; with KILL_AFTER=seconds so long after
+the start of step KILLED_STEP of the first model it trains, whatever it does then.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import torch
@@ -23,6 +26,10 @@ from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
 from mmctr_kedro.training.loop import fit
 from mmctr_kedro.training.machine import reproducible
+from mmctr_kedro.training.steps import Steps
+
+KILLED_STEP = 13  # of 48, after two evaluations and so at least two checkpoints
+STEP_SECONDS = 0.02  # a step takes at least this long where it may be killed, so that no training ends before
 
 
 def settings(name: str) -> CtrParams:
@@ -70,10 +77,24 @@ def die_in_the_middle_of_save(number: int) -> None:
     torch.save = half_a_save
 
 
+def die_some_time_after_a_step(seconds: float) -> None:
+    take = Steps.take
+
+    def slow_take(self, parts):
+        if self.done + 1 == KILLED_STEP:
+            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        time.sleep(STEP_SECONDS)
+        return take(self, parts)
+
+    Steps.take = slow_take
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     if number := os.environ.get("KILL_WHILE_SAVING"):
         die_in_the_middle_of_save(int(number))
+    if seconds := os.environ.get("KILL_AFTER"):
+        die_some_time_after_a_step(float(seconds))
     home = Path(sys.argv[1])
     for model_name in sys.argv[2:]:
         if not (home / f"{model_name}.json").exists():
