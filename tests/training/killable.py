@@ -57,7 +57,8 @@ def train(folder: Path, name: str) -> None:
         train_rows, valid_rows = draw_clicks(192, seed=1), draw_clicks(40, seed=2)
         history = fit(model, train_rows, valid_rows, params, device, name, Checkpoints(folder / f"{name}.pt"))
     digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values()))
-    untimed = [{key: entry[key] for key in entry if key not in {"seconds", "rows_per_second"}} for entry in history]
+    times = {"seconds", "cpu_seconds", "rows_per_second"}
+    untimed = [{key: entry[key] for key in entry if key not in times} for entry in history]
     with atomic_write(folder / f"{name}.json") as temporary:
         temporary.write_text(json.dumps({"weights": digest.hexdigest(), "history": untimed}))
 

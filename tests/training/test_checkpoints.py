@@ -41,7 +41,8 @@ def train(network, splits, store=None, **settings):
     params = CtrParams(**SETTINGS | settings)
     with reproducible(params) as device:
         history = loop.fit(network, *splits, params, device, "tiny", store)
-    untimed = [{key: entry[key] for key in entry if key not in {"seconds", "rows_per_second"}} for entry in history]
+    times = {"seconds", "cpu_seconds", "rows_per_second"}
+    untimed = [{key: entry[key] for key in entry if key not in times} for entry in history]
     return {name: value.clone() for name, value in network.state_dict().items()}, untimed
 
 
@@ -88,6 +89,19 @@ def test_an_interrupted_training_ends_as_one_that_was_not(settings, stop, tiny, 
     else:
         assert settings.get("patience")  # it was over by then
     torch.rand(3)  # another process has another random state
+    weights, history = train(noisy(tiny), splits, checkpoints, **settings)
+    assert all(torch.equal(value, expected[0][name]) for name, value in weights.items())
+    assert history == expected[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_interrupted_training_on_cuda_ends_as_one_that_was_not(precision, tiny, splits, checkpoints, monkeypatch):
+    settings = {"device": "cuda", "precision": precision}
+    expected = train(noisy(tiny), splits, **settings)
+    interrupt_after(4, monkeypatch)
+    with pytest.raises(Killed):
+        train(noisy(tiny), splits, checkpoints, **settings)
     weights, history = train(noisy(tiny), splits, checkpoints, **settings)
     assert all(torch.equal(value, expected[0][name]) for name, value in weights.items())
     assert history == expected[1]

@@ -204,6 +204,7 @@ def test_each_epoch_is_logged_and_recorded(train, valid, item_tags, item_embeddi
         "valid_logloss",
         "learning_rate",
         "seconds",
+        "cpu_seconds",
         "rows_per_second",
     }
     assert "epoch 1/1: loss" in caplog.text
@@ -320,8 +321,10 @@ def test_a_narrow_precision_learns_what_fp32_learns(precision, tiny, clicks):
     assert best[precision] == pytest.approx(best["fp32"], abs=0.01)
 
 
-@pytest.mark.parametrize(("settings", "cause"), [({}, "logits overflowed"), ({"precision": "fp16"}, "65,504")])
-def test_logits_that_overflow_are_named_with_all_rows_of_the_batch(tiny, train, valid, settings, cause):
+@pytest.mark.parametrize(
+    ("settings", "cause"), [({}, "logits or gradients overflowed"), ({"precision": "fp16"}, "65,504")]
+)
+def test_logits_that_overflow_are_named_with_how_many_rows_the_batch_has(tiny, train, valid, settings, cause):
     with pytest.raises(MmctrError, match=rf"step 1, rows .*\(16 in all\).*{cause}"):
         fitted(tiny(scale=1e6 if settings else 5e37), train, valid, accumulate=2, **settings)
 
@@ -344,3 +347,15 @@ def test_a_terminal_has_a_bar_with_rate_and_time_left(tiny, train, valid, monkey
     shown = capsys.readouterr().err
     assert "ctr 3" in shown
     assert "rows/s" in shown
+
+
+def test_a_bar_begins_anew_with_every_epoch(monkeypatch):
+    """Or the time left would stay 0 from the end of the first epoch on."""
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    bar = progress.EpochProgress("ctr", rows=64)
+    with bar.shown():
+        for epoch, done in ((1, 32), (1, 64), (2, 32)):
+            bar.update(epoch, done)
+            (task,) = bar._bar.tasks
+            assert task.finished == (done == 64)
+            bar.pause()

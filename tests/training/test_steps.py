@@ -221,6 +221,23 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_for_the_error_to_look_at(t
     assert torch.equal(model.item.weight, before["item.weight"])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gradient_that_is_not_finite_leaves_the_weights_for_the_error_to_look_at(tiny, batch, precision):
+    model = tiny()
+    model.out.weight.register_hook(lambda gradient: gradient * float("inf"))
+    before = weights(model)
+    assert not math.isfinite(Steps(model, CtrParams(precision=precision)).take([batch(range(8))]))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_lazy_updates_of_a_model_without_id_tables_are_said_to_do_nothing(tiny, caplog):
+    model = tiny()
+    model.item = torch.nn.EmbeddingBag(21, 4)
+    model.likes_level = torch.nn.EmbeddingBag(11, 1)
+    Steps(model, CtrParams(embedding_update="lazy"))
+    assert "embedding_update: lazy has no effect" in caplog.text
+
+
 def test_a_compiled_model_keeps_the_names_of_its_weights_and_learns_the_same(tiny, batch, monkeypatch):
     """With a backend that only traces: the real one takes half a minute."""
     asked, real = [], torch.compile

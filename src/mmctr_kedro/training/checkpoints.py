@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -90,10 +89,9 @@ def fingerprint_of(
     Args:
         model: Freshly built: its weights stand for the seed, its frozen tables for the items.
     """
-    import torch
+    from mmctr_kedro.training.machine import circumstances
 
     settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"})
-    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     return {
         **{key: json.dumps(value) for key, value in leaves(settings)},
         "clicks_train": _digest(_arrays(train)),
@@ -101,9 +99,7 @@ def fingerprint_of(
         "item tables": _digest((name, table.numpy(force=True)) for name, table in model.named_buffers()),
         "weights at the start": _digest((name, weight.numpy(force=True)) for name, weight in model.named_parameters()),
         "code": _digest((path.name, path.read_bytes()) for path in _code()),
-        "libraries": f"torch {torch.__version__}, numpy {np.__version__}",
-        "machine": f"{platform.machine()} {processor}",
-        "threads": str(torch.get_num_threads()),
+        **circumstances(device),
     }
 
 

@@ -51,7 +51,7 @@ def fit(
     Returns:
         One entry per evaluation: ``epoch`` (from 1), ``step`` (of all epochs, from 1), ``train_loss`` (mean over
         the steps since the last one, penalties included), ``valid_auc``, ``valid_logloss``, ``learning_rate``,
-        ``seconds`` and ``rows_per_second`` (training alone).
+        ``seconds``, ``cpu_seconds`` (of all threads) and ``rows_per_second`` (training alone).
     """
     training = Training(model.to(device), train, valid, params, name, checkpoints)
     training.resume()
@@ -94,8 +94,8 @@ class Training:
         self.history: list[Entry] = []
         self.best_weights = _copy_weights(model)
         self.idle = 0  # evaluations since the best one
-        self.losses: list[float] = []  # this and the next two: since the last evaluation
-        self.rows, self.seconds = 0, 0.0
+        self.losses: list[float] = []  # this and the next three: since the last evaluation
+        self.rows, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     def batches_left(self) -> Iterator[tuple[int, np.ndarray]]:
         """Epoch and row numbers of every batch to come, until patience runs out."""
@@ -107,7 +107,7 @@ class Training:
 
     def step(self, epoch: int, rows: np.ndarray) -> None:
         """One step on these rows."""
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         self.model.train()
         parts = parts_of(rows, self.params.accumulate)
         loss = self.steps.take(make_batch(self.train, part, self.device, self.params.max_history) for part in parts)
@@ -116,6 +116,7 @@ class Training:
         self.losses.append(loss)
         self.rows += len(rows)
         self.seconds += time.perf_counter() - began
+        self.cpu_seconds += time.process_time() - cpu_began
 
     def rows_done(self, epoch: int) -> int:
         """Rows of this epoch that were trained on."""
@@ -138,10 +139,11 @@ class Training:
             "valid_logloss": logloss(self.valid.label, pctr),
             "learning_rate": self.steps.rate,
             "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
             "rows_per_second": round(self.rows / self.seconds, 1),
         }
         self.history.append(entry)
-        self.losses, self.rows, self.seconds = [], 0, 0.0
+        self.losses, self.rows, self.seconds, self.cpu_seconds = [], 0, 0.0, 0.0
         if best_evaluation(self.history) is entry:
             self.best_weights, self.idle = _copy_weights(self.model), 0
         else:
@@ -206,19 +208,27 @@ class Training:
             f"weights stopped being finite ({', '.join(broken[:3])}), most often because learning_rate {rate:g} is too"
             " high"
             if broken
-            else f"the weights are finite, so logits overflowed: learning_rate {rate:g} is too high "
+            else f"the weights are finite, so logits or gradients overflowed: learning_rate {rate:g} is too high "
             "or these rows' items have huge embedding values"
         )
         if self.params.precision == "fp16":
             cause += ", or precision fp16, which ends at 65,504, is too narrow for this model: bf16 has fp32's range"
         shown = ", ".join(str(row) for row in row_ids[:8]) + ("..." if len(row_ids) > 8 else "")
         return MmctrError(
-            f"The loss became {loss} in epoch '{self.name} {epoch}', step {step}, rows {shown} "
+            f"The loss or its gradient became {loss} in epoch '{self.name} {epoch}', step {step}, rows {shown} "
             f"({len(row_ids)} in all). Likely cause: {cause}. Lower learning_rate and run again."
         )
 
 
-_STATE = ("history", "best_weights", "idle", "losses", "rows", "seconds")  # of a Training, beside what has its own
+_STATE = (
+    "history",
+    "best_weights",
+    "idle",
+    "losses",
+    "rows",
+    "seconds",
+    "cpu_seconds",
+)  # of a Training, beside what has its own
 
 
 def best_evaluation(history: list[Entry]) -> Entry:

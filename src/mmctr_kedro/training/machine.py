@@ -8,11 +8,13 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from mmctr_kedro.errors import MmctrError
@@ -28,6 +30,17 @@ def pick_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)
+
+
+def circumstances(device: torch.device) -> dict[str, str]:
+    """What the bytes of a training depend on beside settings, data and code; ask inside ``reproducible``."""
+    cuda = device.type == "cuda"
+    processor = torch.cuda.get_device_name(device) if cuda else torch.backends.cpu.get_cpu_capability()
+    return {
+        "libraries": f"torch {torch.__version__}, numpy {np.__version__}",
+        "machine": f"{platform.machine()} {processor}",
+        "threads": str(torch.get_num_threads()),
+    }
 
 
 @contextmanager

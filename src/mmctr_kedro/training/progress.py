@@ -48,6 +48,8 @@ class EpochProgress:
         now = time.monotonic()
         if self._task is not None:
             self._bar.start()
+            if done < self._bar.tasks[0].completed:  # a new epoch; a task that ended keeps no time left
+                self._bar.reset(self._task)
             self._bar.update(self._task, description=f"{self._name} {epoch}", completed=done)
         elif self._since[1] < 0 or done < self._since[1]:
             self._since = now, done

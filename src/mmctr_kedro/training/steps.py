@@ -5,6 +5,7 @@ The default order of operations is that of FuxiCTR 2.3.7's ``BaseModel.fit``.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from mmctr_kedro.batch import Batch
 from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training.losses import ranking_loss
+
+logger = logging.getLogger(__name__)
 
 MIN_RATE = 1e-6  # where a plateau's decay ends, as in FuxiCTR
 NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -33,6 +36,8 @@ class Steps:
         self._forward = torch.compile(model, dynamic=True) if params.compile else model
         self._penalties = penalties_of(model, params)
         self._lazy = lazy_tables(model) if params.embedding_update == "lazy" else []
+        if params.embedding_update == "lazy" and not self._lazy:
+            logger.warning("embedding_update: lazy has no effect on %s: it has no id table.", params.model.name)
         self._optimizers = optimizers_of(model, params, self._lazy)
         # Rates before warm-up and cosine; plateaus lower them.
         self._rates = [group["lr"] for group in self._groups]
@@ -43,8 +48,9 @@ class Steps:
         """One step on one batch, given whole or in parts; its loss, penalties included.
 
         Parts save memory: gradients add up to those of the whole batch, except that batch norm and the
-        pairwise term see one part at a time. A loss that is not finite leaves the weights as they were, for
-        the error to look at.
+        pairwise term see one part at a time. Where the loss or the gradient's norm is not finite, that is
+        returned and the weights stay as they were, for the error to look at; in fp16 a gradient that overflows
+        only lowers the scale.
         """
         self._set_rates(self.done + 1)
         for optimizer in self._optimizers:
@@ -56,10 +62,12 @@ class Steps:
             self._scaler.unscale_(optimizer)
         loss += add_penalties(self._penalties, self._lazy)
         if math.isfinite(loss):
-            norm = clip_gradients(self._parameters, self._params.max_gradient_norm)
-            if not self._scaler.is_enabled() or norm.isfinite():  # fp16: else the scale was too high, and falls
+            norm = clip_gradients(self._parameters, self._params.max_gradient_norm).item()
+            if math.isfinite(norm):
                 for optimizer in self._optimizers:
                     optimizer.step()
+            elif not self._scaler.is_enabled():
+                return norm
             self._scaler.update()
             self.done += 1
         return loss

@@ -60,11 +60,12 @@ def _train(
     checkpoints: Checkpoints | None,
 ) -> tuple[TrainedModel, list[dict[str, Any]]]:
     from mmctr_kedro.training.loop import best_evaluation, fit
-    from mmctr_kedro.training.machine import reproducible
+    from mmctr_kedro.training.machine import circumstances, reproducible
 
     with reproducible(params) as device:
         model = build_model(params, item_tags, item_embedding)
         history = fit(model, train, valid, params, device, params.model.name, checkpoints)
+        trained_with = circumstances(device)
     best = best_evaluation(history)
     settings = {
         "ctr": params.model_dump(mode="json"),
@@ -74,6 +75,7 @@ def _train(
         "embedding_width": int(item_embedding.shape[1]),
         "best_epoch": best["epoch"],
         "best_step": best["step"],
+        "trained_with": trained_with,
     }
     weights = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
     return TrainedModel(settings, weights), history
