@@ -1,6 +1,6 @@
 """What was tried around code match and left out of it: its ablations, as models that the study can train.
 
-Ablations that are settings (ids, levels, a pairwise loss, other sizes) stand in benchmarks/study.yml alone; here are
+Ablations that are settings (a pairwise loss, other sizes) stand in benchmarks/study.yml alone; here are
 those that need code. Each is built like a registered model: (params, item_tags, item_embedding, tags) to ``CtrModel``.
 """
 
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.batch import Batch
-from mmctr_kedro.models.code_match import CodeMatch
-from mmctr_kedro.models.layers import CtrModel, mlp, row_of_position, xavier_linear
+from mmctr_kedro.models.code_match import CodeMatch, SoftCodes
+from mmctr_kedro.models.layers import LEVELS, CtrModel, embedding_table, mlp, row_of_position, xavier_linear
 from mmctr_kedro.params import CodeMatchParams
 
 TIERS = 11
 ATTENTION_HEADS, ATTENTION_WIDTH = 4, 32
+ID_WIDTH, LEVEL_WIDTH = 16, 16
 
 
 class WithMore(CodeMatch):
@@ -93,6 +94,64 @@ class WithEveryCode(WithMore):
         return [codes[batch.target] * clicks]
 
 
+class WithLevels(WithMore):
+    """The target's likes and views beside the matches."""
+
+    def prepare(self, params: CodeMatchParams) -> int:
+        self.levels = nn.ModuleList(embedding_table(LEVELS, LEVEL_WIDTH) for _ in range(2))
+        return 2 * LEVEL_WIDTH
+
+    def more(self, codes_UMC: Tensor, batch: Batch) -> list[Tensor]:
+        likes, views = self.levels
+        return [likes(batch.likes_level), views(batch.views_level)]
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        return [*super().embedding_parameters(), *self.levels.parameters()]
+
+
+class WithIds(CodeMatch):
+    """Codes that an item's id decides too, beside its content."""
+
+    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__(params, item_tags, item_embedding, tags)
+        self.codes = IdCodes(params, item_tags, item_embedding, tags)
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        return [*super().embedding_parameters(), *self.codes.item.parameters()]
+
+
+class IdCodes(SoftCodes):
+    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__(params, item_tags, item_embedding, tags)
+        self.item = embedding_table(len(item_embedding), ID_WIDTH)
+        self.hidden = xavier_linear(self.hidden.in_features + ID_WIDTH, params.width)
+
+    def known(self, items_U: Tensor) -> list[Tensor]:
+        return [*super().known(items_U), self.item(items_U)]
+
+
+class WithoutSums(CodeMatch):
+    """The matches as shares of the history and its length, not as sums."""
+
+    kept = (1, 2)  # of CodeMatch.matches
+
+    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__(params, item_tags, item_embedding, tags)
+        features = params.heads + 1
+        self.norm = nn.BatchNorm1d(features)
+        self.head = mlp([features, *params.head_units], params.net_dropout)
+
+    def matches(self, codes_UMC: Tensor, batch: Batch) -> list[Tensor]:
+        found = super().matches(codes_UMC, batch)
+        return [found[place] for place in self.kept]
+
+
+class WithoutShares(WithoutSums):
+    """The matches as sums and the history's length, not as shares."""
+
+    kept = (0, 2)
+
+
 class WithFixedCodes(CodeMatch):
     """Codes by residual k-means of the given embedding (arXiv:2504.02137), never trained, in place of learned ones."""
 
@@ -133,4 +192,8 @@ ABLATIONS: dict[str, Callable[[CodeMatchParams, np.ndarray, np.ndarray, int], Ct
     "with_tiers": WithTiers,
     "with_attention": WithAttention,
     "with_every_code": WithEveryCode,
+    "with_levels": WithLevels,
+    "with_ids": WithIds,
+    "without_sums": WithoutSums,
+    "without_shares": WithoutShares,
 }

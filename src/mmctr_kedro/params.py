@@ -261,8 +261,6 @@ class CodeMatchParams(Params):
     codes: int = Field(16, ge=2, description="Codes of a head.")
     width: int = Field(256, ge=1, description="Hidden units between content and codes.")
     tag_width: int = Field(16, ge=1)
-    id_width: int = Field(0, ge=0, description="Numbers of an item id; 0: items are known by content alone.")
-    levels: bool = Field(False, description="True: the head sees likes_level and views_level.")
     head_units: tuple[int, ...] = (128, 64)
     net_dropout: float = Field(0.3, ge=0, lt=1)
 

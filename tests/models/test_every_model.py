@@ -101,11 +101,20 @@ def test_the_history_changes_the_answer(name, tables, make_batch):
     assert answers(model, make_batch(rows)) != answers(model, make_batch(without))
 
 
-def test_an_item_never_trained_on_is_answered(name, tables, make_batch):
+def test_an_item_never_trained_on_is_judged_by_its_content(name, tables, make_batch):
     model = model_of(name, tables)
     train(model, make_batch(rows_of(LENGTHS)), steps=3, rate=0.01)
-    rows = {**rows_of([2, 0]), "item": [UNSEEN, UNSEEN], "history": [[UNSEEN, 3], []]}
-    assert torch.isfinite(answers(model, make_batch(rows))).all()
+    rows = {**rows_of([2, 0, 2]), "item": [UNSEEN, UNSEEN, 5], "history": [[UNSEEN, 3], [], [UNSEEN, 3]]}
+    answered = answers(model, make_batch(rows))
+    assert torch.isfinite(answered).all()
+    tags, embedding = tables
+    elsewhere = embedding.copy()
+    elsewhere[UNSEEN] = -elsewhere[UNSEEN]
+    moved = model_of(name, (tags, elsewhere))
+    moved.load_state_dict(model.state_dict())
+    changed = answers(moved, make_batch(rows)) != answered
+    assert changed[0]  # as target and in the history
+    assert changed[2]  # in the history alone
 
 
 def test_gradients_reach_every_parameter(double, name, tables, make_batch):

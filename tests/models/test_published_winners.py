@@ -1,20 +1,16 @@
 """transformer_dcn and qin give the numbers of the padded forms in benchmarks/padded.py, dropout off."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from benchmarks.padded import PADDED, padded_rows
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import build_model
 from mmctr_kedro.params import CtrParams
 
-PADDED = Path(__file__).parents[2] / "benchmarks" / "padded.py"
 ITEMS, TAGS, CONTENT = 30, 12, 6
 LENGTHS = [3, 0, 1, 64, 5, 2, 5, 63, 4, 0, 7]
 SMALL = {
@@ -40,15 +36,6 @@ CASES = [
     ("qin", {"rows": 1, "layers": 1}),
     ("qin", {"net_dropout": 1e-13}),  # nothing is dropped, but the rows of a layer are computed apart
 ]
-
-
-@pytest.fixture(scope="module")
-def padded():
-    spec = importlib.util.spec_from_file_location("padded", PADDED)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["padded"] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -82,19 +69,17 @@ def rows_of(lengths, seed=3):
     }
 
 
-def padded_input(padded, tables, batch):
-    return padded.padded_rows(batch, *(torch.from_numpy(table) for table in tables))
+def padded_input(tables, batch):
+    return padded_rows(batch, *(torch.from_numpy(table) for table in tables))
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("name", "settings"), CASES)
-def test_logits_and_gradients_are_those_of_the_padded_form(
-    padded, tables, make_batch, double, name, settings, training
-):
+def test_logits_and_gradients_are_those_of_the_padded_form(tables, make_batch, double, name, settings, training):
     ours = model_of(tables, name, **settings).train(training)
-    reference = padded.PADDED[name](ours).train(training)
+    reference = PADDED[name](ours).train(training)
     batch = make_batch(rows_of(LENGTHS))
-    inputs = padded_input(padded, tables, batch)
+    inputs = padded_input(tables, batch)
     # Our weights, rearranged, run through the padded form: its gradients arrive at our parameters.
     logits = [ours(batch), functional_call(reference, reference.weights_of(ours), (inputs,))]
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-9)
@@ -108,9 +93,9 @@ def test_logits_and_gradients_are_those_of_the_padded_form(
 
 
 @pytest.mark.parametrize("name", ["transformer_dcn", "qin"])
-def test_the_padded_form_has_as_many_parameters(padded, tables, name):
+def test_the_padded_form_has_as_many_parameters(tables, name):
     ours = model_of(tables, name)
-    counts = [sum(p.numel() for p in model.parameters()) for model in (ours, padded.PADDED[name](ours))]
+    counts = [sum(p.numel() for p in model.parameters()) for model in (ours, PADDED[name](ours))]
     assert counts[0] == counts[1]
 
 

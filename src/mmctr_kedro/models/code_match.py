@@ -21,10 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.batch import Batch
-from mmctr_kedro.models.layers import LEVELS, CtrModel, Dropout, embedding_table, mlp, xavier_linear
+from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
 from mmctr_kedro.params import CodeMatchParams
-
-LEVEL_WIDTH = 16
 
 
 class CodeMatch(CtrModel):
@@ -33,19 +31,13 @@ class CodeMatch(CtrModel):
     def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
         super().__init__()
         self.codes = SoftCodes(params, item_tags, item_embedding, tags)
-        # Without ids or levels there is no table, and nothing for a single item to be remembered by.
-        levels = [embedding_table(LEVELS, LEVEL_WIDTH) for _ in range(2)] if params.levels else []
-        self.levels = nn.ModuleList(levels)
-        features = 2 * params.heads + 1 + LEVEL_WIDTH * len(self.levels)
+        features = 2 * params.heads + 1
         self.norm = nn.BatchNorm1d(features)
         self.head = mlp([features, *params.head_units], params.net_dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        codes_UMC = self.codes(batch.items)
-        features = self.matches(codes_UMC, batch)
-        for table, level in zip(self.levels, (batch.likes_level, batch.views_level), strict=False):
-            features.append(table(level))
-        return self.head(self.norm(torch.cat(features, dim=-1))).squeeze(-1)
+        codes_UMC = self.codes(of_recurring_size(batch.items))
+        return self.head(self.norm(torch.cat(self.matches(codes_UMC, batch), dim=-1))).squeeze(-1)
 
     def matches(self, codes_UMC: Tensor, batch: Batch) -> list[Tensor]:
         """Per head the clicks on the target's codes, ``[B, M]``, their share of all, ``[B, M]``, and log(1 + n)."""
@@ -57,12 +49,11 @@ class CodeMatch(CtrModel):
         return [match_BM, match_BM / (n_B1 + 1), n_B1.log1p()]
 
     def embedding_parameters(self) -> list[nn.Parameter]:
-        tables = [self.codes.tag, *([self.codes.item] if self.codes.item is not None else []), *self.levels]
-        return [parameter for table in tables for parameter in table.parameters()]
+        return list(self.codes.tag.parameters())
 
 
 class SoftCodes(nn.Module):
-    """Items ``[U]`` to ``[U, M, C]``, each head's codes summing to 1: from embedding and tags (and ids, if wide).
+    """Items ``[U]`` to ``[U, M, C]``, each head's codes summing to 1: from embedding and tags alone.
 
     The given embedding is held as a frozen table, centred, and scaled to a mean standard deviation of 1.
     """
@@ -79,15 +70,15 @@ class SoftCodes(nn.Module):
         self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)
         self.tag = nn.EmbeddingBag(tags, params.tag_width, mode="mean", padding_idx=0)
         nn.init.normal_(self.tag.weight[1:], std=0.1)
-        self.item = embedding_table(len(item_embedding), params.id_width) if params.id_width else None
-        self.hidden = xavier_linear(table.shape[1] + params.tag_width + params.id_width, params.width)
+        self.hidden = xavier_linear(table.shape[1] + params.tag_width, params.width)
         self.dropout = Dropout(params.net_dropout)
         self.code = xavier_linear(params.width, params.heads * params.codes)
         self.shape = (params.heads, params.codes)
 
     def forward(self, items_U: Tensor) -> Tensor:
-        parts = [self.content_table[items_U], self.tag(self.tag_table[items_U])]
-        if self.item is not None:
-            parts.append(self.item(items_U))
-        hidden = self.dropout(F.gelu(self.hidden(torch.cat(parts, dim=-1))))
+        hidden = self.dropout(F.gelu(self.hidden(torch.cat(self.known(items_U), dim=-1))))
         return self.code(hidden).to(self.content_table.dtype).unflatten(1, self.shape).softmax(-1)
+
+    def known(self, items_U: Tensor) -> list[Tensor]:
+        """What the codes are made from: no id, so there is nothing for a single item to be remembered by."""
+        return [self.content_table[items_U], self.tag(self.tag_table[items_U])]

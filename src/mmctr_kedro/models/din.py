@@ -28,6 +28,7 @@ from mmctr_kedro.models.layers import (
     embedding_table,
     keep_mask,
     mlp,
+    of_recurring_size,
     row_of_position,
     sum_by_row,
     xavier_linear,
@@ -53,7 +54,7 @@ class Din(CtrModel):
         self.dnn = mlp([2 * WIDTH + 2 * self.items.width, *DNN_UNITS], params.net_dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        items_UD = self.items(_of_recurring_size(batch.items))
+        items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target)
         pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
         levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
@@ -184,18 +185,6 @@ class _Pool(torch.autograd.Function):
         )
         d_weights = (d_product, d_second, d_second_bias, d_last, d_scores_P.sum().view(1))
         return (*d_inputs, *(weight.to(items_UD.dtype) for weight in d_weights), None, None, None, None)
-
-
-def _of_recurring_size(items_U: Tensor) -> Tensor:
-    """With some more items, all of them padding, so that a batch's U is one of 16 sizes per doubling.
-
-    In half precision on a CPU, oneDNN keeps working memory for every shape of matrix product that it ever saw,
-    a megabyte or so each: 17 MB a step. fp32 takes another way and needs none of this.
-    """
-    if items_U.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return items_U
-    grain = max(1, 2 ** (len(items_U).bit_length() - 5))
-    return F.pad(items_U, (0, -len(items_U) % grain))
 
 
 def _compute_dtype(like: Tensor) -> torch.dtype:

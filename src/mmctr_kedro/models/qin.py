@@ -27,6 +27,7 @@ from mmctr_kedro.models.layers import (
     Dropout,
     ItemVectors,
     embedding_table,
+    of_recurring_size,
     row_of_position,
     sum_by_row,
     xavier_linear,
@@ -51,7 +52,7 @@ class Qin(CtrModel):
         self.last = xavier_linear(width, 1)
 
     def forward(self, batch: Batch) -> Tensor:
-        items_UD = self.items(batch.items)
+        items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target)
         pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
         levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]

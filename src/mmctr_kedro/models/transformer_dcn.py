@@ -29,7 +29,15 @@ from torch.nn import functional as F
 from mmctr_kedro.batch import Batch
 from mmctr_kedro.challenge import HISTORY_WIDTH
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.models.layers import LEVELS, CtrModel, Dropout, ItemVectors, embedding_table, xavier_linear
+from mmctr_kedro.models.layers import (
+    LEVELS,
+    CtrModel,
+    Dropout,
+    ItemVectors,
+    embedding_table,
+    of_recurring_size,
+    xavier_linear,
+)
 from mmctr_kedro.models.tapered import Block, staircase, tapered_linear, tapered_square_linear
 from mmctr_kedro.params import TransformerDcnParams
 
@@ -60,7 +68,7 @@ class TransformerDcn(CtrModel):
 
     def forward(self, batch: Batch) -> Tensor:
         tokens = tokens_of(batch, self.last, self.published_mask)
-        items_UD = self.items(batch.items)
+        items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target.index_select(0, tokens.rows))
         levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
         levels_BW = torch.cat(levels, dim=-1).index_select(0, tokens.rows)
