@@ -55,8 +55,12 @@ def measure(
     folder: Path,
     launch: Callable[[Block], Result],
     resume: bool = False,
+    commit: str = "",
 ) -> dict[str, list[Result]]:
-    """The results of every block of some sections; worlds and finished blocks are kept in ``folder``."""
+    """The results of every block of some sections; worlds and finished blocks are kept in ``folder``.
+
+    ``resume`` takes up what the same ``commit`` finished.
+    """
     blocks = {section: plan.SECTIONS[section](size, threads) for section in sections}
     needed = {block.data for some in blocks.values() for block in some} - {""}
     for name, params in plan.worlds(size).items():
@@ -69,20 +73,20 @@ def measure(
         for block in some:
             block = dataclasses.replace(block, data=str(folder / block.data) if block.data else "")
             kept = folder / "blocks" / f"{block.name}.json"
-            if resume and kept.exists() and _asks_the_same(kept, block):
+            if resume and kept.exists() and _asks_the_same(kept, block, commit):
                 _say(f"{section}: {block.name} (kept)")
                 results[section].append(json.loads(kept.read_text()))
                 continue
             _say(f"{section}: {block.name}")
-            results[section].append(launch(block))
+            results[section].append(launch(block) | {"commit": commit})
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(results[section][-1]))
     return results
 
 
-def _asks_the_same(kept: Path, block: Block) -> bool:
-    old = json.loads(kept.read_text())
-    return "failed" not in old and all(old.get(name) == value for name, value in dataclasses.asdict(block).items())
+def _asks_the_same(kept: Path, block: Block, commit: str) -> bool:
+    old, asked = json.loads(kept.read_text()), dataclasses.asdict(block) | {"commit": commit}
+    return "failed" not in old and all(old.get(name) == value for name, value in asked.items())
 
 
 def _children_seconds() -> float:
@@ -112,7 +116,7 @@ def main() -> None:
     sections = given.only or list(plan.SECTIONS)
     size = plan.TINY if given.quick else plan.FULL
     about = describe(ROOT) | {"command": shlex.join(["python", "-m", "benchmarks.speed", *sys.argv[1:]])}
-    measured = measure(sections, size, given.threads, folder, in_fresh_process, given.resume)
+    measured = measure(sections, size, given.threads, folder, in_fresh_process, given.resume, about["commit"])
     old = json.loads(RESULTS.read_text())["sections"] if RESULTS.exists() and not given.quick else {}
     fresh = {
         section: {"about": about | {"threads": given.threads}, "blocks": blocks} for section, blocks in measured.items()

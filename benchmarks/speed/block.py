@@ -33,7 +33,6 @@ class Block:
     warmup: int = 1
     steps: int = 3
     predict: bool = True
-    keep_freed_memory: bool = False  # the reference with our allocator setting
     seed: int = 20242025
     epochs: int = 0  # of kind "auc"
 
@@ -96,11 +95,8 @@ def _reference(block: Block) -> dict[str, Any]:
 
     from benchmarks.speed.reference import FuxictrDin, Reference, loaders
     from mmctr_kedro.challenge import RawFolder
-    from mmctr_kedro.training.machine import keep_freed_memory
 
     imports = _memory()
-    if block.keep_freed_memory:
-        keep_freed_memory()
     torch.manual_seed(block.seed)
     raw, params = RawFolder(Path(block.data)), _params(block)
     shuffled, in_order = loaders(raw.file("train"), raw.file("item_info"), block.batch, block.workers)

@@ -1,7 +1,7 @@
 """The test rows: predicted and scored once, after every choice is frozen.
 
-``frozen.json`` beside the runs says which trainings were frozen when, under which study.yml. A frozen run is never
-scored again with other settings, data or code unless a reason is given, which the page prints.
+``frozen.json`` beside the runs says which trainings were frozen when, under which study.yml. Nothing is scored again
+with other choices, settings, data or code unless a reason is given, which the page prints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.study import data
 from benchmarks.study.bootstrap import Resamples
-from benchmarks.study.plan import Choices, Run
+from benchmarks.study.plan import CHOICES, Choices, Run
 from benchmarks.study.train import build, commit, measures, write_json
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.files import atomic_write
@@ -47,10 +47,12 @@ def freeze(choices: Choices, records: list[Record], out: Path, reason: str | Non
     before = {name: key for frozen in past for name, key in frozen["runs"].items()}
     now = {record["name"]: record["key"] for record in records}
     changed = sorted(name for name, key in now.items() if before.get(name, key) != key)
+    if past and past[-1]["choices"] != choices.digest():
+        changed.append(str(CHOICES.name))
     if changed and not reason:
         raise MmctrError(
-            f"{len(changed)} runs were scored on test before and differ now, e.g. {changed[0]}: test rows are scored "
-            "once. If they must be scored again, say why: ARGS=\"--rescore 'why'\"; the page prints it."
+            f"Test rows were scored before and {', '.join(changed[:3])} differ(s) now: test rows are scored once. If "
+            "they must be scored again, say why: ARGS=\"--rescore 'why'\"; the page prints it."
         )
     if not changed and set(now) <= set(before):
         return

@@ -64,6 +64,7 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "best_epoch": best["epoch"],
         "epochs": training.history[-1]["epoch"],
+        "steps": training.history[-1]["step"],
         "stopped_by": stopped_by,
         **circumstances(threads),
     }
@@ -91,18 +92,12 @@ def fit_within(training: Training, cpu_seconds: float) -> str:
     Processor time, because other trainings and other people use the machine too.
     """
     training.resume()
-    spent, since_evaluation = sum(entry["cpu_seconds"] for entry in training.history), 0.0
     for epoch, rows in training.batches_left():
-        if spent >= cpu_seconds:
+        if spent(training) >= cpu_seconds:
             break
-        began = time.process_time()
         training.step(epoch, rows)
-        took = time.process_time() - began
-        spent, since_evaluation = spent + took, since_evaluation + took
-        if training.evaluation_is_due() or spent >= cpu_seconds:
+        if training.evaluation_is_due() or spent(training) >= cpu_seconds:
             training.evaluate(epoch)
-            training.history[-1]["cpu_seconds"] = since_evaluation  # kept in the checkpoint
-            since_evaluation = 0.0
             training.save()
         elif training.checkpoint_is_due():
             training.save()
@@ -110,6 +105,11 @@ def fit_within(training: Training, cpu_seconds: float) -> str:
     if training.idle >= training.params.patience:
         return "patience"
     return "epochs" if training.steps.done >= training.last_step else "cap"
+
+
+def spent(training: Training) -> float:
+    """Processor seconds of all its steps so far, those before a stop included."""
+    return sum(entry["cpu_seconds"] for entry in training.history) + training.cpu_seconds
 
 
 def measures(clicks: Any, pctr: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:

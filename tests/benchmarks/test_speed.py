@@ -50,6 +50,8 @@ def test_a_stopped_run_goes_on_with_what_it_has(tmp_path):
     measure(["auc"], plan.TINY, 1, tmp_path, lambda block: {**block.__dict__, "auc": 0.5})
     again = measure(["auc"], plan.TINY, 1, tmp_path, pytest.fail, resume=True)
     assert [block["auc"] for block in again["auc"]] == [0.5] * 3
+    other = measure(["auc"], plan.TINY, 1, tmp_path, lambda _: {"auc": 0.6}, resume=True, commit="another")
+    assert [block["auc"] for block in other["auc"]] == [0.6] * 3
 
 
 def test_a_row_without_history_needs_its_item_its_query_and_the_dnn():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.ablation import ABLATIONS
 from benchmarks.study import data, page, scoring
 from benchmarks.study import train as training
 from benchmarks.study.__main__ import PAGE, RESULTS, main, prepare
@@ -111,7 +112,7 @@ def test_the_committed_results_are_written_as_the_study_writes_them():
 
 def test_every_model_of_the_committed_choices_trains_under_the_one_budget():
     choices = read_choices()
-    runs = [run for run in plan(choices, []) if run.kind == "model"]
+    runs = [run for run in plan(choices, list(ABLATIONS)) if run.kind == "model"]
     assert len(runs) == len(choices.data) * len(choices.models) * len(choices.seeds)
     assert {run.settings["patience"] for run in runs} == {choices.budget.patience}
     assert {run.settings["epochs"] for run in runs} == {choices.budget.epochs}
@@ -201,6 +202,29 @@ def test_a_killed_training_goes_on_and_ends_the_same(root, choices, tmp_path, mo
     assert not list(killed.out.glob("*.checkpoint"))
 
 
+def test_a_stop_in_the_middle_of_an_epoch_does_not_renew_the_budget(root, choices, tmp_path, monkeypatch):
+    budget = Budget(epochs=50, patience=50, cpu_seconds=7)
+    study = prepare(choices.model_copy(update={"budget": budget}), {"tiny": root}, tmp_path)
+    step, taken = Training.step, []
+
+    def step_of_one_second(self, epoch, rows):
+        if len(taken) == 3:
+            taken.append("stop")
+            raise KeyboardInterrupt
+        before = self.cpu_seconds
+        step(self, epoch, rows)
+        self.cpu_seconds = before + 1
+        taken.append(self.steps.done)
+
+    monkeypatch.setattr(Training, "step", step_of_one_second)
+    monkeypatch.setattr(training, "CHECKPOINT_MINUTES", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train_here(study, [study.runs[0]])
+    record = train_here(study, [study.runs[0]])[0]
+    assert taken == [1, 2, 3, "stop", 4, 5, 6, 7]
+    assert (record["stopped_by"], record["steps"], record["cpu_seconds"]) == ("cap", 7, 7.0)
+
+
 def test_a_training_ends_at_the_cap_with_what_it_has(root, choices, tmp_path):
     budget = Budget(epochs=50, patience=50, cpu_seconds=0.05)
     study = prepare(choices.model_copy(update={"budget": budget}), {"tiny": root}, tmp_path)
@@ -245,6 +269,8 @@ def test_a_frozen_run_is_not_scored_again_without_a_reason(root, choices, tmp_pa
     scoring.freeze(choices, records, tmp_path, None)
     assert len(scoring.freezes(tmp_path)) == 1
     scoring.freeze(choices, [*records, {"name": "b", "key": {"settings": "1"}}], tmp_path, None)  # new: no second look
+    with pytest.raises(MmctrError, match=r"study\.yml differ"):
+        scoring.freeze(choices.model_copy(update={"ours": "qin"}), records, tmp_path, None)
     changed = [{"name": "a", "key": {"settings": "2"}}]
     with pytest.raises(MmctrError, match="scored once"):
         scoring.freeze(choices, changed, tmp_path, None)
