@@ -8,6 +8,7 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog
 from kedro.validation.type_extractor import TypeExtractor
 
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import SETTINGS, check_settings
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
@@ -95,6 +96,19 @@ def test_a_ctr_setting_on_the_command_line_reaches_task2_and_task1_and_2_and_lea
     before, after = loader()["parameters"], loader(ctr={"learning_rate": 0.5})["parameters"]
     assert after["task2"]["ctr"]["learning_rate"] == after["task1_and_2"]["ctr"]["learning_rate"] == 0.5
     assert after["task1"] == before["task1"]
+
+
+def test_a_model_on_the_command_line_is_that_of_task2_and_task1_and_2_and_leaves_task1_alone():
+    before, after = loader()["parameters"], loader(ctr={"model": {"name": "qin"}})["parameters"]
+    assert after["task2"]["ctr"]["model"]["name"] == after["task1_and_2"]["ctr"]["model"]["name"] == "qin"
+    assert after["task1"] == before["task1"]
+
+
+def test_task1_takes_no_model():
+    given = {"task1": {"ctr": {"model": {"name": "qin"}}}}
+    config = loader(**given)
+    with pytest.raises(MmctrError, match=r"Task 1 is judged by the fixed DIN: only .* may be tuned.*'name': 'qin'"):
+        check_settings(config["parameters"], config["globals"], given)
 
 
 def test_one_tasks_setting_on_the_command_line_changes_that_task_only():

@@ -63,7 +63,7 @@ def _score(name: str, metrics: dict[str, Any]) -> str:
     best = metrics["best_reachable_auc"]
     ceiling = f"   (best reachable in this world {best:.4f})" if best is not None else ""
     mark = f"   not submittable: {', '.join(metrics['not_submittable'])}" if metrics["not_submittable"] else ""
-    return f"{name.removesuffix('.metrics'):<12} valid AUC {metrics['auc']:.4f}{ceiling}{mark}"
+    return f"{name.removesuffix('.metrics'):<12} {metrics['model']:<15} valid AUC {metrics['auc']:.4f}{ceiling}{mark}"
 
 
 def _place(name: str, catalog: CatalogProtocol) -> str:

@@ -15,7 +15,7 @@ from kedro_datasets.plotly import JSONDataset as FigureDataset
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import TASKS, CtrParams, FixedCtrParams
+from mmctr_kedro.params import TASKS, CtrParams, FixedCtrParams, ProcessingParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline, text
 from mmctr_kedro.pipelines.reporting.examples import worst_rows
 from mmctr_kedro.pipelines.reporting.figures import NAMES
@@ -101,6 +101,7 @@ def inputs(clicks):
                 "posterior": [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.5, 0.5, 0.5],
             }
         ),
+        "processing": ProcessingParams(),
     }
 
 
@@ -265,7 +266,8 @@ def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
     for page in pages.values():
         assert all(f'<div class="plot" id="{name}"></div>' in page and f'"{name}": {{' in page for name in NAMES)
     assert "<h1>Valid AUC 0.8889 of at most 1.0000</h1>" in pages["task2"]
-    assert "kedro run --pipeline task2 --params &quot;task2.ctr.batch_size=64&quot;" in pages["task2"]
+    assert "kedro run --pipeline task2 --params &quot;task2.ctr." in pages["task2"]
+    assert "task2.ctr.batch_size=64," in pages["task2"]
     assert "<h1>Task 1, Task 2 and Task 1 &amp; 2 side by side</h1>" in pages["all"]
     assert "world version" in pages["all"]
     assert "1 of 3 items have a cover" in pages["all"]
@@ -298,10 +300,11 @@ def test_results_under_other_than_the_official_run_controls_are_marked():
     assert text.unofficial(FixedCtrParams(batch_size=512, net_dropout=0.3)) == []
     assert text.unofficial(FixedCtrParams(epochs=2)) == ["epochs is 2, not 100"]
     assert text.unofficial(FixedCtrParams(), embedding_width=64) == ["the embedding is 64 wide, not 128"]
+    assert text.unofficial(FixedCtrParams(), max_history=16) == ["histories end at 16 clicks, not 64"]
 
 
 def test_task_2_may_choose_its_own_training():
-    assert text.unofficial(CtrParams(epochs=2, patience=1)) == []
+    assert text.unofficial(CtrParams(epochs=2, patience=1), max_history=16) == []
 
 
 def test_pages_and_metrics_mark_what_may_not_be_submitted(inputs):
@@ -319,7 +322,18 @@ def test_pages_and_metrics_mark_what_may_not_be_submitted(inputs):
 def test_the_command_that_makes_a_page_again_has_the_exact_settings(inputs):
     metrics = evaluate(**inputs, task="task2")
     page = task_page(metrics, inputs["training_history"], learning_rate=0.00123456, embedding_regularizer=1.23456e-7)
-    assert "task2.ctr.learning_rate=0.00123456,task2.ctr.embedding_regularizer=1.23456e-07" in page
+    assert (
+        "kedro run --pipeline task2 --params &quot;task2.ctr.epochs=100,task2.ctr.model.name=din,"
+        "task2.ctr.learning_rate=0.00123456,task2.ctr.batch_size=8192,task2.ctr.embedding_regularizer=1.23456e-07&quot;"
+    ) in page
+
+
+def test_the_command_names_the_model_and_what_is_not_its_own_but_no_list(inputs):
+    metrics = evaluate(**inputs, task="task2")
+    model = {"name": "transformer_dcn", "width": 16, "dnn_units": [8]}
+    page = task_page(metrics, inputs["training_history"], model=model)
+    assert "task2.ctr.model.name=transformer_dcn,task2.ctr.model.width=16,task2.ctr.learning_rate=0.0005" in page
+    assert "dnn_units=" not in page
 
 
 def test_a_last_epoch_that_was_the_best_is_remarked_on(inputs):
@@ -348,7 +362,8 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     }
     given = {
         **shared,
-        **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history"}},
+        **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history", "processing"}},
+        "params:processing": inputs["processing"],
     }
     catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()})
     for task in TASKS:
@@ -372,6 +387,7 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
         "item_content", "raw_files", "data_report", "data_diagnostics", "task2.ctr_model",
+        "params:processing",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
 

@@ -10,6 +10,7 @@ import pandas as pd
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, model_settings
+from mmctr_kedro.params import CtrParams, ProcessingParams
 from mmctr_kedro.pipelines.reporting import examples, figures, measures, report, text
 from mmctr_kedro.training.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 
@@ -25,6 +26,7 @@ def evaluate(
     clicks_valid: Clicks,
     clicks_test: Clicks,
     truth: pd.DataFrame,
+    processing: ProcessingParams,
     *,
     task: str,
 ) -> Metrics:
@@ -38,6 +40,7 @@ def evaluate(
         clicks_valid: The judged rows.
         clicks_test: Rows without labels.
         truth: ``split, row_id, posterior``; its test rows are never looked at. Empty where nobody knows it.
+        processing: How long histories may be, which the fixed model fixes too.
         task: Name of the namespace.
 
     Returns:
@@ -55,8 +58,10 @@ def evaluate(
     bins = calibration(label, score)
     within_users = grouped_auc(label, score, clicks_valid.user)
     judged = (label, score, posterior)
+    settings = model_settings(ctr_model)
     return {
         "task": task,
+        "model": settings.model.name if isinstance(settings, CtrParams) else "din",
         "rows": len(label),
         "clicks": int(label.sum()),
         "click_share": float(label.mean()),
@@ -70,7 +75,7 @@ def evaluate(
         "mean_prediction": float(score.mean(dtype=np.float64)),
         "predicted_per_click": measures.known(predicted_per_click(label, score)),
         "calibration_error": calibration_error(bins),
-        "not_submittable": text.unofficial(model_settings(ctr_model), ctr_model.settings["embedding_width"]),
+        "not_submittable": text.unofficial(settings, ctr_model.settings["embedding_width"], processing.max_history),
         "best_epoch": ctr_model.settings["best_epoch"],
         **_training_facts(training_history),
         "test_rows": len(clicks_test),

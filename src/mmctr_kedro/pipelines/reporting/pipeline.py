@@ -22,7 +22,12 @@ def create_task_pipeline(task: str) -> Pipeline:
     show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
     shared = ["raw_files", "data_report", "data_diagnostics"]
     nodes = [
-        node(judge, ["ctr_model", "predictions", "training_history", *clicks, "truth"], "metrics", name="evaluate"),
+        node(
+            judge,
+            ["ctr_model", "predictions", "training_history", *clicks, "truth", "params:processing"],
+            "metrics",
+            name="evaluate",
+        ),
         node(show, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
         node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
         node(
@@ -32,7 +37,13 @@ def create_task_pipeline(task: str) -> Pipeline:
             name="write_report",
         ),
     ]
-    return Pipeline(nodes, namespace=task, inputs={*clicks, "truth", "item_content", *shared}, tags="reporting")
+    return Pipeline(
+        nodes,
+        namespace=task,
+        inputs={*clicks, "truth", "item_content", *shared},
+        parameters={"params:processing"},
+        tags="reporting",
+    )
 
 
 def create_pipeline() -> Pipeline:

@@ -23,6 +23,8 @@ from mmctr_kedro.pipelines.reporting.page import (
 )
 from mmctr_kedro.pipelines.reporting.text import LABELS
 
+_CHOSEN_IN_CONF = ("learning_rate", "batch_size", "embedding_regularizer", "epochs")  # by some environment
+
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]
 
@@ -70,7 +72,7 @@ def task_page(
         data_section(raw_files, data_report, data_diagnostics),
         "<h2>Settings</h2>",
         fact_list(_settings(task, settings)),
-        _reproduce(f"kedro run --pipeline {task}", _settings(task, settings, changed_only=True)),
+        _reproduce(f"kedro run --pipeline {task}", _given(task, settings)),
     ]
     return html_page(f"{label}: {_headline(metrics)}", _joined(body), {**figures, **data_figures(data_diagnostics)})
 
@@ -127,6 +129,7 @@ def _headline(metrics: Metrics) -> str:
 def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
     error = metrics["auc_standard_error"]
     return [
+        ("model", metrics["model"]),
         ("valid AUC", _auc(metrics["auc"])),
         ("its standard error", "–" if error is None else f"{error:.4f}"),
         ("best reachable AUC", _auc(metrics["best_reachable_auc"])),
@@ -140,6 +143,7 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
 
 def _side_by_side(metrics: dict[str, Metrics]) -> str:
     columns: dict[str, Callable[[Metrics], Any]] = {
+        "model": lambda of: f"<code>{escape(of['model'])}</code>",
         "valid AUC": _auc_and_error,
         "best reachable": lambda of: _auc(of["best_reachable_auc"]),
         "of the way": _way,
@@ -215,10 +219,25 @@ def _unofficial(metrics: dict[str, Metrics]) -> str:
     return paragraph(said, "warning") if said else ""
 
 
-def _settings(task: str, settings: CtrParams | FixedCtrParams, changed_only: bool = False) -> list[tuple[str, str]]:
+def _settings(task: str, settings: CtrParams | FixedCtrParams) -> list[tuple[str, str]]:
     """Settings by name with their exact values, as ``--params`` takes them."""
-    values = leaves({f"{task}.ctr": settings.model_dump(mode="json", exclude_defaults=changed_only)})
+    values = leaves({f"{task}.ctr": settings.model_dump(mode="json")})
     return [(name, "null" if value is None else str(value)) for name, value in values]
+
+
+def _given(task: str, settings: CtrParams | FixedCtrParams) -> list[tuple[str, str]]:
+    """What a command must say for these settings: the model, what conf/ may choose, what is not the model's own.
+
+    Lists are left out: ``--params`` cannot take them.
+    """
+    own = CtrParams(model={"name": settings.model.name}) if isinstance(settings, CtrParams) else FixedCtrParams()
+    usual = dict(_settings(task, own))
+    always = tuple(f"{task}.ctr.{name}" for name in ("model.name", *_CHOSEN_IN_CONF))
+    return [
+        (name, value)
+        for name, value in _settings(task, settings)
+        if (value != usual[name] or name in always) and not value.startswith("[")
+    ]
 
 
 def _reproduce(command: str, params: list[tuple[str, str]]) -> str:

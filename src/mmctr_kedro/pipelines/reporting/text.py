@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mmctr_kedro.challenge import EMBEDDING_WIDTH
+from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH
 from mmctr_kedro.params import FixedCtrParams, RunControls
 
 Metrics = dict[str, Any]
@@ -157,18 +157,22 @@ def about_covers(cover_report: dict[str, Any]) -> str:
     return f"{encoded:,} of {items:,} items have a cover that could be encoded; of the others: {gaps}."
 
 
-def unofficial(settings: RunControls, embedding_width: int = EMBEDDING_WIDTH) -> list[str]:
+def unofficial(
+    settings: RunControls, embedding_width: int = EMBEDDING_WIDTH, max_history: int = HISTORY_WIDTH
+) -> list[str]:
     """What differs from the organisers' values and may not be tuned: results made so are not for submission.
 
-    Task 1 fixes the run controls too; the other tasks choose their own model and training.
+    Task 1 fixes run controls and the history's length too; the other tasks choose their own model and training.
     """
-    official = FixedCtrParams()
-    fixed = ("epochs", "patience", "precision") if isinstance(settings, FixedCtrParams) else ()
-    changed = [
-        f"{name} is {getattr(settings, name)}, not {getattr(official, name)}"
-        for name in fixed
-        if getattr(settings, name) != getattr(official, name)
-    ]
+    official, changed = FixedCtrParams(), []
+    if isinstance(settings, FixedCtrParams):
+        changed = [
+            f"{name} is {getattr(settings, name)}, not {getattr(official, name)}"
+            for name in ("epochs", "patience", "precision")
+            if getattr(settings, name) != getattr(official, name)
+        ]
+        if max_history != HISTORY_WIDTH:
+            changed.append(f"histories end at {max_history} clicks, not {HISTORY_WIDTH}")
     if embedding_width != EMBEDDING_WIDTH:
         changed.append(f"the embedding is {embedding_width} wide, not {EMBEDDING_WIDTH}")
     return changed
