@@ -37,6 +37,14 @@ class Params(BaseModel):
         return values
 
 
+class RunControls(Params):
+    """Where a training runs, and its random state."""
+
+    seed: int = Field(20242025, ge=0, lt=2**63)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(None, ge=1, description="CPU threads; None leaves torch's choice.")
+
+
 # --- data_processing -------------------------------------------------------------------------------------
 
 
@@ -152,7 +160,9 @@ class ProcessingParams(Params):
 class TextEncoderParams(Params):
     """How titles become vectors."""
 
-    name: Literal["minilm"] = "minilm"
+    name: Literal["minilm", "provided"] = Field(
+        "minilm", description="provided: item_feature's own txt_emb_BERT, nothing is encoded."
+    )
     batch_size: int = Field(64, ge=1, description="Texts per forward pass.")
     threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
 
@@ -160,30 +170,69 @@ class TextEncoderParams(Params):
 class ImageEncoderParams(Params):
     """How covers become vectors."""
 
-    name: Literal["efficientnet_lite0"] = "efficientnet_lite0"
+    name: Literal["efficientnet_lite0", "provided"] = Field(
+        "efficientnet_lite0", description="provided: item_feature's own img_emb_CLIPRN50, nothing is encoded."
+    )
     batch_size: int = Field(64, ge=1, description="Covers decoded and encoded at a time.")
     threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
     smallest_side: int = Field(8, ge=1, description="Pixels; a cover with a shorter side counts as tiny.")
 
 
-class EmbeddingParams(Params):
-    """Item vectors from titles and covers (pipeline ``embedding``)."""
+class WeightedParams(Params):
+    """Share of the variance that each modality has before PCA (variant ``weighted``)."""
 
-    variant: Literal["concat_pca"] = "concat_pca"
+    text: float = Field(0.2, ge=0)
+    image: float = Field(0.8, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> WeightedParams:
+        if not self.text + self.image > 0:
+            raise ValueError("text and image are both 0: at least one modality must count.")
+        return self
+
+
+class BehaviourContrastiveParams(RunControls):
+    """A tower over text and image, taught by who clicks what after what; see fusion/behaviour_contrastive.py."""
+
+    components: int = Field(256, ge=1, description="Principal components of a modality that the tower sees.")
+    hidden: int = Field(512, ge=1, description="Units of the tower's hidden layer.")
+    window: int = Field(3, ge=1, description="Clicks of one history at most this far apart are a pair.")
+    temperature: float = Field(0.07, gt=0)
+    popularity_correction: float = Field(1.0, ge=0, le=1, description="1: subtract log frequency of a candidate.")
+    modality_dropout: float = Field(0.2, ge=0, le=1, description="How often an item is shown without one modality.")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    batch_size: int = Field(1024, ge=2, description="Pairs of a step; each is the others' negative.")
+    pairs_per_epoch: int = Field(100_000, ge=2)
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(2, ge=1, description="Epochs without a smaller loss on held-out pairs before stopping.")
+    held_out: float = Field(0.05, gt=0, lt=1, description="Share of the users whose pairs decide when to stop.")
+
+
+VARIANTS = ("concat_pca", "whitened", "weighted", "random_projection", "provided", "behaviour_contrastive")
+
+
+class EmbeddingParams(Params):
+    """Item vectors from titles and covers (pipelines ``embedding`` and ``embedding_variants``)."""
+
+    variant: Literal["concat_pca", "whitened", "weighted", "random_projection", "provided", "behaviour_contrastive"] = (
+        "concat_pca"
+    )
     width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
+    seed: int = Field(20242025, ge=0, description="Of random_projection.")
     text: TextEncoderParams = TextEncoderParams()
     image: ImageEncoderParams = ImageEncoderParams()
+    weighted: WeightedParams = WeightedParams()
+    behaviour_contrastive: BehaviourContrastiveParams = BehaviourContrastiveParams()
 
 
 # --- ctr -------------------------------------------------------------------------------------------------
 
 
-class RunControls(Params):
+class TrainingControls(RunControls):
     """How a training runs, apart from what it trains. Official values: fp32, 100 epochs, patience 3."""
 
-    seed: int = Field(20242025, ge=0, lt=2**63)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(None, ge=1, description="CPU threads; None leaves torch's choice.")
     epochs: int = Field(100, ge=1)
     patience: int = Field(3, ge=1, description="Evaluations without a better valid AUC before stopping.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
@@ -271,7 +320,7 @@ MODEL_PARAMS: dict[str, type[ModelParams]] = {
 }
 
 
-class CtrParams(RunControls):
+class CtrParams(TrainingControls):
     """A CTR model and its training (blocks ``ctr``, ``task2.ctr``, ``task1_and_2.ctr``).
 
     A training value left out, or null, is the model's own (``own_training``): the paper's where there is one.
@@ -323,14 +372,14 @@ class CtrParams(RunControls):
         return self
 
 
-class FixedCtrParams(RunControls):
+class FixedCtrParams(TrainingControls):
     """Task 1's fixed DIN: five tunable values and the run controls, nothing else (block ``task1.ctr``)."""
 
     @model_validator(mode="before")
     @classmethod
     def _name_the_misspelt(cls, values: Any) -> Any:
         if isinstance(values, dict) and (unknown := [key for key in values if key not in cls.model_fields]):
-            tunable = [name for name in cls.model_fields if name not in RunControls.model_fields]
+            tunable = [name for name in cls.model_fields if name not in TrainingControls.model_fields]
             raise ValueError(
                 f"Task 1 is judged by the fixed DIN: only {', '.join(tunable)} may be tuned. "
                 + " ".join(f"{key}={values[key]!r}: {suggest(str(key), list(cls.model_fields))}" for key in unknown)

@@ -38,6 +38,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data_processing": data,
         "data_diagnostics": data_diagnostics.create_pipeline(),
         "embedding": item_embedding,
+        "embedding_variants": data + embedding.create_variants_pipeline(),
         **tasks,
         "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),
         "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),

@@ -10,7 +10,7 @@ from kedro.runner import SequentialRunner
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.datasets.ctr_model import CtrModelDataset
 from mmctr_kedro.models import model_settings
-from mmctr_kedro.params import CtrParams, FixedCtrParams, RunControls
+from mmctr_kedro.params import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
 from mmctr_kedro.training.checkpoints import Checkpoints
@@ -69,7 +69,7 @@ TUNED = {
 
 
 def test_the_five_values_are_all_that_task_1_may_tune():
-    assert set(TUNED) == set(FixedCtrParams.model_fields) - set(RunControls.model_fields)
+    assert set(TUNED) == set(FixedCtrParams.model_fields) - set(TrainingControls.model_fields)
 
 
 @pytest.mark.parametrize(("name", "value"), [*TUNED.items(), ("seed", 1)])

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from PIL import Image
 
 from mmctr_kedro import challenge
 from mmctr_kedro.encoders.images import Refused
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import EmbeddingParams, ImageEncoderParams
 from mmctr_kedro.pipelines.embedding import nodes
 
@@ -51,6 +53,9 @@ class LengthAndCommas:
         return np.array([[len(text), text.count(",")] for text in texts], dtype=np.float32)
 
 
+NO_FILES = challenge.RawFolder(Path("nowhere"))
+
+
 @pytest.fixture(autouse=True)
 def _encoders_by_hand(monkeypatch):
     monkeypatch.setitem(nodes.IMAGE_ENCODERS, "efficientnet_lite0", MeanColour)
@@ -75,21 +80,21 @@ def test_a_text_is_the_title_and_the_tag_words():
 
 
 def test_titles_are_encoded_in_item_order_and_row_zero_is_zero():
-    vectors, report = nodes.encode_titles(EmbeddingParams(), items("a, b, c", "ab", "a, b, c"))
+    vectors, report = nodes.encode_titles(EmbeddingParams(), items("a, b, c", "ab", "a, b, c"), NO_FILES)
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, [[0, 0], [7, 2], [2, 0], [7, 2]])
     assert report == {"items": 3, "encoded": 3, "without_words": {"count": 0, "item_ids": []}}
 
 
 def test_an_item_without_words_has_the_mean_of_the_others_and_is_reported(caplog):
-    vectors, report = nodes.encode_titles(EmbeddingParams(), items("abcd", "", "ab", "  "))
+    vectors, report = nodes.encode_titles(EmbeddingParams(), items("abcd", "", "ab", "  "), NO_FILES)
     np.testing.assert_array_equal(vectors[1:], [[4, 0], [3, 0], [2, 0], [3, 0]])
     assert report == {"items": 4, "encoded": 2, "without_words": {"count": 2, "item_ids": [2, 4]}}
     assert "2 of 4 items lack a usable title" in caplog.text
 
 
 def test_no_words_at_all_give_zeros_not_nan():
-    vectors, report = nodes.encode_titles(EmbeddingParams(), items("", ""))
+    vectors, report = nodes.encode_titles(EmbeddingParams(), items("", ""), NO_FILES)
     assert not vectors.any()
     assert report["encoded"] == 0
 
@@ -97,7 +102,7 @@ def test_no_words_at_all_give_zeros_not_nan():
 def test_covers_land_on_their_items_whatever_order_they_come_in():
     covers = CoversInMemory({1: png(10, 0, 0), 2: png(0, 20, 0), 3: png(0, 0, 30)})
     params = EmbeddingParams(image=ImageEncoderParams(batch_size=2))
-    vectors, report = nodes.encode_covers(params, items("a", "b", "c"), covers)
+    vectors, report = nodes.encode_covers(params, items("a", "b", "c"), covers, NO_FILES)
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, [[0, 0, 0], [10, 0, 0], [0, 20, 0], [0, 0, 30]])
     assert report["encoded"] == 3
@@ -105,7 +110,7 @@ def test_covers_land_on_their_items_whatever_order_they_come_in():
 
 def test_unusable_covers_have_the_mean_of_the_others_and_are_reported_by_reason(caplog):
     covers = CoversInMemory({1: png(10, 0, 0), 2: b"junk", 3: png(9, 9, 9, side=5), 5: png(0, 20, 0)})
-    vectors, report = nodes.encode_covers(EmbeddingParams(), items(*"abcde"), covers)
+    vectors, report = nodes.encode_covers(EmbeddingParams(), items(*"abcde"), covers, NO_FILES)
     mean = [5, 10, 0]
     np.testing.assert_array_equal(vectors, [[0, 0, 0], [10, 0, 0], mean, mean, mean, [0, 20, 0]])
     assert report["items"] == 5
@@ -118,9 +123,33 @@ def test_unusable_covers_have_the_mean_of_the_others_and_are_reported_by_reason(
 
 
 def test_no_covers_at_all_give_zeros_not_nan():
-    vectors, report = nodes.encode_covers(EmbeddingParams(), items("a", "b"), CoversInMemory({}))
+    vectors, report = nodes.encode_covers(EmbeddingParams(), items("a", "b"), CoversInMemory({}), NO_FILES)
     assert not vectors.any()
     assert report["missing"] == {"count": 2, "item_ids": [1, 2]}
+
+
+def test_provided_vectors_are_those_of_the_files_in_item_order(challenge_tables, write_challenge):
+    table = challenge_tables["item_feature"]
+    backwards = table.take([2, 1, 0]).set_column(
+        table.column_names.index("txt_emb_BERT"), "txt_emb_BERT", pa.array([[3.0] * 768, [2.0] * 768, [1.0] * 768])
+    )  # as lists of float64, which is published too
+    folder = write_challenge({"item_feature": backwards})
+    params = EmbeddingParams(text={"name": "provided"}, image={"name": "provided"})
+    content = items("a", "", "c")
+    text, title_report = nodes.encode_titles(params, content, folder)
+    image, cover_report = nodes.encode_covers(params, content, CoversInMemory({}), folder)
+    np.testing.assert_array_equal(text[:, 0], [0, 1, 2, 3])
+    np.testing.assert_array_equal(image[:, -1], [0, 1, 2, 3])
+    assert (text.shape, image.shape, text.dtype, image.dtype) == ((4, 768), (4, 1024), np.float32, np.float32)
+    assert title_report["without_words"] == {"count": 1, "item_ids": [2]}
+    assert cover_report["encoded"] == 3
+
+
+def test_provided_vectors_that_are_not_there_are_an_error_with_the_way_out(challenge_tables, write_challenge):
+    table = challenge_tables["item_feature"].drop_columns(["img_emb_CLIPRN50"])
+    folder = write_challenge({"item_feature": table})
+    with pytest.raises(MmctrError, match=r"no column 'img_emb_CLIPRN50'.*leave embedding\.image\.name out"):
+        nodes.encode_covers(EmbeddingParams(image={"name": "provided"}), items("a"), CoversInMemory({}), folder)
 
 
 def test_the_report_lists_ids_in_ascending_order():
@@ -137,7 +166,7 @@ def vectors_of(count: int, width: int) -> np.ndarray:
 
 
 def test_the_embedding_has_zeros_in_row_zero_and_in_no_other():
-    embedding = nodes.fuse(EmbeddingParams(), vectors_of(6, 4), vectors_of(6, 9))
+    embedding = nodes.fuse(EmbeddingParams(), vectors_of(6, 4), vectors_of(6, 9), vectors_of(6, 128), None)
     assert embedding.shape == (7, 128)
     assert embedding.dtype == np.float32
     assert not embedding[0].any()
@@ -149,7 +178,7 @@ def test_row_zero_takes_no_part_in_the_means():
     """Zeros of the padding row would pull the standardisation."""
     text, image = vectors_of(6, 4) + 100, vectors_of(6, 9)
     text[0] = 0
-    embedding = nodes.fuse(EmbeddingParams(width=5), text, image)
+    embedding = nodes.fuse(EmbeddingParams(width=5), text, image, vectors_of(6, 128), None)
     np.testing.assert_allclose(embedding[1:].mean(axis=0), 0, atol=1e-4)
 
 

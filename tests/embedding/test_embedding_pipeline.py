@@ -8,13 +8,15 @@ import pyarrow as pa
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
 from PIL import Image
 
 from mmctr_kedro import challenge
+from mmctr_kedro.batch import Clicks
 from mmctr_kedro.datasets.arrow import ArrowTableDataset
 from mmctr_kedro.datasets.npy import NpyDataset
-from mmctr_kedro.params import EmbeddingParams
-from mmctr_kedro.pipelines.embedding import create_pipeline
+from mmctr_kedro.params import VARIANTS, EmbeddingParams
+from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pipeline
 
 
 class Posters:
@@ -34,6 +36,13 @@ def poster(item: int) -> bytes:
     return buffer.getvalue()
 
 
+def clicks() -> Clicks:
+    """One user, three clicks, and one row."""
+    arrays = {"history_user": [1], "history_offsets": [0, 3], "history_items": [1, 2, 3], "history": [0], "item": [4]}
+    rows = {"likes_level": [1], "views_level": [1], "row_id": [0], "label": [1]}
+    return Clicks(**{name: np.array(values, dtype=np.int32) for name, values in (arrays | rows).items()})
+
+
 def run(folder) -> None:
     titles = ["Heat", "Up", "Heat 2", "🎬 мир", "", "Alien"]
     content = pd.DataFrame(
@@ -48,13 +57,21 @@ def run(folder) -> None:
             "params:embedding": MemoryDataset(EmbeddingParams()),
             "item_content": MemoryDataset(content),
             "covers": MemoryDataset(Posters(), copy_mode="assign"),
+            "challenge_folder": MemoryDataset(challenge.RawFolder(folder), copy_mode="assign"),
+            "provided_item_embedding": MemoryDataset(np.zeros((7, 128), dtype=np.float32)),
+            "clicks_train": MemoryDataset(clicks()),
+            "clicks_valid": MemoryDataset(clicks()),
             "item_tags": MemoryDataset(np.zeros((7, 5), dtype=np.int32)),
             "item_embedding": NpyDataset(filepath=str(folder / "item_embedding.npy")),
             "embedding.item_info": ArrowTableDataset(filepath=str(folder / "item_info.parquet")),
         }
     )
+    catalog["cover_report"] = JSONDataset(filepath=str(folder / "cover_report.json"))
     outputs = SequentialRunner().run(create_pipeline(), catalog)
-    assert outputs["cover_report"].load()["missing"]["item_ids"] == [6]
+    assert catalog["cover_report"].load()["missing"]["item_ids"] == [6]
+    scorecard = outputs["embedding.scorecard"].load()
+    assert scorecard["next_item"]["all"]["queries"] == 1
+    assert (scorecard["items"], scorecard["items_without_words"], scorecard["items_without_cover"]) == (6, 1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +83,8 @@ def folder(tmp_path_factory):
 
 def test_only_contracts_cross_the_namespace():
     pipeline = create_pipeline()
-    assert pipeline.inputs() == {"params:embedding", "item_content", "item_tags", "covers"}
+    contracts = {"item_content", "item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}
+    assert pipeline.inputs() == {"params:embedding", "challenge_folder", "covers", *contracts}
     assert {name for name in pipeline.all_outputs() if "." not in name} == {"item_embedding", "cover_report"}
 
 
@@ -95,3 +113,19 @@ def test_a_second_run_writes_the_same_bytes(folder, tmp_path):
     run(tmp_path)
     for name in ("item_embedding.npy", "item_info.parquet"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_every_variant_is_a_namespace_beside_the_others_and_shares_what_was_encoded():
+    pipeline = create_variants_pipeline()
+    spaces = {node.namespace for node in pipeline.nodes}
+    assert spaces == {"embedding", *(f"embedding.{variant}" for variant in VARIANTS)}
+    assert [node.name for node in pipeline.nodes if "encode" in node.name] == [
+        "embedding.encode_covers",
+        "embedding.encode_titles",
+    ]
+    assert pipeline.inputs() == create_pipeline().inputs()
+    made = {
+        f"embedding.{variant}.{name}" for variant in VARIANTS for name in ("item_embedding", "scorecard", "item_info")
+    }
+    assert made <= pipeline.all_outputs()
+    assert "item_embedding" not in pipeline.all_outputs()  # the chosen one is another pipeline's

@@ -1,14 +1,22 @@
-"""Ways to make one vector of several. One fusion, one file; the table is the choice ``embedding.variant``.
+"""Ways to make one vector of all that is known of an item. One fusion, one file; the table is ``embedding.variant``.
 
-A fusion maps N items' vectors, one ``[N, d]`` array per modality, to ``[N, width]`` float32, rows alike.
+A file's ``fuse(params, material)`` gives ``[N, width]`` float32, row i for item i + 1. Light to import: what a
+fusion needs comes with its first call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from importlib import import_module
 
 import numpy as np
 
-from mmctr_kedro.fusion.concat_pca import concat_pca
+from mmctr_kedro.fusion.material import Material
+from mmctr_kedro.params import VARIANTS, EmbeddingParams
 
-FUSIONS: dict[str, Callable[[Sequence[np.ndarray], int], np.ndarray]] = {"concat_pca": concat_pca}
+__all__ = ["VARIANTS", "Material", "fuse"]
+
+
+def fuse(params: EmbeddingParams, material: Material, variant: str | None = None) -> np.ndarray:
+    """The vectors of a variant, by default the one that ``params`` names: ``[N, width]`` float32."""
+    name = variant or params.variant
+    return import_module(f"mmctr_kedro.fusion.{name}").fuse(params, material)

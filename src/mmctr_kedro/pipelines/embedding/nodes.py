@@ -10,32 +10,52 @@ import pandas as pd
 import pyarrow as pa
 
 from mmctr_kedro import challenge
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.challenge import RawFolder
 from mmctr_kedro.covers import Covers
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.images import Refused, decoded_batches
 from mmctr_kedro.encoders.progress import Progress
-from mmctr_kedro.fusion import FUSIONS
+from mmctr_kedro.encoders.provided import provided_vectors
+from mmctr_kedro.fusion import Material
+from mmctr_kedro.fusion import fuse as fuse_material
 from mmctr_kedro.params import EmbeddingParams
+from mmctr_kedro.pipelines.embedding import scorecard
 
 logger = logging.getLogger(__name__)
 
 _TEXTS_AT_A_TIME = 4096  # enough to group texts of like length, few enough to report progress
 
 
-def encode_titles(params: EmbeddingParams, item_content: pd.DataFrame) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode every item's title and tag words.
+def encode_titles(
+    params: EmbeddingParams, item_content: pd.DataFrame, challenge_folder: RawFolder
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Encode every item's title and tag words, or take the vectors that the challenge's files give.
 
     Args:
         item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
+        challenge_folder: Read where ``params.text.name`` is ``provided``.
 
     Returns:
         vectors: ``[N + 1, d]`` float32, row 0 zeros. An item without any words has the mean of the others.
         report: How many items have words, and the ids of those that have none.
     """
     texts = item_texts(item_content)
-    encoder = TEXT_ENCODERS[params.text.name](params.text)
     worded = np.array([bool(text) for text in texts], dtype=bool)
+    provided = params.text.name == "provided"
+    vectors = provided_vectors(challenge_folder, "text") if provided else _text_vectors(params, texts, worded)
+    wordless = item_content["item_id"].to_numpy()[~worded].tolist()
+    _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
+    return vectors, {
+        "items": len(texts),
+        "encoded": len(texts) - len(wordless),
+        "without_words": {"count": len(wordless), "item_ids": wordless},
+    }
+
+
+def _text_vectors(params: EmbeddingParams, texts: list[str], worded: np.ndarray) -> np.ndarray:
+    encoder = TEXT_ENCODERS[params.text.name](params.text)
     # Equal texts are encoded once.
     distinct, turn = np.unique(np.array([text for text in texts if text], dtype=object), return_inverse=True)
     progress = Progress("titles", len(distinct))
@@ -47,13 +67,7 @@ def encode_titles(params: EmbeddingParams, item_content: pd.DataFrame) -> tuple[
     vectors = np.zeros((len(texts) + 1, encoder.width), dtype=np.float32)
     vectors[1:][worded] = encoded[turn]
     _fill_with_mean(vectors, worded)
-    wordless = item_content["item_id"].to_numpy()[~worded].tolist()
-    _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
-    return vectors, {
-        "items": len(texts),
-        "encoded": len(texts) - len(wordless),
-        "without_words": {"count": len(wordless), "item_ids": wordless},
-    }
+    return vectors
 
 
 def item_texts(item_content: pd.DataFrame) -> list[str]:
@@ -67,13 +81,14 @@ def item_texts(item_content: pd.DataFrame) -> list[str]:
 
 
 def encode_covers(
-    params: EmbeddingParams, item_content: pd.DataFrame, covers: Covers
+    params: EmbeddingParams, item_content: pd.DataFrame, covers: Covers, challenge_folder: RawFolder
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode every item's cover, a batch of images in memory at a time.
+    """Encode every item's cover, a batch of images in memory at a time, or take the vectors given.
 
     Args:
         item_content: One row per item, ids 1..N ascending.
         covers: Where the bytes of the covers come from.
+        challenge_folder: Read where ``params.image.name`` is ``provided``; a vector of zeros is no cover.
 
     Returns:
         vectors: ``[N + 1, d]`` float32, row 0 zeros. An item whose cover is missing, unreadable or tiny has
@@ -81,6 +96,10 @@ def encode_covers(
         report: How many covers were encoded, and per reason the ids of those that were not.
     """
     item_ids = item_content["item_id"].to_numpy()
+    if params.image.name == "provided":
+        vectors = provided_vectors(challenge_folder, "image")
+        empty = np.flatnonzero(~vectors[1:].any(axis=1)) + 1
+        return vectors, cover_report(len(item_ids), {item: Refused("missing", "zeros") for item in empty.tolist()})
     encoder = IMAGE_ENCODERS[params.image.name](params.image)
     vectors = np.zeros((len(item_ids) + 1, encoder.width), dtype=np.float32)
     encoded = np.zeros(len(item_ids), dtype=bool)
@@ -113,12 +132,50 @@ def cover_report(items: int, refused: dict[int, Refused]) -> dict[str, Any]:
     return report
 
 
-def fuse(params: EmbeddingParams, text_vectors: np.ndarray, image_vectors: np.ndarray) -> np.ndarray:
-    """The item embedding of the chosen variant: ``[N + 1, width]`` float32, row 0 zeros."""
+def fuse(
+    params: EmbeddingParams,
+    text_vectors: np.ndarray,
+    image_vectors: np.ndarray,
+    provided_item_embedding: np.ndarray,
+    clicks_train: Clicks,
+    *,
+    variant: str | None = None,
+) -> np.ndarray:
+    """The item embedding of a variant, by default the one chosen: ``[N + 1, width]`` float32, row 0 zeros.
+
+    Args:
+        clicks_train: What a variant may learn from; none reads the clicks of valid or test.
+    """
     assert len(text_vectors) == len(image_vectors), "both encoders number the same items"
+    material = Material(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], clicks_train)
     embedding = np.zeros((len(text_vectors), params.width), dtype=np.float32)
-    embedding[1:] = FUSIONS[params.variant]([text_vectors[1:], image_vectors[1:]], params.width)
+    embedding[1:] = fuse_material(params, material, variant)
     return embedding
+
+
+def judge(
+    item_embedding: np.ndarray,
+    item_tags: np.ndarray,
+    clicks_train: Clicks,
+    clicks_valid: Clicks,
+    title_report: dict[str, Any],
+    cover_report: dict[str, Any],
+) -> dict[str, Any]:
+    """The scorecard of an embedding, plain JSON, what cannot be known None; see ``scorecard.judge``."""
+    items = len(item_embedding) - 1
+    found = scorecard.judge(item_embedding, item_tags, clicks_train, clicks_valid)
+    logger.info(
+        "next item among %s: recall@10 %s, recall@100 %s (cold items %s)",
+        f"{items:,}",
+        found["next_item"]["all"]["recall_at_10"],
+        found["next_item"]["all"]["recall_at_100"],
+        found["next_item"]["cold"]["recall_at_100"],
+    )
+    return found | {
+        "items": items,
+        "items_without_words": title_report["without_words"]["count"],
+        "items_without_cover": items - cover_report["encoded"],
+    }
 
 
 def format_item_info(item_embedding: np.ndarray, item_tags: np.ndarray) -> pa.Table:

@@ -1,43 +1,84 @@
-"""The pipeline ``embedding``: item content and covers to ``item_embedding`` and its item_info.parquet."""
+"""Item content and covers to ``item_embedding``: the chosen variant alone, or every variant side by side."""
+
+from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
+from mmctr_kedro.params import VARIANTS
 from mmctr_kedro.pipelines.embedding import nodes
+
+_CONTENT = {"item_content", "covers", "challenge_folder"}
+_CONTRACTS = {"item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}
+_ENCODED = ("text_vectors", "image_vectors", "title_report")
 
 
 def create_pipeline() -> Pipeline:
-    """Encode titles and covers, fuse them, and write the result in the organisers' format too."""
+    """Encode titles and covers, fuse them as the chosen variant does, judge the result, and write item_info."""
     return Pipeline(
-        [
-            Node(
-                nodes.encode_titles,
-                ["params:embedding", "item_content"],
-                ["text_vectors", "title_report"],
-                name="encode_titles",
-                tags="encoder",
-            ),
-            Node(
-                nodes.encode_covers,
-                ["params:embedding", "item_content", "covers"],
-                ["image_vectors", "cover_report"],
-                name="encode_covers",
-                tags="encoder",
-            ),
-            Node(
-                nodes.fuse,
-                ["params:embedding", "text_vectors", "image_vectors"],
-                "item_embedding",
-                name="fuse",
-            ),
-            Node(
-                nodes.format_item_info,
-                ["item_embedding", "item_tags"],
-                "item_info",
-                name="format_item_info",
-            ),
-        ],
+        [*_encoders(), *_variant(None)],
         namespace="embedding",
-        inputs={"item_content", "item_tags", "covers"},
+        inputs=_CONTENT | _CONTRACTS,
         outputs={"item_embedding", "cover_report"},
         parameters={"params:embedding": "params:embedding"},
     )
+
+
+def create_variants_pipeline() -> Pipeline:
+    """Encode once, then every variant in a namespace of its own."""
+    encoders = Pipeline(
+        _encoders(),
+        namespace="embedding",
+        inputs=_CONTENT,
+        outputs={"cover_report"},
+        parameters={"params:embedding": "params:embedding"},
+    )
+    variants = [
+        Pipeline(
+            _variant(variant),
+            namespace=f"embedding.{variant}",
+            inputs={name: name for name in _CONTRACTS | {"cover_report"}}
+            | {name: f"embedding.{name}" for name in _ENCODED},
+            parameters={"params:embedding": "params:embedding"},
+        )
+        for variant in VARIANTS
+    ]
+    return sum(variants, encoders)
+
+
+def _encoders() -> list[Node]:
+    return [
+        Node(
+            nodes.encode_titles,
+            ["params:embedding", "item_content", "challenge_folder"],
+            ["text_vectors", "title_report"],
+            name="encode_titles",
+            tags="encoder",
+        ),
+        Node(
+            nodes.encode_covers,
+            ["params:embedding", "item_content", "covers", "challenge_folder"],
+            ["image_vectors", "cover_report"],
+            name="encode_covers",
+            tags="encoder",
+        ),
+    ]
+
+
+def _variant(variant: str | None) -> list[Node]:
+    """Fuse, judge and format one variant; None: the one that ``params:embedding`` chooses."""
+    fuse = update_wrapper(partial(nodes.fuse, variant=variant), nodes.fuse)
+    return [
+        Node(
+            fuse,
+            ["params:embedding", "text_vectors", "image_vectors", "provided_item_embedding", "clicks_train"],
+            "item_embedding",
+            name="fuse",
+        ),
+        Node(
+            nodes.judge,
+            ["item_embedding", "item_tags", "clicks_train", "clicks_valid", "title_report", "cover_report"],
+            "scorecard",
+            name="judge",
+        ),
+        Node(nodes.format_item_info, ["item_embedding", "item_tags"], "item_info", name="format_item_info"),
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH
-from mmctr_kedro.params import FixedCtrParams, RunControls
+from mmctr_kedro.params import FixedCtrParams, TrainingControls
 
 Metrics = dict[str, Any]
 
@@ -78,7 +78,7 @@ def about_best(metrics: Metrics) -> str:
     )
 
 
-def about_training(metrics: Metrics, settings: RunControls | None = None) -> str:
+def about_training(metrics: Metrics, settings: TrainingControls | None = None) -> str:
     """How long training took and why it ended."""
     epochs, kept = metrics["epochs"], metrics["best_epoch"]
     said = f"Training ran {epochs} epoch{'s' if epochs != 1 else ''} in {duration(metrics['seconds'])}"
@@ -158,7 +158,7 @@ def about_covers(cover_report: dict[str, Any]) -> str:
 
 
 def unofficial(
-    settings: RunControls, embedding_width: int = EMBEDDING_WIDTH, max_history: int = HISTORY_WIDTH
+    settings: TrainingControls, embedding_width: int = EMBEDDING_WIDTH, max_history: int = HISTORY_WIDTH
 ) -> list[str]:
     """What differs from the organisers' values and may not be tuned: results made so are not for submission.
 

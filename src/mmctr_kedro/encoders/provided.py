@@ -1,0 +1,32 @@
+"""The vectors that item_feature.parquet itself publishes: BERT of titles, CLIP RN50 of covers. Nothing is encoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from mmctr_kedro.challenge import PATHS, RawFolder
+from mmctr_kedro.errors import MmctrError
+
+COLUMNS = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
+
+
+def provided_vectors(folder: RawFolder, modality: str) -> np.ndarray:
+    """A column of item_feature in item-id order: ``[N + 1, 768]`` or ``[N + 1, 1024]`` float32, row 0 zeros.
+
+    Args:
+        folder: The challenge's files, already checked by ``data_processing``.
+        modality: A key of ``COLUMNS``.
+    """
+    column, path = COLUMNS[modality], folder.file("item_feature")
+    if column not in pq.read_schema(path).names:
+        raise MmctrError(
+            f"{PATHS['item_feature']} has no column '{column}', so there are no provided {modality} vectors. Encode "
+            f"instead: leave embedding.{modality}.name out."
+        )
+    table = pq.read_table(path, columns=["item_id", column])
+    ids = table["item_id"].to_numpy().astype(np.int64)
+    values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    vectors = np.zeros((len(ids) + 1, len(values) // max(1, len(ids))), dtype=np.float32)
+    vectors[ids] = values.reshape(len(ids), -1)
+    return vectors

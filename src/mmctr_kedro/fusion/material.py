@@ -1,0 +1,57 @@
+"""What fusions work with, and the steps that several of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmctr_kedro.batch import Clicks
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that may decide an item's vector; row i of each array belongs to item i + 1 of N."""
+
+    text: np.ndarray  # [N, d] float32, from the text encoder; an item without words has the mean of the others
+    image: np.ndarray  # [N, d] float32, from the image encoder; one without a usable cover has the mean
+    provided: np.ndarray  # [N, 128] float32, the organisers' vectors
+    train: Clicks  # histories and clicks of train users, and of nobody else
+
+
+def standardise(vectors: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and equal variance, together 1: ``[N, d]`` float64. Constant columns become zero."""
+    from sklearn.preprocessing import StandardScaler
+
+    # float64: in float32 the rounding of a constant column would pass for variance.
+    standard = StandardScaler(copy=False).fit_transform(vectors.astype(np.float64))
+    varying = int(np.count_nonzero(standard.any(axis=0)))
+    return standard / np.sqrt(max(varying, 1))
+
+
+def principal_components(joined: np.ndarray, width: int) -> np.ndarray:
+    """The directions of most variance of ``[N, d]`` centred columns, at overall standard deviation 1.
+
+    Returns:
+        ``[N, width]`` float32, columns by falling variance, mean 0. Where items or columns span fewer directions
+        than that, the last ones are zero.
+    """
+    from sklearn.decomposition import PCA
+
+    items, columns = joined.shape
+    found = np.zeros((items, width), dtype=np.float32)
+    if not joined.any():  # items without any difference
+        return found
+    # The covariance's eigenvectors take a small part of an SVD's time; with few items the SVD is the small one.
+    pca = PCA(min(width, items, columns), svd_solver="covariance_eigh" if items > columns else "full")
+    found[:, : pca.n_components] = pca.fit_transform(joined)
+    return of_deviation_one(found)
+
+
+def of_deviation_one(vectors: np.ndarray) -> np.ndarray:
+    """Divided by one number, so that entries have mean square 1 over items and columns; zeros stay zeros.
+
+    The fixed DIN feeds the embedding to a Xavier-initialised linear layer, which expects inputs of about that size.
+    """
+    size = float(np.sqrt(np.mean(np.square(vectors, dtype=np.float64))))
+    return (vectors / np.float32(size or 1.0)).astype(np.float32)

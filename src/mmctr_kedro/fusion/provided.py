@@ -1,0 +1,20 @@
+"""The organisers' own vectors, for comparison: item_info's ``item_emb_d128``, as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.fusion.material import Material
+from mmctr_kedro.params import EmbeddingParams
+
+
+def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
+    """``[N, 128]`` float32; another width is refused."""
+    width = material.provided.shape[1]
+    if params.width != width:
+        raise MmctrError(
+            f"embedding.width is {params.width}, but variant 'provided' takes item_info's vectors of {width} numbers "
+            f"as they are. Set --params embedding.width={width}, or choose another variant."
+        )
+    return np.asarray(material.provided, dtype=np.float32)

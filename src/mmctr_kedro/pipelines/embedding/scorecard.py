@@ -1,0 +1,188 @@
+"""What an item embedding is worth, told in seconds and without any CTR model: retrieval, neighbours, geometry.
+
+No label is read: queries are histories of valid users, whose newest click is the answer. N items, Q queries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmctr_kedro.batch import Clicks
+
+CUTS = (10, 100)
+RECENT = 10  # clicks that a user is known by
+MAX_QUERIES = 5_000
+MAX_NEIGHBOURHOODS = 2_000
+NEIGHBOURS = 10
+RANDOM_PAIRS = 100_000
+CHUNK = 256  # queries scored at a time against every item
+SEED = 20242025
+DIGITS = 6
+
+Found = dict[str, Any]
+
+
+def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Clicks) -> Found:
+    """Every measure of one embedding.
+
+    Args:
+        embedding: ``[N+1, D]`` float32, row 0 zeros.
+        item_tags: ``[N+1, 5]`` int, 0 = no tag.
+        train: What decides which items are cold: those that no train row and no train history has.
+        valid: Its histories are the queries; its rows and labels are not looked at.
+    """
+    unit = _unit(embedding)
+    seen = np.zeros(len(embedding), dtype=bool)
+    seen[train.item], seen[train.history_items] = True, True
+    return {
+        "next_item": _retrieval(unit, *next_item_queries(unit, valid), ~seen),
+        "co_click": _retrieval(unit, *co_click_queries(unit, valid), ~seen),
+        "tags": tag_overlap(unit, item_tags),
+        "geometry": geometry(embedding[1:]),
+    }
+
+
+# --- retrieval -------------------------------------------------------------------------------------------
+
+
+def next_item_queries(unit: np.ndarray, clicks: Clicks) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """One query per user with two clicks or more: the mean of the last ``RECENT`` before the newest.
+
+    Returns:
+        query: ``[Q, D]`` unit vectors.
+        answer: ``[Q]``, each user's newest click.
+        known: What each query must not find: the user's earlier clicks, the answer excepted.
+    """
+    begin, end = clicks.history_offsets[:-1], clicks.history_offsets[1:]
+    chosen = _some(np.flatnonzero(end - begin >= 2), MAX_QUERIES)
+    begin, end = begin[chosen], end[chosen]
+    answer = clicks.history_items[end - 1].astype(np.int64)
+    recent = [clicks.history_items[max(b, e - 1 - RECENT) : e - 1] for b, e in zip(begin, end, strict=True)]
+    offsets = np.concatenate([[0], np.cumsum([len(items) for items in recent])])
+    query = np.zeros((len(chosen), unit.shape[1]), dtype=np.float32)
+    if len(chosen):
+        query = _unit(np.add.reduceat(unit[np.concatenate(recent)], offsets[:-1], axis=0))
+    known = [
+        np.setdiff1d(clicks.history_items[b : e - 1], [item]) for b, e, item in zip(begin, end, answer, strict=True)
+    ]
+    return query, answer, known
+
+
+def co_click_queries(unit: np.ndarray, clicks: Clicks) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """From one item to the next one its user clicked, over distinct pairs; as ``next_item_queries``."""
+    lengths = np.diff(clicks.history_offsets)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    together = owner[1:] == owner[:-1]
+    pairs = np.stack([clicks.history_items[:-1][together], clicks.history_items[1:][together]], axis=1)
+    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64), axis=0)
+    pairs = pairs[_some(np.arange(len(pairs)), MAX_QUERIES)]
+    return unit[pairs[:, 0]], pairs[:, 1], list(pairs[:, :1])
+
+
+def _retrieval(
+    unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[np.ndarray], cold: np.ndarray
+) -> Found:
+    rank = ranks(unit, query, answer, known)
+    of_cold = cold[answer]
+    return {"all": _of_ranks(rank), "cold": _of_ranks(rank[of_cold]), "items": len(unit) - 1}
+
+
+def ranks(unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[np.ndarray]) -> np.ndarray:
+    """Place of each answer among all items by cosine, 1 the first, what is known left out: ``[Q]`` float64.
+
+    Items as near as the answer count half, so an embedding that tells nothing apart gets chance and no more.
+    """
+    found = np.empty(len(query))
+    for start in range(0, len(query), CHUNK):
+        part = slice(start, start + CHUNK)
+        scores = query[part] @ unit.T
+        own = np.take_along_axis(scores, answer[part, None], axis=1)
+        scores[:, 0] = -np.inf
+        for row, items in enumerate(known[part]):
+            scores[row, items] = -np.inf
+        found[part] = 1 + (scores > own).sum(axis=1) + ((scores == own).sum(axis=1) - 1) / 2
+    return found
+
+
+def _of_ranks(rank: np.ndarray) -> Found:
+    if not len(rank):
+        return {"queries": 0, **{f"recall_at_{cut}": None for cut in CUTS}, "mrr": None}
+    recall = {f"recall_at_{cut}": _round((rank <= cut).mean()) for cut in CUTS}
+    return {"queries": len(rank), **recall, "mrr": _round((1 / rank).mean())}
+
+
+# --- neighbours and geometry -----------------------------------------------------------------------------
+
+
+def tag_overlap(unit: np.ndarray, item_tags: np.ndarray) -> Found:
+    """How often an item's ten nearest share a tag with it, beside items drawn at random, of items with tags."""
+    tagged = np.flatnonzero(item_tags.any(axis=1))
+    asked = _some(tagged, MAX_NEIGHBOURHOODS)
+    if len(tagged) <= NEIGHBOURS:
+        return {"items": len(asked), "neighbours_share_a_tag": None, "random_items_share_a_tag": None}
+    shared = []
+    for start in range(0, len(asked), CHUNK):
+        items = asked[start : start + CHUNK]
+        scores = unit[items] @ unit[tagged].T
+        scores[np.arange(len(items)), np.searchsorted(tagged, items)] = -np.inf
+        nearest = tagged[np.argpartition(-scores, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]]
+        shared.append(_share_a_tag(item_tags, np.repeat(items, NEIGHBOURS), nearest.ravel()))
+    pairs = np.random.default_rng(SEED).integers(0, len(tagged), (RANDOM_PAIRS, 2))
+    pairs = tagged[pairs[pairs[:, 0] != pairs[:, 1]]]
+    return {
+        "items": len(asked),
+        "neighbours_share_a_tag": _round(np.concatenate(shared).mean()),
+        "random_items_share_a_tag": _round(_share_a_tag(item_tags, pairs[:, 0], pairs[:, 1]).mean()),
+    }
+
+
+def _share_a_tag(item_tags: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    one, other = item_tags[left], item_tags[right]
+    return ((one[:, :, None] == other[:, None, :]) & (one[:, :, None] > 0)).any(axis=(1, 2))
+
+
+def geometry(vectors: np.ndarray) -> Found:
+    """How the vectors ``[N, D]`` fill their space.
+
+    ``effective_rank``: exponential of the entropy of the singular values' shares (Roy & Vetterli, 2007).
+    ``isotropy``: smallest over largest partition function along the principal axes, 1 where no direction is
+    special (Mu & Viswanath, arXiv:1702.01417), of unit vectors. ``mean_cosine``: of pairs drawn at random.
+    """
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(centred.T @ centred), 0))
+    unit = _unit(vectors).astype(np.float64)
+    if not singular.sum() > 0:
+        return {"effective_rank": None, "isotropy": None, "mean_cosine": None}
+    share = singular[singular > 0] / singular.sum()
+    axes = np.linalg.eigh(unit.T @ unit)[1]
+    partition = np.exp(unit @ np.concatenate([axes, -axes], axis=1)).sum(axis=0)
+    pairs = np.random.default_rng(SEED).integers(0, len(unit), (RANDOM_PAIRS, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    cosine = np.einsum("nd,nd->n", unit[pairs[:, 0]], unit[pairs[:, 1]])
+    return {
+        "effective_rank": _round(np.exp(-(share * np.log(share)).sum())),
+        "isotropy": _round(partition.min() / partition.max()),
+        "mean_cosine": _round(cosine.mean()) if len(cosine) else None,
+    }
+
+
+# --- helpers ---------------------------------------------------------------------------------------------
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1, float32; zeros stay zeros."""
+    length = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
+    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def _some(places: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the places, the same ones every time, ascending."""
+    if len(places) <= most:
+        return places
+    return np.sort(np.random.default_rng(SEED).choice(places, most, replace=False))
+
+
+def _round(value: Any) -> float:
+    return round(float(value), DIGITS)

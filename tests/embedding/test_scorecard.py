@@ -1,0 +1,113 @@
+"""The scorecard's numbers, worked out by hand or by a slow loop."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.pipelines.embedding import scorecard
+
+
+def histories(*lists: list[int], item=(1,)) -> Clicks:
+    rows = len(item)
+    return Clicks(
+        history_user=np.arange(1, len(lists) + 1, dtype=np.int32),
+        history_offsets=np.cumsum([0, *map(len, lists)]),
+        history_items=np.array([i for items in lists for i in items], dtype=np.int32),
+        history=np.zeros(rows, np.int32),
+        item=np.array(item, np.int32),
+        likes_level=np.ones(rows, np.int8),
+        views_level=np.ones(rows, np.int8),
+        row_id=np.arange(rows),
+        label=np.ones(rows, np.int8),
+    )
+
+
+def on_a_circle(*degrees: float) -> np.ndarray:
+    """Items 1.. at these angles; row 0 zeros."""
+    angle = np.radians(degrees)
+    return np.concatenate([np.zeros((1, 2)), np.stack([np.cos(angle), np.sin(angle)], axis=1)]).astype(np.float32)
+
+
+def test_the_newest_click_is_looked_for_from_the_clicks_before_it_and_these_do_not_count():
+    unit = on_a_circle(0, 10, 20, 30, 90)
+    query, answer, known = scorecard.next_item_queries(unit, histories([1, 2, 4], [3], [], [5, 5]))
+    assert answer.tolist() == [4, 5]
+    np.testing.assert_allclose(query[0], on_a_circle(5)[1], atol=1e-6)
+    assert [items.tolist() for items in known] == [[1, 2], []]
+    # From 5 degrees, without items 1 and 2: 20 comes before 30. Item 5 is looked for from itself.
+    assert scorecard.ranks(unit, query, answer, known).tolist() == [2, 1]
+
+
+def test_ranks_are_those_of_a_slow_loop():
+    rng = np.random.default_rng(2)
+    unit = rng.integers(-2, 3, (40, 3)).astype(np.float32)  # with many ties
+    unit[0] = 0
+    query, answer = rng.integers(-2, 3, (600, 3)).astype(np.float32), rng.integers(1, 40, 600)
+    known = [np.setdiff1d(rng.integers(1, 40, 4), [item]) for item in answer]
+    expected = []
+    for q, item, out in zip(query, answer, known, strict=True):
+        others = [unit[o] @ q for o in range(1, 40) if o != item and o not in out]
+        own = unit[item] @ q
+        expected.append(1 + sum(o > own for o in others) + sum(o == own for o in others) / 2)
+    assert scorecard.ranks(unit, query, answer, known).tolist() == expected
+
+
+def test_an_embedding_that_tells_nothing_apart_gets_chance():
+    train, valid = histories([1, 2]), histories([1, 2, 3], [4, 5, 6])
+    found = scorecard.judge(np.zeros((301, 8), np.float32), np.zeros((301, 5), np.int32), train, valid)
+    assert found["next_item"]["all"]["recall_at_100"] == 0  # the middle of 300 items
+    assert found["geometry"] == {"effective_rank": None, "isotropy": None, "mean_cosine": None}
+
+
+def test_cold_answers_are_those_that_train_never_shows():
+    unit = on_a_circle(0, 1, 2, 90)
+    found = scorecard.judge(unit, np.zeros((5, 5), int), histories([1, 3], item=(1, 3)), histories([1, 2], [1, 4]))
+    assert found["next_item"]["all"]["queries"] == 2
+    assert found["next_item"]["cold"]["queries"] == 2
+    warm = scorecard.judge(unit, np.zeros((5, 5), int), histories([2], item=(4,)), histories([1, 2], [1, 4]))
+    assert warm["next_item"]["cold"] == {"queries": 0, "recall_at_10": None, "recall_at_100": None, "mrr": None}
+
+
+def test_co_clicks_are_distinct_neighbours_and_the_asked_item_is_not_found():
+    unit = on_a_circle(0, 10, 30, 60)
+    query, answer, known = scorecard.co_click_queries(unit, histories([1, 2, 2, 4], [1, 2]))
+    assert answer.tolist() == [2, 4]
+    assert [items.tolist() for items in known] == [[1], [2]]
+    assert scorecard.ranks(unit, query, answer, known).tolist() == [1, 3]
+
+
+def test_neighbours_that_share_a_tag_are_counted_beside_random_items():
+    rng = np.random.default_rng(3)
+    kind = np.arange(60) % 3
+    embedding = np.concatenate([np.zeros((1, 3)), np.eye(3)[kind] + 0.01 * rng.standard_normal((60, 3))])
+    tags = np.zeros((61, 5), np.int32)
+    tags[1:, 4] = kind + 1
+    unit = scorecard._unit(embedding)
+    found = scorecard.tag_overlap(unit, tags)
+    assert found["neighbours_share_a_tag"] == 1
+    assert found["random_items_share_a_tag"] == pytest.approx(19 / 59, abs=0.01)
+    tags[1:] = 0
+    assert scorecard.tag_overlap(unit, tags)["neighbours_share_a_tag"] is None
+
+
+def test_the_effective_rank_counts_directions_and_isotropy_tells_a_cone_from_a_ball():
+    rng = np.random.default_rng(4)
+    plane = rng.standard_normal((4000, 2)) @ np.eye(2, 16)
+    assert scorecard.geometry(plane)["effective_rank"] == pytest.approx(2, abs=0.01)
+    ball = scorecard.geometry(rng.standard_normal((4000, 16)))
+    cone = scorecard.geometry(rng.standard_normal((4000, 16)) + 5)
+    assert ball["effective_rank"] == pytest.approx(16, abs=0.1)
+    assert ball["isotropy"] > 0.9 > 0.5 > cone["isotropy"]
+    assert abs(ball["mean_cosine"]) < 0.01 < 0.9 < cone["mean_cosine"]
+
+
+def test_labels_and_rows_of_valid_are_not_looked_at():
+    rng = np.random.default_rng(5)
+    embedding = rng.standard_normal((31, 4)).astype(np.float32)
+    tags = rng.integers(0, 4, (31, 5))
+    train = histories([1, 2, 3])
+    one, other = (histories([1, 5, 9], [2, 4], item=item) for item in ((1,), (7, 8, 9)))
+    found = [json.dumps(scorecard.judge(embedding, tags, train, valid)) for valid in (one, other)]
+    assert found[0] == found[1]

@@ -1,0 +1,121 @@
+"""The tower learns who is clicked with whom, from train alone, and from content alone."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.fusion import fuse
+from mmctr_kedro.fusion.behaviour_contrastive import _loss, _shown_modalities, pairs_of
+from mmctr_kedro.params import BehaviourContrastiveParams, EmbeddingParams
+
+CONTROLS = {"hidden": 32, "batch_size": 64, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
+
+
+def params(**settings) -> EmbeddingParams:
+    return EmbeddingParams(
+        variant="behaviour_contrastive", width=8, behaviour_contrastive={**CONTROLS, "epochs": 8, **settings}
+    )
+
+
+def all_pairs(train, **settings) -> set[tuple[int, int]]:
+    return {tuple(pair) for part in pairs_of(train, BehaviourContrastiveParams(**settings)) for pair in part.tolist()}
+
+
+def test_pairs_are_neighbours_within_the_window_and_the_click_after_the_history(clicks):
+    train = clicks([[1, 2, 3], [4], [], [5, 5]], [(0, 9, 1), (0, 8, 0), (1, 7, 1), (2, 6, 1)])
+    assert all_pairs(train, window=1) == {(1, 2), (2, 3), (3, 9), (4, 7)}
+    assert all_pairs(train, window=2) == {(1, 2), (2, 3), (3, 9), (4, 7), (1, 3), (2, 9)}
+    assert (3, 4) not in all_pairs(train, window=3)  # two users
+
+
+def test_held_out_users_are_none_of_those_it_learns_from(material):
+    learnt, held_out = pairs_of(material.train, BehaviourContrastiveParams(held_out=0.3))
+    whole = pairs_of(material.train, BehaviourContrastiveParams(held_out=1e-9))[0]
+    assert 0.15 < len(held_out) / len(whole) < 0.45
+    assert len(learnt) + len(held_out) == len(whole)
+
+
+def test_it_brings_together_what_users_click_together_more_than_content_alone_does(material):
+    def apart(vectors):
+        """Mean cosine within a kind less that between kinds."""
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        cosine, kind = unit @ unit.T, np.arange(len(unit)) % 2
+        same = kind[:, None] == kind[None, :]
+        return cosine[same & ~np.eye(len(unit), dtype=bool)].mean() - cosine[~same].mean()
+
+    content = fuse(EmbeddingParams(width=8), material)
+    learnt = fuse(params(), material)
+    assert apart(learnt) > apart(content) + 0.1
+
+
+def test_labels_of_skipped_rows_and_other_splits_change_nothing(material):
+    """It sees clicks_train alone; of that, a row that was skipped teaches nothing."""
+    train = material.train
+    skipped = {
+        name: np.concatenate([getattr(train, name), added]).astype(getattr(train, name).dtype)
+        for name, added in {
+            "history": [0, 1], "item": [3, 4], "likes_level": [1, 1], "views_level": [1, 1], "row_id": [998, 999],
+            "label": [0, 0],
+        }.items()
+    }  # fmt: skip
+    other = dataclasses.replace(material, train=dataclasses.replace(train, **skipped))
+    assert fuse(params(epochs=1), other).tobytes() == fuse(params(epochs=1), material).tobytes()
+
+
+def test_an_item_nobody_clicked_lies_with_its_like(material):
+    """Item 60 gets the content of item 2 and loses all its clicks: content decides."""
+    train = material.train
+    kept = np.where(train.history_items == 60, 2, train.history_items).astype(np.int32)
+    item = np.where(train.item == 60, 2, train.item).astype(np.int32)
+    text, image = material.text.copy(), material.image.copy()
+    text[59], image[59] = text[1], image[1]
+    cold = dataclasses.replace(
+        material, text=text, image=image, train=dataclasses.replace(train, history_items=kept, item=item)
+    )
+    vectors = fuse(params(epochs=1), cold)
+    np.testing.assert_allclose(vectors[59], vectors[1], atol=1e-5)
+
+
+def test_it_stops_by_held_out_users_and_keeps_the_best_weights(material, caplog):
+    with caplog.at_level(logging.INFO):
+        fuse(params(epochs=50, patience=1, learning_rate=0.5), material)
+    epochs = [record for record in caplog.records if "on held-out users" in record.getMessage()]
+    assert len(epochs) < 50
+    assert "1 of 1 before stopping" in epochs[-1].getMessage()
+
+
+def test_a_train_without_neighbours_is_refused_with_the_way_out(material, clicks):
+    lonely = dataclasses.replace(material, train=clicks([[1], [2]], [(0, 3, 0), (1, 4, 0)]))
+    with pytest.raises(MmctrError, match=r"0 pairs to learn from.*variant=concat_pca"):
+        fuse(params(), lonely)
+
+
+def test_the_loss_is_the_cross_entropy_of_a_slow_loop_with_repeats_left_out():
+    """Three pairs of two newer items: item 2 twice, which is no negative of itself."""
+    pairs = np.array([[1, 2], [3, 4], [5, 2]])
+    settings = BehaviourContrastiveParams(temperature=0.5, modality_dropout=0)
+    content = torch.nn.functional.normalize(torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), dim=1)
+    log_frequency = torch.log(torch.tensor([1.0, 0.1, 0.3, 0.2, 0.25, 0.15]))
+    found = _loss(torch.nn.Identity(), content, pairs, log_frequency, [3], settings).item()
+    total = 0.0
+    for asked, wanted in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
+        for row in range(3):
+            others = [o for o in range(3) if o == row or wanted[o] != wanted[row]]
+            score = {
+                o: (content[asked[row] - 1] @ content[wanted[o] - 1]).item() / 0.5 - log_frequency[wanted[o]].item()
+                for o in others
+            }
+            total += (np.log(sum(np.exp(value) for value in score.values())) - score[row]) / 6
+    assert found == pytest.approx(total, abs=1e-5)
+
+
+def test_a_row_never_loses_more_than_one_modality():
+    shown = _shown_modalities(4000, [2, 3], 0.5, torch.device("cpu"))
+    text, image = shown[:, 0], shown[:, 2]
+    assert torch.equal(shown, torch.stack([text, text, image, image, image], dim=1))
+    assert (text + image >= 1).all()
+    assert (text + image == 1).float().mean().item() == pytest.approx(0.5, abs=0.05)
