@@ -28,7 +28,7 @@ format: $(VENV)/.dev  ## mend what ruff can mend
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
-# Leave the machine alone meanwhile; it takes some 20 minutes.
+# Leave the machine alone meanwhile; it takes some 24 minutes on 2 cores.
 bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 

@@ -145,9 +145,12 @@ def goals(results: dict[str, Any]) -> list[list[str]]:
         share = max(ratio(fp32, "peak_gb"), ratio(bf16, "peak_gb"))
         rows.append(["peak memory", "at most 20 %", f"{share:.0%}", _met(share <= SHARE_OF_MEMORY)])
     if "auc" in sections:
-        difference = statistics.mean(_auc_differences(sections["auc"]["blocks"], "bf16"))
-        met = _met(abs(difference) <= AUC_DIFFERENCE)
-        rows.append(["AUC in bf16, mean over seeds", f"within {AUC_DIFFERENCE}", f"{difference:+.4f}", met])
+        blocks = sections["auc"]["blocks"]
+        for what, found in (
+            ("AUC of fp32 weights predicting in bf16, worst seed", max(_predicting_differences(blocks), key=abs)),
+            ("AUC when trained in bf16, mean over seeds", statistics.mean(_auc_differences(blocks, "bf16"))),
+        ):
+            rows.append([what, f"within {AUC_DIFFERENCE}", f"{found:+.5f}", _met(abs(found) <= AUC_DIFFERENCE)])
     return rows
 
 
@@ -238,7 +241,8 @@ def _auc(blocks: list[Result]) -> list[str]:
             ["seed", "fp32", "bf16", "bf16 - fp32", "fp32 other rounding - fp32", "fp32 weights predicting in bf16"],
             body,
         ),
-        f"bf16 - fp32 over {len(seeds)} seeds: {_spread(differences)}; by rounding alone: {_spread(rounding)}.",
+        f"bf16 - fp32 over {len(seeds)} seeds: {_spread(differences)}; by rounding alone: {_spread(rounding)}."
+        " Valid AUC still rises by hundredths an epoch here, so one seed says little about a thousandth.",
     ]
 
 
@@ -247,6 +251,12 @@ def _auc_differences(blocks: list[Result], kind: str) -> list[float]:
     by_name = {block["name"]: block["auc"] for block in blocks if "auc" in block}
     seeds = sorted({block["seed"] for block in blocks})
     return [by_name[f"auc {kind}, seed {seed}"] - by_name[f"auc fp32, seed {seed}"] for seed in seeds]
+
+
+def _predicting_differences(blocks: list[Result]) -> list[float]:
+    """Of each seed's fp32 weights: AUC predicting in bf16 less that in fp32."""
+    predicted = [block["auc_predicting_in"] for block in blocks if block["name"].startswith("auc fp32, ")]
+    return [auc["bf16"] - auc["fp32"] for auc in predicted]
 
 
 def _compile(blocks: list[Result]) -> list[str]:

@@ -17,7 +17,7 @@ class Size:
     rows: int = 200_000
     many_rows: int = 3_600_000
     batch: int = 8192
-    rounds: int = 3
+    rounds: int = 2
     long_steps: int = 200
     auc_items: int = 1_200
     auc_rows: int = 24_000

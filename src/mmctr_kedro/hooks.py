@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -67,4 +68,5 @@ def _score(name: str, metrics: dict[str, Any]) -> str:
 
 
 def _place(name: str, catalog: CatalogProtocol) -> str:
-    return f"{name:<12} {getattr(catalog.get(name), '_filepath', '')}"
+    path = Path(getattr(catalog.get(name), "_filepath", ""))
+    return f"{name:<12} {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"

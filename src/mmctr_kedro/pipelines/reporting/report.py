@@ -43,7 +43,7 @@ def task_page(
     task = metrics["task"]
     label = LABELS[task]
     body = [
-        f'<p class="eyebrow">MM-CTR · {label}: {escape(text.NAMES[task])}</p>',
+        f'<p class="eyebrow">MM-CTR · {label}: {escape(text.NAMES[task])} · {escape(metrics["model"])}</p>',
         f"<h1>{_headline(metrics)}</h1>",
         paragraph(text.about_auc(metrics), "lead"),
         _unofficial({task: metrics}),
@@ -129,7 +129,6 @@ def _headline(metrics: Metrics) -> str:
 def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
     error = metrics["auc_standard_error"]
     return [
-        ("model", metrics["model"]),
         ("valid AUC", _auc(metrics["auc"])),
         ("its standard error", "–" if error is None else f"{error:.4f}"),
         ("best reachable AUC", _auc(metrics["best_reachable_auc"])),
@@ -143,9 +142,7 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
 
 def _side_by_side(metrics: dict[str, Metrics]) -> str:
     columns: dict[str, Callable[[Metrics], Any]] = {
-        "model": lambda of: f"<code>{escape(of['model'])}</code>",
         "valid AUC": _auc_and_error,
-        "best reachable": lambda of: _auc(of["best_reachable_auc"]),
         "of the way": _way,
         "GAUC": lambda of: _auc(of["gauc"]),
         "unseen": lambda of: _auc(of["auc_unseen_items"]["auc"]),
@@ -154,7 +151,9 @@ def _side_by_side(metrics: dict[str, Metrics]) -> str:
         "epoch kept": lambda of: f"{of['best_epoch']} of {of['epochs']}",
         "time": lambda of: text.duration(of["seconds"]),
     }
-    rows = ([LABELS[task], *(value(of) for value in columns.values())] for task, of in metrics.items())
+    rows = (
+        [f"{LABELS[task]} · {of['model']}", *(value(of) for value in columns.values())] for task, of in metrics.items()
+    )
     return table(["", *columns], rows)
 
 
