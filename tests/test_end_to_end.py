@@ -10,6 +10,8 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from mmctr_kedro.params import VARIANTS
+
 PROJECT = Path(__file__).parents[1]
 TIMED = {"training_history.json", "metrics.json", "report.html"}  # they tell how long the training took
 TASKS = {"task1": "Task1", "task2": "Task2", "task1_and_2": "Task1&2"}
@@ -126,3 +128,18 @@ def test_the_report_loads_nothing_from_elsewhere(main_job):
     page = (main_job / "08_reporting" / "report.html").read_text(encoding="utf-8")
     assert 'src="http' not in page
     assert '<link rel="stylesheet"' not in page
+
+
+def test_every_variant_of_the_embedding_is_built_beside_the_chosen_one(tmp_path):
+    encoders = {"text": {"name": "item_feature"}, "image": {"name": "item_feature"}}
+    run(tmp_path, "embedding", embedding=encoders)
+    chosen = digests(tmp_path / "04_feature" / "embedding" / "concat_pca")
+    run(tmp_path, "embedding_variants", embedding=encoders)
+    assert digests(tmp_path / "04_feature" / "embedding" / "concat_pca") == chosen
+    for folder, file in (("04_feature", "item_embedding.npy"), ("08_reporting", "scorecard.json")):
+        found = {path.parent.name for path in (tmp_path / folder / "embedding").glob(f"*/{file}")}
+        assert found == set(VARIANTS)
+    card = json.loads((tmp_path / "08_reporting" / "embedding" / "concat_pca" / "scorecard.json").read_text())
+    assert card["encoders"] == {"text": "item_feature", "image": "item_feature"}
+    assert card["next_item"]["all"]["queries"] > 0
+    assert not card["users_known_to_train"]

@@ -160,8 +160,8 @@ class ProcessingParams(Params):
 class TextEncoderParams(Params):
     """How titles become vectors."""
 
-    name: Literal["minilm", "provided"] = Field(
-        "minilm", description="provided: item_feature's own txt_emb_BERT, nothing is encoded."
+    name: Literal["minilm", "item_feature"] = Field(
+        "minilm", description="item_feature: that file's own txt_emb_BERT, nothing is encoded."
     )
     batch_size: int = Field(64, ge=1, description="Texts per forward pass.")
     threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
@@ -170,8 +170,8 @@ class TextEncoderParams(Params):
 class ImageEncoderParams(Params):
     """How covers become vectors."""
 
-    name: Literal["efficientnet_lite0", "provided"] = Field(
-        "efficientnet_lite0", description="provided: item_feature's own img_emb_CLIPRN50, nothing is encoded."
+    name: Literal["efficientnet_lite0", "item_feature"] = Field(
+        "efficientnet_lite0", description="item_feature: that file's own img_emb_CLIPRN50, nothing is encoded."
     )
     batch_size: int = Field(64, ge=1, description="Covers decoded and encoded at a time.")
     threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
@@ -210,17 +210,16 @@ class BehaviourContrastiveParams(RunControls):
     held_out: float = Field(0.05, gt=0, lt=1, description="Share of the users whose pairs decide when to stop.")
 
 
-VARIANTS = ("concat_pca", "whitened", "weighted", "random_projection", "provided", "behaviour_contrastive")
+Variant = Literal["concat_pca", "whitened", "weighted", "random_projection", "provided", "behaviour_contrastive"]
+VARIANTS: tuple[str, ...] = get_args(Variant)
 
 
 class EmbeddingParams(Params):
     """Item vectors from titles and covers (pipelines ``embedding`` and ``embedding_variants``)."""
 
-    variant: Literal["concat_pca", "whitened", "weighted", "random_projection", "provided", "behaviour_contrastive"] = (
-        "concat_pca"
-    )
+    variant: Variant = "concat_pca"
     width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
-    seed: int = Field(20242025, ge=0, description="Of random_projection.")
+    seed: int = Field(20242025, ge=0, lt=2**32, description="Of random_projection; the tower has its own.")
     text: TextEncoderParams = TextEncoderParams()
     image: ImageEncoderParams = ImageEncoderParams()
     weighted: WeightedParams = WeightedParams()

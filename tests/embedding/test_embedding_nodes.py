@@ -128,14 +128,14 @@ def test_no_covers_at_all_give_zeros_not_nan():
     assert report["missing"] == {"count": 2, "item_ids": [1, 2]}
 
 
-def test_provided_vectors_are_those_of_the_files_in_item_order(challenge_tables, write_challenge):
+def test_vectors_of_item_feature_are_taken_in_item_order_and_zeros_become_the_mean(challenge_tables, write_challenge):
     table = challenge_tables["item_feature"]
     backwards = table.take([2, 1, 0]).set_column(
-        table.column_names.index("txt_emb_BERT"), "txt_emb_BERT", pa.array([[3.0] * 768, [2.0] * 768, [1.0] * 768])
+        table.column_names.index("txt_emb_BERT"), "txt_emb_BERT", pa.array([[3.0] * 768, [0.0] * 768, [1.0] * 768])
     )  # as lists of float64, which is published too
     folder = write_challenge({"item_feature": backwards})
-    params = EmbeddingParams(text={"name": "provided"}, image={"name": "provided"})
-    content = items("a", "", "c")
+    params = EmbeddingParams(text={"name": "item_feature"}, image={"name": "item_feature"})
+    content = items("a", "b", "c")
     text, title_report = nodes.encode_titles(params, content, folder)
     image, cover_report = nodes.encode_covers(params, content, CoversInMemory({}), folder)
     np.testing.assert_array_equal(text[:, 0], [0, 1, 2, 3])
@@ -145,11 +145,11 @@ def test_provided_vectors_are_those_of_the_files_in_item_order(challenge_tables,
     assert cover_report["encoded"] == 3
 
 
-def test_provided_vectors_that_are_not_there_are_an_error_with_the_way_out(challenge_tables, write_challenge):
+def test_vectors_that_item_feature_lacks_are_an_error_with_the_way_out(challenge_tables, write_challenge):
     table = challenge_tables["item_feature"].drop_columns(["img_emb_CLIPRN50"])
     folder = write_challenge({"item_feature": table})
     with pytest.raises(MmctrError, match=r"no column 'img_emb_CLIPRN50'.*leave embedding\.image\.name out"):
-        nodes.encode_covers(EmbeddingParams(image={"name": "provided"}), items("a"), CoversInMemory({}), folder)
+        nodes.encode_covers(EmbeddingParams(image={"name": "item_feature"}), items("a"), CoversInMemory({}), folder)
 
 
 def test_the_report_lists_ids_in_ascending_order():

@@ -9,10 +9,10 @@ from mmctr_kedro.batch import Clicks
 from mmctr_kedro.pipelines.embedding import scorecard
 
 
-def histories(*lists: list[int], item=(1,)) -> Clicks:
+def histories(*lists: list[int], item=(1,), label=1, first_user=1) -> Clicks:
     rows = len(item)
     return Clicks(
-        history_user=np.arange(1, len(lists) + 1, dtype=np.int32),
+        history_user=np.arange(first_user, first_user + len(lists), dtype=np.int32),
         history_offsets=np.cumsum([0, *map(len, lists)]),
         history_items=np.array([i for items in lists for i in items], dtype=np.int32),
         history=np.zeros(rows, np.int32),
@@ -20,7 +20,7 @@ def histories(*lists: list[int], item=(1,)) -> Clicks:
         likes_level=np.ones(rows, np.int8),
         views_level=np.ones(rows, np.int8),
         row_id=np.arange(rows),
-        label=np.ones(rows, np.int8),
+        label=np.full(rows, label, np.int8),
     )
 
 
@@ -30,17 +30,22 @@ def on_a_circle(*degrees: float) -> np.ndarray:
     return np.concatenate([np.zeros((1, 2)), np.stack([np.cos(angle), np.sin(angle)], axis=1)]).astype(np.float32)
 
 
+def everybody(clicks: Clicks) -> np.ndarray:
+    return np.arange(len(clicks.history_user))
+
+
 def test_the_newest_click_is_looked_for_from_the_clicks_before_it_and_these_do_not_count():
-    unit = on_a_circle(0, 10, 20, 30, 90)
-    query, answer, known = scorecard.next_item_queries(unit, histories([1, 2, 4], [3], [], [5, 5]))
-    assert answer.tolist() == [4, 5]
+    unit, asked = on_a_circle(0, 10, 20, 30, 90), histories([1, 2, 4], [3], [], [5, 5])
+    query, answer, known = scorecard.next_item_queries(unit, asked, everybody(asked))
+    assert answer.tolist() == [4]  # one click asks nothing, and a click before tells the answer
     np.testing.assert_allclose(query[0], on_a_circle(5)[1], atol=1e-6)
-    assert [items.tolist() for items in known] == [[1, 2], []]
-    # From 5 degrees, without items 1 and 2: 20 comes before 30. Item 5 is looked for from itself.
-    assert scorecard.ranks(unit, query, answer, known).tolist() == [2, 1]
+    assert [items.tolist() for items in known] == [[1, 2]]
+    # From 5 degrees, without items 1 and 2: 20 comes before 30.
+    nearer, alike = scorecard.nearer_and_alike(unit, query, answer, known)
+    assert (nearer.tolist(), alike.tolist()) == ([1], [1])
 
 
-def test_ranks_are_those_of_a_slow_loop():
+def test_places_are_those_of_a_slow_loop():
     rng = np.random.default_rng(2)
     unit = rng.integers(-2, 3, (40, 3)).astype(np.float32)  # with many ties
     unit[0] = 0
@@ -48,34 +53,51 @@ def test_ranks_are_those_of_a_slow_loop():
     known = [np.setdiff1d(rng.integers(1, 40, 4), [item]) for item in answer]
     expected = []
     for q, item, out in zip(query, answer, known, strict=True):
-        others = [unit[o] @ q for o in range(1, 40) if o != item and o not in out]
-        own = unit[item] @ q
-        expected.append(1 + sum(o > own for o in others) + sum(o == own for o in others) / 2)
-    assert scorecard.ranks(unit, query, answer, known).tolist() == expected
+        scores = [unit[o] @ q for o in range(1, 40) if o not in out]
+        expected.append((sum(o > unit[item] @ q for o in scores), sum(o == unit[item] @ q for o in scores)))
+    assert list(zip(*scorecard.nearer_and_alike(unit, query, answer, known), strict=True)) == expected
+
+
+def test_items_alike_come_in_any_order():
+    """Two nearer and four alike: places 3, 4, 5, 6, each as likely."""
+    found = scorecard._of_places(np.array([2]), np.array([4]))
+    assert found["mrr"] == pytest.approx((1 / 3 + 1 / 4 + 1 / 5 + 1 / 6) / 4, abs=1e-6)
+    assert found["recall_at_10"] == 1
+    assert scorecard._of_places(np.array([8]), np.array([4]))["recall_at_10"] == 0.5
 
 
 def test_an_embedding_that_tells_nothing_apart_gets_chance():
-    train, valid = histories([1, 2]), histories([1, 2, 3], [4, 5, 6])
+    train, valid = histories([1, 2]), histories([1, 2, 3], [4, 5, 6], first_user=9)
     found = scorecard.judge(np.zeros((301, 8), np.float32), np.zeros((301, 5), np.int32), train, valid)
-    assert found["next_item"]["all"]["recall_at_100"] == 0  # the middle of 300 items
+    assert found["next_item"]["all"]["recall_at_100"] == pytest.approx(100 / 298, abs=1e-6)
     assert found["geometry"] == {"effective_rank": None, "isotropy": None, "mean_cosine": None}
+
+
+def test_users_whom_train_knows_are_asked_only_where_there_are_no_others():
+    unit, tags, train = on_a_circle(0, 1, 2, 90), np.zeros((5, 5), int), histories([1, 2], [3, 4])
+    mixed = scorecard.judge(unit, tags, train, histories([1, 2], [1, 4], first_user=2))
+    assert (mixed["users_known_to_train"], mixed["next_item"]["all"]["queries"]) == (False, 1)
+    known = scorecard.judge(unit, tags, train, histories([1, 2], [1, 4]))
+    assert (known["users_known_to_train"], known["next_item"]["all"]["queries"]) == (True, 2)
 
 
 def test_cold_answers_are_those_that_train_never_shows():
     unit = on_a_circle(0, 1, 2, 90)
-    found = scorecard.judge(unit, np.zeros((5, 5), int), histories([1, 3], item=(1, 3)), histories([1, 2], [1, 4]))
+    asked, tags = histories([1, 2], [1, 4], first_user=9), np.zeros((5, 5), int)
+    found = scorecard.judge(unit, tags, histories([1, 2], item=(1, 3)), asked)
     assert found["next_item"]["all"]["queries"] == 2
-    assert found["next_item"]["cold"]["queries"] == 2
-    warm = scorecard.judge(unit, np.zeros((5, 5), int), histories([2], item=(4,)), histories([1, 2], [1, 4]))
+    assert found["next_item"]["cold"]["queries"] == 1
+    warm = scorecard.judge(unit, tags, histories([2], item=(4,)), asked)
     assert warm["next_item"]["cold"] == {"queries": 0, "recall_at_10": None, "recall_at_100": None, "mrr": None}
 
 
 def test_co_clicks_are_distinct_neighbours_and_the_asked_item_is_not_found():
     unit = on_a_circle(0, 10, 30, 60)
-    query, answer, known = scorecard.co_click_queries(unit, histories([1, 2, 2, 4], [1, 2]))
+    asked = histories([1, 2, 2, 4], [1, 2], [3, 1])
+    query, answer, known = scorecard.co_click_queries(unit, asked, np.array([0, 1]))
     assert answer.tolist() == [2, 4]
     assert [items.tolist() for items in known] == [[1], [2]]
-    assert scorecard.ranks(unit, query, answer, known).tolist() == [1, 3]
+    assert scorecard.nearer_and_alike(unit, query, answer, known)[0].tolist() == [0, 2]
 
 
 def test_neighbours_that_share_a_tag_are_counted_beside_random_items():
@@ -108,6 +130,7 @@ def test_labels_and_rows_of_valid_are_not_looked_at():
     embedding = rng.standard_normal((31, 4)).astype(np.float32)
     tags = rng.integers(0, 4, (31, 5))
     train = histories([1, 2, 3])
-    one, other = (histories([1, 5, 9], [2, 4], item=item) for item in ((1,), (7, 8, 9)))
+    one = histories([1, 5, 9], [2, 4], first_user=9)
+    other = histories([1, 5, 9], [2, 4], item=(7, 8, 9), label=0, first_user=9)
     found = [json.dumps(scorecard.judge(embedding, tags, train, valid)) for valid in (one, other)]
     assert found[0] == found[1]

@@ -42,4 +42,7 @@ def material() -> Material:
     histories = [(2 * rng.integers(0, ITEMS // 2, 8) + 1 + user % 2).tolist() for user in range(users)]
     rows = [(user, int(2 * rng.integers(0, ITEMS // 2) + 1 + user % 2), 1) for user in range(users)]
     provided = rng.standard_normal((ITEMS, 128)).astype(np.float32)
-    return Material(text, image, provided, clicks_of(histories, rows))
+    train = clicks_of(histories, rows)
+    for array in (text, image, provided, *vars(train).values()):
+        array.flags.writeable = False  # as the catalog hands them out
+    return Material(text, image, provided, train)

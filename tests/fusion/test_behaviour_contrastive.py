@@ -32,11 +32,22 @@ def test_pairs_are_neighbours_within_the_window_and_the_click_after_the_history(
     assert (3, 4) not in all_pairs(train, window=3)  # two users
 
 
-def test_held_out_users_are_none_of_those_it_learns_from(material):
-    learnt, held_out = pairs_of(material.train, BehaviourContrastiveParams(held_out=0.3))
-    whole = pairs_of(material.train, BehaviourContrastiveParams(held_out=1e-9))[0]
-    assert 0.15 < len(held_out) / len(whole) < 0.45
-    assert len(learnt) + len(held_out) == len(whole)
+def test_a_pair_counts_once_a_user_however_many_histories_hold_it(clicks):
+    nested = clicks([[1, 2], [1, 2, 3], [1, 2, 3]], [(0, 3, 1), (1, 4, 1), (2, 5, 0)])
+    nested = dataclasses.replace(nested, history_user=np.array([7, 7, 8], np.int32))
+    learnt, held_out = pairs_of(nested, BehaviourContrastiveParams(window=1, held_out=1e-9))
+    assert sorted(map(tuple, learnt.tolist())) == [(1, 2), (1, 2), (2, 3), (2, 3), (3, 4)]
+    assert not len(held_out)
+
+
+def test_held_out_users_are_none_of_those_it_learns_from(clicks):
+    """Every user clicks two items of their own."""
+    train = clicks([[2 * user + 1, 2 * user + 2, 2 * user + 1] for user in range(200)], [(0, 1, 0)])
+    learnt, held_out = pairs_of(train, BehaviourContrastiveParams(held_out=0.3, window=1))
+    users = [set(((pairs - 1) // 2).ravel().tolist()) for pairs in (learnt, held_out)]
+    assert not users[0] & users[1]
+    assert 40 < len(users[1]) < 80
+    assert len(users[0]) + len(users[1]) == 200
 
 
 def test_it_brings_together_what_users_click_together_more_than_content_alone_does(material):
@@ -52,8 +63,7 @@ def test_it_brings_together_what_users_click_together_more_than_content_alone_do
     assert apart(learnt) > apart(content) + 0.1
 
 
-def test_labels_of_skipped_rows_and_other_splits_change_nothing(material):
-    """It sees clicks_train alone; of that, a row that was skipped teaches nothing."""
+def test_a_row_that_was_skipped_teaches_nothing(material):
     train = material.train
     skipped = {
         name: np.concatenate([getattr(train, name), added]).astype(getattr(train, name).dtype)
@@ -80,7 +90,7 @@ def test_an_item_nobody_clicked_lies_with_its_like(material):
     np.testing.assert_allclose(vectors[59], vectors[1], atol=1e-5)
 
 
-def test_it_stops_by_held_out_users_and_keeps_the_best_weights(material, caplog):
+def test_it_stops_by_held_out_users(material, caplog):
     with caplog.at_level(logging.INFO):
         fuse(params(epochs=50, patience=1, learning_rate=0.5), material)
     epochs = [record for record in caplog.records if "on held-out users" in record.getMessage()]
@@ -94,23 +104,35 @@ def test_a_train_without_neighbours_is_refused_with_the_way_out(material, clicks
         fuse(params(), lonely)
 
 
-def test_the_loss_is_the_cross_entropy_of_a_slow_loop_with_repeats_left_out():
-    """Three pairs of two newer items: item 2 twice, which is no negative of itself."""
-    pairs = np.array([[1, 2], [3, 4], [5, 2]])
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [[1, 2], [3, 4], [5, 2]],  # item 2 is wanted twice: it is no negative of itself
+        [[1, 2], [2, 3], [3, 1]],  # items 2 and 3 are asked and wanted: an item is no negative of its own question
+    ],
+)
+def test_the_loss_is_the_cross_entropy_of_a_slow_loop(pairs):
+    pairs = np.array(pairs)
     settings = BehaviourContrastiveParams(temperature=0.5, modality_dropout=0)
     content = torch.nn.functional.normalize(torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), dim=1)
-    log_frequency = torch.log(torch.tensor([1.0, 0.1, 0.3, 0.2, 0.25, 0.15]))
+    log_frequency = torch.log(torch.tensor([[1.0, 0.1, 0.3, 0.2, 0.25, 0.15], [1.0, 0.3, 0.1, 0.1, 0.2, 0.3]]))
     found = _loss(torch.nn.Identity(), content, pairs, log_frequency, [3], settings).item()
     total = 0.0
-    for asked, wanted in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
+    for side, (asked, wanted) in enumerate(((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0]))):
+        frequency = log_frequency[1 - side]
         for row in range(3):
-            others = [o for o in range(3) if o == row or wanted[o] != wanted[row]]
+            others = [o for o in range(3) if o == row or wanted[o] not in (wanted[row], asked[row])]
             score = {
-                o: (content[asked[row] - 1] @ content[wanted[o] - 1]).item() / 0.5 - log_frequency[wanted[o]].item()
+                o: (content[asked[row] - 1] @ content[wanted[o] - 1]).item() / 0.5 - frequency[wanted[o]].item()
                 for o in others
             }
             total += (np.log(sum(np.exp(value) for value in score.values())) - score[row]) / 6
     assert found == pytest.approx(total, abs=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_and_no_untrained_tower(material):
+    with pytest.raises(MmctrError, match=r"became .* in epoch 1\. Lower .*learning_rate"):
+        fuse(params(learning_rate=1e30), material)
 
 
 def test_a_row_never_loses_more_than_one_modality():

@@ -39,7 +39,7 @@ def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
 
     settings = params.behaviour_contrastive
     learnt, held_out = pairs_of(material.train, settings)
-    if not len(learnt) or not len(held_out):
+    if len(learnt) < 2 or len(held_out) < 2:
         raise MmctrError(
             f"Variant 'behaviour_contrastive' learns from neighbouring clicks of one user, but train has {len(learnt)} "
             f"pairs to learn from and {len(held_out)} to stop by. Choose another: --params embedding.variant=concat_pca"
@@ -61,7 +61,8 @@ def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
 def pairs_of(train: Clicks, settings: BehaviourContrastiveParams) -> tuple[Pairs, Pairs]:
     """Clicks of one user at most ``window`` apart, older first: those to learn from, and those of held-out users.
 
-    A train row that was clicked comes after its history. No pair is of one item with itself.
+    A train row that was clicked comes after its history. No pair is of one item with itself, and none comes twice
+    for one user, however many histories of the same clicks a log has of that user.
     """
     clicks = np.diff(train.history_offsets)
     owner = np.repeat(np.arange(len(clicks)), clicks)
@@ -77,13 +78,11 @@ def pairs_of(train: Clicks, settings: BehaviourContrastiveParams) -> tuple[Pairs
         older.append(train.history_items[end[reached] - lag])
         newer.append(train.item[rows[reached]])
         history.append(train.history[rows[reached]])
-    pairs = np.stack([np.concatenate(older), np.concatenate(newer)], axis=1).astype(np.int64)
-    user = train.history_user[np.concatenate(history)]
-    different = pairs[:, 0] != pairs[:, 1]
-    users = np.unique(train.history_user)
-    kept_back = np.random.default_rng(settings.seed).random(len(users)) < settings.held_out
-    stops = kept_back[np.searchsorted(users, user)]
-    return pairs[different & ~stops], pairs[different & stops]
+    users, user = np.unique(train.history_user, return_inverse=True)
+    found = np.stack([user[np.concatenate(history)], np.concatenate(older), np.concatenate(newer)], axis=1)
+    found = np.unique(found[found[:, 1] != found[:, 2]].astype(np.int64), axis=0)
+    stops = (np.random.default_rng(settings.seed).random(len(users)) < settings.held_out)[found[:, 0]]
+    return found[~stops, 1:], found[stops, 1:]
 
 
 # --- the tower -------------------------------------------------------------------------------------------
@@ -119,18 +118,18 @@ def _train(
 
     content = torch.from_numpy(np.concatenate(modalities, axis=1)).to(device)
     widths = [vectors.shape[1] for vectors in modalities]
-    frequency = np.bincount(learnt.ravel(), minlength=len(content) + 1) + 1.0
-    log_frequency = torch.from_numpy(np.log(frequency / frequency.sum())).float().to(device)
+    counts = np.stack([np.bincount(side, minlength=len(content) + 1) + 1.0 for side in learnt.T])
+    log_frequency = torch.from_numpy(np.log(counts / counts.sum(axis=1, keepdims=True))).float().to(device)
     tower = _tower(widths, width, settings).to(device)
     optimizer = torch.optim.AdamW(
         tower.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     rng = np.random.default_rng(settings.seed)
-    watched = rng.permutation(held_out)[: 8 * settings.batch_size]
+    watched = _some(held_out, 8 * settings.batch_size, rng)
     best, idle = float("inf"), 0
     weights = {name: value.clone() for name, value in tower.state_dict().items()}
     for epoch in range(1, settings.epochs + 1):
-        chosen = learnt[rng.permutation(len(learnt))[: settings.pairs_per_epoch]]
+        chosen = rng.permutation(_some(learnt, settings.pairs_per_epoch, rng))
         tower.train()
         losses = []
         for batch in _batches(chosen, settings.batch_size):
@@ -144,6 +143,12 @@ def _train(
             parts = _batches(watched, settings.batch_size)
             watched_loss = float(
                 np.mean([_loss(tower, content, part, log_frequency, widths, settings).item() for part in parts])
+            )
+        if not np.isfinite(watched_loss):
+            raise MmctrError(
+                f"behaviour_contrastive: the loss on held-out users became {watched_loss} in epoch {epoch}. Lower "
+                f"embedding.behaviour_contrastive.learning_rate={settings.learning_rate:g} or raise temperature="
+                f"{settings.temperature:g}."
             )
         better = watched_loss < best
         idle = 0 if better else idle + 1
@@ -163,6 +168,11 @@ def _train(
     return tower
 
 
+def _some(pairs: Pairs, most: int, rng: np.random.Generator) -> Pairs:
+    """At most so many of the pairs, drawn without putting back."""
+    return pairs[rng.choice(len(pairs), min(most, len(pairs)), replace=False, shuffle=False)]
+
+
 def _batches(pairs: Pairs, size: int) -> list[Pairs]:
     """Cut into batches of ``size``; a rest of one pair, which has no negative, is left out unless it is all."""
     parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
@@ -177,7 +187,11 @@ def _loss(
     widths: list[int],
     settings: BehaviourContrastiveParams,
 ) -> Tensor:
-    """Mean over both directions of the cross entropy of picking each pair's other item among the batch's."""
+    """Mean over both directions of the cross entropy of picking each pair's other item among the batch's.
+
+    Args:
+        log_frequency: ``[2, N+1]``, of each item as the older and as the newer one of a pair.
+    """
     import torch
     from torch.nn import functional as F
 
@@ -190,12 +204,14 @@ def _loss(
     vectors_UW = tower(shown)
     score_PP = vectors_UW[older_P] @ vectors_UW[newer_P].t() / settings.temperature
     loss = score_PP.new_zeros(())
-    for scores, wanted in ((score_PP, newer_P), (score_PP.t(), older_P)):
-        candidates = scores - settings.popularity_correction * log_frequency[item_U][wanted]
-        # The wanted item may stand in the batch more than once: then it is no negative of itself.
+    sides = ((score_PP, older_P, newer_P, log_frequency[1]), (score_PP.t(), newer_P, older_P, log_frequency[0]))
+    for scores, asked, wanted, frequency in sides:
+        candidates = scores - settings.popularity_correction * frequency[item_U][wanted]
+        # Neither the wanted item where it stands in the batch again, nor the asked one, is a negative.
         again = (wanted.unsqueeze(0) == wanted.unsqueeze(1)).fill_diagonal_(False)
+        itself = asked.unsqueeze(1) == wanted.unsqueeze(0)
         loss = loss + F.cross_entropy(
-            candidates.masked_fill(again, float("-inf")), torch.arange(len(pairs), device=scores.device)
+            candidates.masked_fill(again | itself, float("-inf")), torch.arange(len(pairs), device=scores.device)
         )
     return loss / 2
 

@@ -1,6 +1,6 @@
 """Standardise each modality, put them side by side, and keep the directions of most variance.
 
-The organisers' own recipe (BERT 768 + CLIP 1024, concatenated, PCA to 128), with two choices of ours:
+The organisers' recipe (BERT 768 + CLIP 1024, concatenated, PCA to 128), with two choices of ours:
 
 - every modality enters with total variance 1, so that 1280 image columns do not outvote 384 text columns;
 - the result is divided by one number (``of_deviation_one``), not by one per column: whitening raises the noise of

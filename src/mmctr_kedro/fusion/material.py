@@ -26,7 +26,8 @@ def standardise(vectors: np.ndarray) -> np.ndarray:
     # float64: in float32 the rounding of a constant column would pass for variance.
     standard = StandardScaler(copy=False).fit_transform(vectors.astype(np.float64))
     varying = int(np.count_nonzero(standard.any(axis=0)))
-    return standard / np.sqrt(max(varying, 1))
+    standard /= np.sqrt(max(varying, 1))
+    return standard
 
 
 def principal_components(joined: np.ndarray, width: int) -> np.ndarray:

@@ -16,8 +16,8 @@ from mmctr_kedro.covers import Covers
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.images import Refused, decoded_batches
+from mmctr_kedro.encoders.item_feature import item_feature_vectors
 from mmctr_kedro.encoders.progress import Progress
-from mmctr_kedro.encoders.provided import provided_vectors
 from mmctr_kedro.fusion import Material
 from mmctr_kedro.fusion import fuse as fuse_material
 from mmctr_kedro.params import EmbeddingParams
@@ -31,20 +31,24 @@ _TEXTS_AT_A_TIME = 4096  # enough to group texts of like length, few enough to r
 def encode_titles(
     params: EmbeddingParams, item_content: pd.DataFrame, challenge_folder: RawFolder
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode every item's title and tag words, or take the vectors that the challenge's files give.
+    """Encode every item's title and tag words, or take the vectors that item_feature has.
 
     Args:
         item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
-        challenge_folder: Read where ``params.text.name`` is ``provided``.
+        challenge_folder: Read where ``params.text.name`` is ``item_feature``; a vector of zeros counts as no words.
 
     Returns:
         vectors: ``[N + 1, d]`` float32, row 0 zeros. An item without any words has the mean of the others.
         report: How many items have words, and the ids of those that have none.
     """
     texts = item_texts(item_content)
-    worded = np.array([bool(text) for text in texts], dtype=bool)
-    provided = params.text.name == "provided"
-    vectors = provided_vectors(challenge_folder, "text") if provided else _text_vectors(params, texts, worded)
+    if params.text.name == "item_feature":
+        vectors = item_feature_vectors(challenge_folder, "text")
+        worded = np.asarray(vectors[1:].any(axis=1))
+    else:
+        worded = np.array([bool(text) for text in texts], dtype=bool)
+        vectors = _text_vectors(params, texts, worded)
+    _fill_with_mean(vectors, worded)
     wordless = item_content["item_id"].to_numpy()[~worded].tolist()
     _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
     return vectors, {
@@ -66,7 +70,6 @@ def _text_vectors(params: EmbeddingParams, texts: list[str], worded: np.ndarray)
         progress.advance(len(encoded[part]))
     vectors = np.zeros((len(texts) + 1, encoder.width), dtype=np.float32)
     vectors[1:][worded] = encoded[turn]
-    _fill_with_mean(vectors, worded)
     return vectors
 
 
@@ -88,7 +91,7 @@ def encode_covers(
     Args:
         item_content: One row per item, ids 1..N ascending.
         covers: Where the bytes of the covers come from.
-        challenge_folder: Read where ``params.image.name`` is ``provided``; a vector of zeros is no cover.
+        challenge_folder: Read where ``params.image.name`` is ``item_feature``; a vector of zeros counts as no cover.
 
     Returns:
         vectors: ``[N + 1, d]`` float32, row 0 zeros. An item whose cover is missing, unreadable or tiny has
@@ -96,13 +99,23 @@ def encode_covers(
         report: How many covers were encoded, and per reason the ids of those that were not.
     """
     item_ids = item_content["item_id"].to_numpy()
-    if params.image.name == "provided":
-        vectors = provided_vectors(challenge_folder, "image")
-        empty = np.flatnonzero(~vectors[1:].any(axis=1)) + 1
-        return vectors, cover_report(len(item_ids), {item: Refused("missing", "zeros") for item in empty.tolist()})
+    if params.image.name == "item_feature":
+        vectors = item_feature_vectors(challenge_folder, "image")
+        refused = {item: Refused("missing", "zeros") for item in item_ids[~vectors[1:].any(axis=1)].tolist()}
+    else:
+        vectors, refused = _image_vectors(params, item_ids, covers)
+    encoded = ~np.isin(item_ids, list(refused))
+    _fill_with_mean(vectors, encoded)
+    _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
+    return vectors, cover_report(len(item_ids), refused)
+
+
+def _image_vectors(
+    params: EmbeddingParams, item_ids: np.ndarray, covers: Covers
+) -> tuple[np.ndarray, dict[int, Refused]]:
+    """Vectors of the covers that can be read, and why the others cannot."""
     encoder = IMAGE_ENCODERS[params.image.name](params.image)
     vectors = np.zeros((len(item_ids) + 1, encoder.width), dtype=np.float32)
-    encoded = np.zeros(len(item_ids), dtype=bool)
     refused: dict[int, Refused] = {}
     progress = Progress("covers", int(np.isin(item_ids, covers.item_ids).sum()))
     threads = threads_or_all(params.image.threads)
@@ -114,11 +127,8 @@ def encode_covers(
         if pixels:
             rows = np.fromiter(pixels, dtype=np.int64)
             vectors[rows] = encoder.encode(np.stack(list(pixels.values())))
-            encoded[rows - 1] = True
         progress.advance(sum(not isinstance(found, Refused) or found.kind != "missing" for _, found in batch))
-    _fill_with_mean(vectors, encoded)
-    _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
-    return vectors, cover_report(len(item_ids), refused)
+    return vectors, refused
 
 
 def cover_report(items: int, refused: dict[int, Refused]) -> dict[str, Any]:
@@ -154,6 +164,7 @@ def fuse(
 
 
 def judge(
+    params: EmbeddingParams,
     item_embedding: np.ndarray,
     item_tags: np.ndarray,
     clicks_train: Clicks,
@@ -172,6 +183,7 @@ def judge(
         found["next_item"]["cold"]["recall_at_100"],
     )
     return found | {
+        "encoders": {"text": params.text.name, "image": params.image.name},
         "items": items,
         "items_without_words": title_report["without_words"]["count"],
         "items_without_cover": items - cover_report["encoded"],

@@ -76,7 +76,15 @@ def _variant(variant: str | None) -> list[Node]:
         ),
         Node(
             nodes.judge,
-            ["item_embedding", "item_tags", "clicks_train", "clicks_valid", "title_report", "cover_report"],
+            [
+                "params:embedding",
+                "item_embedding",
+                "item_tags",
+                "clicks_train",
+                "clicks_valid",
+                "title_report",
+                "cover_report",
+            ],
             "scorecard",
             name="judge",
         ),

@@ -1,6 +1,7 @@
 """What an item embedding is worth, told in seconds and without any CTR model: retrieval, neighbours, geometry.
 
-No label is read: queries are histories of valid users, whose newest click is the answer. N items, Q queries.
+No label is read: queries are histories of valid users, whose newest click is the answer. Users whom train knows are
+left out where there are others, as a variant may have learnt from their very clicks. N items, Q queries.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Cl
         train: What decides which items are cold: those that no train row and no train history has.
         valid: Its histories are the queries; its rows and labels are not looked at.
     """
-    unit = _unit(embedding)
+    unit, asked = _unit(embedding), valid.history_user
+    new = np.flatnonzero(~np.isin(asked, train.history_user))
+    chosen = new if len(new) else np.arange(len(asked))
     seen = np.zeros(len(embedding), dtype=bool)
     seen[train.item], seen[train.history_items] = True, True
     return {
-        "next_item": _retrieval(unit, *next_item_queries(unit, valid), ~seen),
-        "co_click": _retrieval(unit, *co_click_queries(unit, valid), ~seen),
+        "users_known_to_train": not len(new),
+        "next_item": _retrieval(unit, *next_item_queries(unit, valid, chosen), ~seen),
+        "co_click": _retrieval(unit, *co_click_queries(unit, valid, chosen), ~seen),
         "tags": tag_overlap(unit, item_tags),
         "geometry": geometry(embedding[1:]),
     }
@@ -47,34 +51,41 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Cl
 # --- retrieval -------------------------------------------------------------------------------------------
 
 
-def next_item_queries(unit: np.ndarray, clicks: Clicks) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """One query per user with two clicks or more: the mean of the last ``RECENT`` before the newest.
+def next_item_queries(
+    unit: np.ndarray, clicks: Clicks, histories: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """One query per history of two clicks or more: the mean of the last ``RECENT`` before the newest.
+
+    A history whose newest item was clicked before tells nothing, and is left out.
 
     Returns:
         query: ``[Q, D]`` unit vectors.
         answer: ``[Q]``, each user's newest click.
-        known: What each query must not find: the user's earlier clicks, the answer excepted.
+        known: What each query must not find: the user's earlier clicks.
     """
-    begin, end = clicks.history_offsets[:-1], clicks.history_offsets[1:]
-    chosen = _some(np.flatnonzero(end - begin >= 2), MAX_QUERIES)
-    begin, end = begin[chosen], end[chosen]
-    answer = clicks.history_items[end - 1].astype(np.int64)
+    begin, end = clicks.history_offsets[:-1][histories], clicks.history_offsets[1:][histories]
+    answer = clicks.history_items[end - 1].astype(np.int64) if len(clicks.history_items) else begin
+    fit = [
+        e - b >= 2 and item not in clicks.history_items[b : e - 1]
+        for b, e, item in zip(begin, end, answer, strict=True)
+    ]
+    chosen = _some(np.flatnonzero(fit), MAX_QUERIES)
+    begin, end, answer = begin[chosen], end[chosen], answer[chosen]
     recent = [clicks.history_items[max(b, e - 1 - RECENT) : e - 1] for b, e in zip(begin, end, strict=True)]
     offsets = np.concatenate([[0], np.cumsum([len(items) for items in recent])])
     query = np.zeros((len(chosen), unit.shape[1]), dtype=np.float32)
     if len(chosen):
         query = _unit(np.add.reduceat(unit[np.concatenate(recent)], offsets[:-1], axis=0))
-    known = [
-        np.setdiff1d(clicks.history_items[b : e - 1], [item]) for b, e, item in zip(begin, end, answer, strict=True)
-    ]
-    return query, answer, known
+    return query, answer, [clicks.history_items[b : e - 1] for b, e in zip(begin, end, strict=True)]
 
 
-def co_click_queries(unit: np.ndarray, clicks: Clicks) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def co_click_queries(
+    unit: np.ndarray, clicks: Clicks, histories: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """From one item to the next one its user clicked, over distinct pairs; as ``next_item_queries``."""
     lengths = np.diff(clicks.history_offsets)
     owner = np.repeat(np.arange(len(lengths)), lengths)
-    together = owner[1:] == owner[:-1]
+    together = (owner[1:] == owner[:-1]) & np.isin(owner[1:], histories)
     pairs = np.stack([clicks.history_items[:-1][together], clicks.history_items[1:][together]], axis=1)
     pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64), axis=0)
     pairs = pairs[_some(np.arange(len(pairs)), MAX_QUERIES)]
@@ -84,17 +95,19 @@ def co_click_queries(unit: np.ndarray, clicks: Clicks) -> tuple[np.ndarray, np.n
 def _retrieval(
     unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[np.ndarray], cold: np.ndarray
 ) -> Found:
-    rank = ranks(unit, query, answer, known)
+    nearer, alike = nearer_and_alike(unit, query, answer, known)
     of_cold = cold[answer]
-    return {"all": _of_ranks(rank), "cold": _of_ranks(rank[of_cold]), "items": len(unit) - 1}
+    return {"all": _of_places(nearer, alike), "cold": _of_places(nearer[of_cold], alike[of_cold])}
 
 
-def ranks(unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[np.ndarray]) -> np.ndarray:
-    """Place of each answer among all items by cosine, 1 the first, what is known left out: ``[Q]`` float64.
+def nearer_and_alike(
+    unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many items are nearer to each query than its answer, and how many as near (itself one): ``[Q]`` each.
 
-    Items as near as the answer count half, so an embedding that tells nothing apart gets chance and no more.
+    By cosine, among all items but those known.
     """
-    found = np.empty(len(query))
+    nearer, alike = np.empty(len(query), np.int64), np.empty(len(query), np.int64)
     for start in range(0, len(query), CHUNK):
         part = slice(start, start + CHUNK)
         scores = query[part] @ unit.T
@@ -102,15 +115,21 @@ def ranks(unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[n
         scores[:, 0] = -np.inf
         for row, items in enumerate(known[part]):
             scores[row, items] = -np.inf
-        found[part] = 1 + (scores > own).sum(axis=1) + ((scores == own).sum(axis=1) - 1) / 2
-    return found
+        nearer[part], alike[part] = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+    return nearer, alike
 
 
-def _of_ranks(rank: np.ndarray) -> Found:
-    if not len(rank):
+def _of_places(nearer: np.ndarray, alike: np.ndarray) -> Found:
+    """What is expected if items alike come in any order: vectors that tell nothing apart get chance."""
+    if not len(nearer):
         return {"queries": 0, **{f"recall_at_{cut}": None for cut in CUTS}, "mrr": None}
-    recall = {f"recall_at_{cut}": _round((rank <= cut).mean()) for cut in CUTS}
-    return {"queries": len(rank), **recall, "mrr": _round((1 / rank).mean())}
+    recall = {f"recall_at_{cut}": _round(np.clip((cut - nearer) / alike, 0, 1).mean()) for cut in CUTS}
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, (nearer + alike).max() + 1))])
+    return {
+        "queries": len(nearer),
+        **recall,
+        "mrr": _round(((harmonic[nearer + alike] - harmonic[nearer]) / alike).mean()),
+    }
 
 
 # --- neighbours and geometry -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from mmctr_kedro.errors import MmctrError
 COLUMNS = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
 
 
-def provided_vectors(folder: RawFolder, modality: str) -> np.ndarray:
+def item_feature_vectors(folder: RawFolder, modality: str) -> np.ndarray:
     """A column of item_feature in item-id order: ``[N + 1, 768]`` or ``[N + 1, 1024]`` float32, row 0 zeros.
 
     Args:
@@ -21,7 +21,7 @@ def provided_vectors(folder: RawFolder, modality: str) -> np.ndarray:
     column, path = COLUMNS[modality], folder.file("item_feature")
     if column not in pq.read_schema(path).names:
         raise MmctrError(
-            f"{PATHS['item_feature']} has no column '{column}', so there are no provided {modality} vectors. Encode "
+            f"{PATHS['item_feature']} has no column '{column}', so there are no {modality} vectors to take. Encode "
             f"instead: leave embedding.{modality}.name out."
         )
     table = pq.read_table(path, columns=["item_id", column])
