@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -157,24 +158,64 @@ class ProcessingParams(Params):
 # --- embedding -------------------------------------------------------------------------------------------
 
 
-class TextEncoderParams(Params):
+class SentenceTransformerParams(Params):
+    """An encoder that sentence-transformers loads; see encoders/sentence_transformer.py."""
+
+    model: str = Field(min_length=1, description="A folder, or a hub id such as sentence-transformers/LaBSE.")
+    revision: str | None = Field(None, description="Commit of a hub model: without it a repeat may get other weights.")
+    trust_remote_code: bool = Field(False, description="True: run code that the model's publishers wrote.")
+    prompt: str = Field("", description="Put before every text.")
+    max_tokens: int | None = Field(None, ge=1, description="Texts are cut there; None: as the model has it.")
+    normalize: bool = Field(True, description="Vectors of length 1.")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _pinned(self) -> SentenceTransformerParams:
+        if self.revision is None and not Path(self.model).is_dir():
+            raise ValueError(
+                f"'{self.model}' is no folder here, so it is a hub model: set revision to the commit to use, or give "
+                "the path of a folder that holds it."
+            )
+        return self
+
+
+class EncoderParams(Params):
+    """What encoders of text and images share."""
+
+    name: str
+    sentence_transformer: SentenceTransformerParams | None = Field(
+        None, description="Which model; needed by, and for, the name sentence_transformer."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
+
+    @model_validator(mode="after")
+    def _a_model_is_named_where_one_is_needed(self) -> EncoderParams:
+        if (self.name == "sentence_transformer") != (self.sentence_transformer is not None):
+            given = "not set" if self.sentence_transformer is None else "set"
+            raise ValueError(
+                f"name is '{self.name}' and sentence_transformer is {given}: give both, e.g. "
+                "name: sentence_transformer, sentence_transformer: {model: path/to/folder}"
+            )
+        return self
+
+
+class TextEncoderParams(EncoderParams):
     """How titles become vectors."""
 
-    name: Literal["minilm", "item_feature"] = Field(
+    name: Literal["minilm", "sentence_transformer", "item_feature"] = Field(
         "minilm", description="item_feature: that file's own txt_emb_BERT, nothing is encoded."
     )
     batch_size: int = Field(64, ge=1, description="Texts per forward pass.")
-    threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
 
 
-class ImageEncoderParams(Params):
+class ImageEncoderParams(EncoderParams):
     """How covers become vectors."""
 
-    name: Literal["efficientnet_lite0", "item_feature"] = Field(
+    name: Literal["efficientnet_lite0", "sentence_transformer", "item_feature"] = Field(
         "efficientnet_lite0", description="item_feature: that file's own img_emb_CLIPRN50, nothing is encoded."
     )
     batch_size: int = Field(64, ge=1, description="Covers decoded and encoded at a time.")
-    threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
     smallest_side: int = Field(8, ge=1, description="Pixels; a cover with a shorter side counts as tiny.")
 
 

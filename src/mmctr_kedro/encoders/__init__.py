@@ -11,7 +11,14 @@ from collections.abc import Callable
 from mmctr_kedro.encoders.base import ImageEncoder, TextEncoder
 from mmctr_kedro.encoders.efficientnet_lite0 import EfficientNetLite0
 from mmctr_kedro.encoders.minilm import MiniLM
+from mmctr_kedro.encoders.sentence_transformer import SentenceTransformerImage, SentenceTransformerText
 from mmctr_kedro.params import ImageEncoderParams, TextEncoderParams
 
-TEXT_ENCODERS: dict[str, Callable[[TextEncoderParams], TextEncoder]] = {"minilm": MiniLM}
-IMAGE_ENCODERS: dict[str, Callable[[ImageEncoderParams], ImageEncoder]] = {"efficientnet_lite0": EfficientNetLite0}
+TEXT_ENCODERS: dict[str, Callable[[TextEncoderParams], TextEncoder]] = {
+    "minilm": MiniLM,
+    "sentence_transformer": SentenceTransformerText,
+}
+IMAGE_ENCODERS: dict[str, Callable[[ImageEncoderParams], ImageEncoder]] = {
+    "efficientnet_lite0": EfficientNetLite0,
+    "sentence_transformer": SentenceTransformerImage,
+}

@@ -1,0 +1,132 @@
+"""Any text or image encoder that sentence-transformers can load: a hub model, or a folder on disk.
+
+Its ``SentenceTransformer`` reads the publishers' own pooling, or pools plain transformers models by the mean, and calls
+CLIP-like models by their text or image features. Nothing of that is done again here; what is added: a hub model must be
+pinned to a commit, code from the hub runs only if it is asked for, and titles are never taken for links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmctr_kedro.encoders.base import quiet_transformers, threads_or_all, torch_threads
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class SentenceTransformerText:
+    """Text encoder."""
+
+    def __init__(self, params: TextEncoderParams) -> None:
+        settings = _settings(params)
+        self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
+        self._prompt, self._normalize = settings.prompt, settings.normalize
+        self._model = load(settings, "text")
+        if settings.max_tokens is not None:
+            self._model.max_seq_length = settings.max_tokens
+        self.width = _width(self._model)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of n texts, in their order: ``[n, width]`` float32."""
+        several = len(self._model.modalities) > 1
+        # To a model that also reads images, a title that looks like the address of one would be one.
+        inputs: list[Any] = [{"text": text} for text in texts] if several else list(texts)
+        with torch_threads(self._threads):
+            return _encode(self._model, inputs, self._batch_size, self.width, self._normalize, self._prompt)
+
+
+class SentenceTransformerImage:
+    """Image encoder; covers arrive squeezed into the square that the model's own processor wants."""
+
+    def __init__(self, params: ImageEncoderParams) -> None:
+        settings = _settings(params)
+        self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
+        self._normalize = settings.normalize
+        self._model = load(settings, "image")
+        self.side = _side(self._model.processor)
+        self.width = _width(self._model)
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
+        from PIL import Image
+
+        images = [Image.fromarray(image) for image in pixels]
+        with torch_threads(self._threads):
+            return _encode(self._model, images, self._batch_size, self.width, self._normalize)
+
+
+def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransformer:
+    """The model, in evaluation mode, quietly; from a folder nothing is looked up on the network.
+
+    Raises:
+        MmctrError: It is not there, or does not read this modality.
+    """
+    import torch
+
+    local = Path(settings.model).is_dir()
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+    with quiet_transformers(offline=local):
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(
+                settings.model,
+                device=None if settings.device == "auto" else settings.device,
+                revision=settings.revision,
+                trust_remote_code=settings.trust_remote_code,
+                local_files_only=local,
+                model_kwargs={"dtype": dtype},
+            )
+        except (OSError, ValueError, ImportError) as error:
+            first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+            raise MmctrError(
+                f"The {modality} encoder '{settings.model}' cannot be loaded: {first} Give a folder that holds it, or a "
+                f"hub id and its revision: embedding.{modality}.sentence_transformer.model"
+            ) from error
+    if modality not in model.modalities:
+        raise MmctrError(
+            f"'{settings.model}' reads {', '.join(map(str, model.modalities))}, not {modality}: choose another for "
+            f"embedding.{modality}.sentence_transformer.model"
+        )
+    return model.eval()
+
+
+def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:
+    assert params.sentence_transformer is not None, "the settings class asks for it"
+    return params.sentence_transformer
+
+
+def _encode(
+    model: SentenceTransformer, inputs: list[Any], batch_size: int, width: int, normalize: bool, prompt: str = ""
+) -> np.ndarray:
+    vectors = model.encode(
+        inputs,
+        prompt=prompt or None,
+        batch_size=batch_size,
+        show_progress_bar=False,
+        convert_to_numpy=True,
+        normalize_embeddings=normalize,
+    )
+    return np.asarray(vectors, dtype=np.float32).reshape(len(inputs), width)
+
+
+def _width(model: SentenceTransformer) -> int:
+    width = model.get_embedding_dimension()
+    return int(width) if width else model.encode(["width"], show_progress_bar=False).shape[1]
+
+
+def _side(processor: Any) -> int:
+    """Pixels of the square that the processor hands to the model."""
+    images = getattr(processor, "image_processor", processor)
+    for size in (getattr(images, "crop_size", None), getattr(images, "size", None)):
+        for name in ("height", "shortest_edge", "longest_edge"):
+            if size and (side := size.get(name) if isinstance(size, dict) else getattr(size, name, None)):
+                return int(side)
+    return 224
