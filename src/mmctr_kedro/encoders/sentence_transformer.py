@@ -87,8 +87,8 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
         except (OSError, ValueError, ImportError) as error:
             first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
             raise MmctrError(
-                f"The {modality} encoder '{settings.model}' cannot be loaded: {first} Give a folder that holds it, or a "
-                f"hub id and its revision: embedding.{modality}.sentence_transformer.model"
+                f"The {modality} encoder '{settings.model}' cannot be loaded: {first} Give a folder that holds "
+                f"it, or a hub id and its revision: embedding.{modality}.sentence_transformer.model"
             ) from error
     if modality not in model.modalities:
         raise MmctrError(

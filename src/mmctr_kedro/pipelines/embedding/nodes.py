@@ -183,7 +183,10 @@ def judge(
         found["next_item"]["cold"]["recall_at_100"],
     )
     return found | {
-        "encoders": {"text": params.text.name, "image": params.image.name},
+        "encoders": {
+            modality: encoder.sentence_transformer.model if encoder.sentence_transformer else encoder.name
+            for modality, encoder in (("text", params.text), ("image", params.image))
+        },
         "items": items,
         "items_without_words": title_report["without_words"]["count"],
         "items_without_cover": items - cover_report["encoded"],
