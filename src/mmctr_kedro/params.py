@@ -164,6 +164,9 @@ class SentenceTransformerParams(Params):
     model: str = Field(min_length=1, description="A folder, or a hub id such as sentence-transformers/LaBSE.")
     revision: str | None = Field(None, description="Commit of a hub model: without it a repeat may get other weights.")
     trust_remote_code: bool = Field(False, description="True: run code that the model's publishers wrote.")
+    pooling: Literal["cls", "mean", "max", "lasttoken"] | None = Field(
+        None, description="Of token vectors, in place of the model's own; None: its own, or the mean where it has none."
+    )
     prompt: str = Field("", description="Put before every text.")
     max_tokens: int | None = Field(None, ge=1, description="Texts are cut there; None: as the model has it.")
     normalize: bool = Field(True, description="Vectors of length 1.")

@@ -1,4 +1,4 @@
-"""Real loading and forward code on tiny models of random weights: BERT for text, CLIP for both."""
+"""Real loading and forward code on tiny models of random weights: BERT for text, CLIP for both, DINOv2 for images."""
 
 import json
 import socket
@@ -24,11 +24,14 @@ def models(tmp_path_factory) -> dict[str, Path]:
         BertConfig,
         BertModel,
         BertTokenizerFast,
+        BitImageProcessorPil,
         CLIPConfig,
         CLIPImageProcessorPil,
         CLIPModel,
         CLIPProcessor,
         CLIPTokenizerFast,
+        Dinov2Config,
+        Dinov2Model,
     )
     from transformers.utils import logging
 
@@ -50,8 +53,14 @@ def models(tmp_path_factory) -> dict[str, Path]:
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
         CLIPTokenizerFast(str(root / "vocab.json"), str(root / "merges.txt"), model_max_length=32),
     ).save_pretrained(root / "clip")
+
+    vision = {"image_size": 28, "patch_size": 14, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    Dinov2Model(Dinov2Config(**vision)).save_pretrained(root / "dinov2")
+    BitImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}).save_pretrained(
+        root / "dinov2"
+    )
     logging.enable_progress_bar()
-    return {name: root / name for name in ("bert", "clip")}
+    return {name: root / name for name in ("bert", "clip", "dinov2")}
 
 
 def text_encoder(model: Path, **settings):
@@ -100,10 +109,31 @@ def test_clips_image_vectors_are_its_image_features(models):
     np.testing.assert_allclose(encoder.encode(pixels), unit, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", [None, "mean", "cls"])
+def test_dinov2_is_pooled_as_asked(models, pooling):
+    import torch
+    from transformers import AutoImageProcessor, AutoModel
+
+    encoder = image_encoder(models["dinov2"], pooling=pooling, normalize=False)
+    assert (encoder.width, encoder.side) == (16, 28)
+    pixels = pictures(3, encoder.side)
+    processor = AutoImageProcessor.from_pretrained(models["dinov2"])
+    prepared = processor([Image.fromarray(image) for image in pixels], return_tensors="pt")
+    with torch.inference_mode():
+        tokens = AutoModel.from_pretrained(models["dinov2"]).eval()(**prepared).last_hidden_state
+    expected = tokens[:, 0] if pooling == "cls" else tokens.mean(1)
+    np.testing.assert_allclose(encoder.encode(pixels), expected.numpy(), atol=1e-5)
+
+
+def test_a_model_that_pools_by_itself_takes_no_other_pooling(models):
+    with pytest.raises(MmctrError, match="has nothing to pool"):
+        image_encoder(models["clip"], pooling="cls")
+
+
 def test_neighbours_and_order_do_not_change_a_vector(models):
     texts = ["cats", "a much longer title about dogs and the people they walk", "rain"]
-    for model in models.values():
-        encoder = text_encoder(model)
+    for name in ("bert", "clip"):
+        encoder = text_encoder(models[name])
         np.testing.assert_allclose(encoder.encode(texts), encoder.encode(texts[::-1])[::-1], atol=1e-5)
         np.testing.assert_allclose(encoder.encode(texts)[0], encoder.encode(texts[:1])[0], atol=1e-5)
         assert encoder.encode([]).shape == (0, encoder.width)
@@ -128,8 +158,8 @@ def test_a_title_is_never_taken_for_a_link(models, title, monkeypatch):
         raise AssertionError("the network was touched")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    for model in models.values():
-        assert np.isfinite(text_encoder(model).encode([title, "cats"])).all()
+    for name in ("bert", "clip"):
+        assert np.isfinite(text_encoder(models[name]).encode([title, "cats"])).all()
 
 
 def test_a_model_that_does_not_read_images_is_refused(models):

@@ -95,7 +95,23 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
             f"'{settings.model}' reads {', '.join(map(str, model.modalities))}, not {modality}: choose another for "
             f"embedding.{modality}.sentence_transformer.model"
         )
+    if settings.pooling:
+        _pool(model, settings)
     return model.eval()
+
+
+def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> None:
+    """Put the pooling that is asked for in the place of the model's own."""
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    places = [name for name, module in model.named_children() if isinstance(module, Pooling)]
+    if not places:
+        raise MmctrError(
+            f"'{settings.model}' gives one vector an input, so pooling '{settings.pooling}' has nothing to pool: "
+            "leave sentence_transformer.pooling out."
+        )
+    for name in places:
+        setattr(model, name, Pooling(model[int(name)].embedding_dimension, settings.pooling))
 
 
 def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:
