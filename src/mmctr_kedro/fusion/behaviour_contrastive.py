@@ -35,6 +35,8 @@ Pairs = np.ndarray  # [P, 2] int64, item ids 1..N
 
 def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
     """Train the tower and send every item through it: ``[N, width]`` float32, mean 0, mean square 1."""
+    import torch
+
     from mmctr_kedro.training.machine import reproducible
 
     settings = params.behaviour_contrastive
@@ -49,9 +51,11 @@ def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
         principal_components(standardise(vectors), min(settings.components, vectors.shape[1]))
         for vectors in (material.text, material.image)
     ]
+    widths = [vectors.shape[1] for vectors in modalities]
     with reproducible(settings) as device:
-        tower = _train(modalities, learnt, held_out, params.width, settings, device)
-        vectors = _encode_all(tower, modalities, device)
+        content = torch.from_numpy(np.concatenate(modalities, axis=1)).to(device)
+        tower = _train(content, widths, learnt, held_out, params.width, settings)
+        vectors = _encode_all(tower, content)
     return of_deviation_one(vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32))
 
 
@@ -106,21 +110,23 @@ def _tower(widths: list[int], width: int, settings: BehaviourContrastiveParams) 
 
 
 def _train(
-    modalities: list[np.ndarray],
+    content: Tensor,
+    widths: list[int],
     learnt: Pairs,
     held_out: Pairs,
     width: int,
     settings: BehaviourContrastiveParams,
-    device: torch.device,
 ) -> nn.Module:
-    """The tower with the weights of the epoch whose loss on held-out pairs is smallest."""
+    """The tower with the weights of the epoch whose loss on held-out pairs is smallest.
+
+    Args:
+        content: ``[N, sum(widths)]``, the modalities side by side.
+    """
     import torch
 
-    content = torch.from_numpy(np.concatenate(modalities, axis=1)).to(device)
-    widths = [vectors.shape[1] for vectors in modalities]
     counts = np.stack([np.bincount(side, minlength=len(content) + 1) + 1.0 for side in learnt.T])
-    log_frequency = torch.from_numpy(np.log(counts / counts.sum(axis=1, keepdims=True))).float().to(device)
-    tower = _tower(widths, width, settings).to(device)
+    log_frequency = torch.from_numpy(np.log(counts / counts.sum(axis=1, keepdims=True))).float().to(content.device)
+    tower = _tower(widths, width, settings).to(content.device)
     optimizer = torch.optim.AdamW(
         tower.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -226,10 +232,9 @@ def _shown_modalities(rows: int, widths: list[int], rate: float, device: torch.d
     return shown.float().repeat_interleave(torch.tensor(widths, device=device), dim=1)
 
 
-def _encode_all(tower: nn.Module, modalities: list[np.ndarray], device: torch.device) -> np.ndarray:
+def _encode_all(tower: nn.Module, content: Tensor) -> np.ndarray:
     import torch
 
-    content = torch.from_numpy(np.concatenate(modalities, axis=1))
     tower.eval()
     with torch.no_grad():
-        return np.concatenate([tower(part.to(device)).cpu().numpy() for part in content.split(8192)])
+        return np.concatenate([tower(part).cpu().numpy() for part in content.split(8192)])
