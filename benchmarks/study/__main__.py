@@ -21,11 +21,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study import data, page, scoring
+from benchmarks.study import data, embeddings, page, scoring
 from benchmarks.study.plan import CHOICES, ROOT, Choices, Run, code_digest, plan, read_choices
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.files import atomic_write
@@ -47,6 +47,7 @@ class Study:
     roots: dict[str, Path]
     out: Path
     trust_code: bool = False
+    cards: dict[str, list[embeddings.Card]] = field(default_factory=dict)  # by data set, of every embedding
 
     def record(self, run: Run) -> Record | None:
         """What a finished run found; None if it is missing or was another training."""
@@ -74,24 +75,23 @@ def prepare(
     found = {}
     for name, choice in choices.data.items():
         root = roots.get(name, ROOT / choice.root)
-        if reason := data.provide(choice, root):
+        if reason := data.provide(choice, root, encoded=choices.embeddings is not None):
             say(f"{name} is left out: {reason}")
         else:
             found[name] = root
     runs = [run for run in plan(choices, builders) if run.data in found]
-    digests = {
-        (run.data, run.embedding): data.data_digest(found[run.data], choices.data[run.data].embeddings[run.embedding])
-        for run in {(run.data, run.embedding): run for run in runs}.values()
-    }
+    cards = {name: embeddings.build(choices, root, say) for name, root in found.items()} if choices.embeddings else {}
+    files = {(run.data, choices.embedding_file(run)) for run in runs}
+    digests = {(name, file): data.data_digest(found[name], file) for name, file in files}
     keys = {
         run.name: {
             "settings": run.settings_digest(),
-            "data": digests[run.data, run.embedding],
+            "data": digests[run.data, choices.embedding_file(run)],
             "code": code_digest(run),
         }
         for run in runs
     }
-    return Study(choices, runs, keys, found, out, trust_code)
+    return Study(choices, runs, keys, found, out, trust_code, cards)
 
 
 # --- training --------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def _start(study: Study, run: Run, threads: int) -> subprocess.Popen:
         "run": asdict(run),
         "key": study.keys[run.name],
         "root": str(study.roots[run.data]),
-        "embedding_file": study.choices.data[run.data].embeddings[run.embedding],
+        "embedding_file": study.choices.embedding_file(run),
         "out": str(study.out),
         "threads": threads,
         "parent": os.getpid(),
@@ -142,7 +142,10 @@ def _start(study: Study, run: Run, threads: int) -> subprocess.Popen:
 # --- results ---------------------------------------------------------------------------------------------
 
 
-def results_of(study: Study, described: dict[str, Any], comparisons: list[dict[str, Any]]) -> dict[str, Any]:
+Comparisons = dict[str, list[dict[str, Any]]]  # by kind of run
+
+
+def results_of(study: Study, described: dict[str, Any], comparisons: Comparisons) -> dict[str, Any]:
     """Everything the page says, in an order that does not depend on when what was finished."""
     choices = study.choices
     return {
@@ -154,13 +157,31 @@ def results_of(study: Study, described: dict[str, Any], comparisons: list[dict[s
         "choices": choices.digest(),
         "notes": choices.notes,
         "data": described,
-        "frozen": [
-            {key: value for key, value in frozen.items() if key != "runs"} | {"runs": len(frozen["runs"])}
-            for frozen in scoring.freezes(study.out)
-        ],
+        "frozen": _frozen(study, "model"),
         "missing": [run.name for run in study.missing()],
-        "comparisons": comparisons,
+        "comparisons": comparisons.get("model", []),
+        "embeddings": _embeddings(study, comparisons.get("embedding", [])),
         "runs": [record for _, record in study.records()],
+    }
+
+
+def _frozen(study: Study, kind: str) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in frozen.items() if key != "runs"} | {"runs": len(frozen["runs"])}
+        for frozen in scoring.freezes(study.out, kind)
+    ]
+
+
+def _embeddings(study: Study, comparisons: list[dict[str, Any]]) -> dict[str, Any] | None:
+    choices = study.choices.embeddings
+    if choices is None:
+        return None
+    return {
+        **choices.model_dump(mode="json", include={"settings", "budget", "seeds", "compared"}),
+        "choices": study.choices.embeddings_digest(),
+        "frozen": _frozen(study, "embedding"),
+        "comparisons": comparisons,
+        "cards": study.cards,
     }
 
 
@@ -171,15 +192,30 @@ def write(results: dict[str, Any], results_file: Path, page_file: Path) -> None:
             temporary.write_text(text)
 
 
-def score_test(study: Study, threads: int, reason: str | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Freeze, score test and compare; nothing where a training of a model is still missing."""
-    pairs = study.records("model")
-    if missing := study.missing("model"):
-        say(f"test is not scored: {len(missing)} trainings are missing, e.g. {missing[0].name}")
-        return {}, []
-    scoring.freeze(study.choices, [record for _, record in pairs], study.out, reason)
-    known = scoring.score(study.choices, pairs, study.roots, study.out, threads, say)
-    return known, scoring.compare(study.choices, pairs, study.roots, study.out)
+def score_test(study: Study, threads: int, reason: str | None = None) -> tuple[dict[str, Any], Comparisons]:
+    """Freeze, score test and compare, models first and then embeddings; nothing where a training is still missing."""
+    compare = {"model": scoring.compare, "embedding": scoring.compare_embeddings}
+    known, found = {}, {}
+    for kind, pairs in (("model", study.records("model")), ("embedding", _compared(study))):
+        if missing := study.missing(kind):
+            say(f"test is not scored: {len(missing)} trainings are missing, e.g. {missing[0].name}")
+        elif pairs:
+            scoring.freeze(study.choices, [record for _, record in pairs], study.out, reason, kind)
+            known |= scoring.score(study.choices, pairs, study.roots, study.out, threads, say)
+            found[kind] = compare[kind](study.choices, pairs, study.roots, study.out)
+    return known, found
+
+
+def _compared(study: Study) -> list[tuple[Run, Record]]:
+    """The finished runs of the two embeddings whose test rows are scored."""
+    pair = study.choices.embeddings.compared if study.choices.embeddings else None
+    if pair is None:
+        return []
+    return [
+        (run, record)
+        for run, record in study.records("embedding")
+        if run.data in pair.data and run.embedding in (pair.ours, pair.other) and run.seed in pair.seeds
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -194,10 +230,9 @@ def main(arguments: list[str] | None = None) -> int:
     study = prepare(choices, given, options.out.resolve(), list(ABLATIONS), options.trust_code)
     described = {name: data.describe(choices.data[name], root) for name, root in study.roots.items()}
 
-    def update(comparisons: list[dict[str, Any]] | None = None) -> None:
-        if comparisons is None:
-            old = json.loads(options.results.read_text()) if options.results.is_file() else {}
-            comparisons = _kept(old, study, described)
+    def update(comparisons: Comparisons | None = None) -> None:
+        old = json.loads(options.results.read_text()) if options.results.is_file() else {}
+        comparisons = _kept(old, study, described) | (comparisons or {})
         write(results_of(study, described, comparisons), options.results, options.page_file)
 
     chosen = [run for run in study.missing() if fnmatch.fnmatch(run.name, options.only)]
@@ -220,15 +255,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _kept(old: dict[str, Any], study: Study, described: dict[str, Any]) -> list[dict[str, Any]]:
+def _kept(old: dict[str, Any], study: Study, described: dict[str, Any]) -> Comparisons:
     """Comparisons of an earlier results.json that still are of the scored runs, with their best test AUC."""
-    scored = {record["name"]: record["key"] for _, record in study.records("model") if record["test"]}
-    past = {record["name"]: record["key"] for record in old.get("runs", []) if record["test"]}
-    if not scored or scored != past:
-        return []
-    for name in described:
-        described[name] |= {key: value for key, value in old["data"].get(name, {}).items() if key == "best_test_auc"}
-    return old["comparisons"]
+    kept = {}
+    places = {"model": old, "embedding": old.get("embeddings") or {}}
+    for kind, pairs in (("model", study.records("model")), ("embedding", _compared(study))):
+        scored = {record["name"]: record["key"] for _, record in pairs if record["test"]}
+        past = {r["name"]: r["key"] for r in old.get("runs", []) if r["test"] and r["kind"] == kind}
+        if scored and scored == past:
+            kept[kind] = places[kind].get("comparisons", [])
+    if "model" in kept:
+        for name in described:
+            best = {key: value for key, value in old["data"].get(name, {}).items() if key == "best_test_auc"}
+            described[name] |= best
+    return kept
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

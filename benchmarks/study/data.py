@@ -24,6 +24,7 @@ from mmctr_kedro.params import InteractionLogParams, WorldParams
 from mmctr_kedro.training.metrics import auc
 
 SPLITS = ("train", "valid", "test")
+ENCODED = ("04_feature/embedding/text_vectors.npy", "04_feature/embedding/image_vectors.npy")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ def _clicks(root: Path, split: str) -> Clicks:
     return ClicksDataset(filepath=str(root / "03_primary" / f"clicks_{split}")).load()
 
 
-def data_digest(root: Path, embedding: str) -> str:
-    """Of every byte a training and its scoring read."""
+def data_digest(root: Path, *more: str) -> str:
+    """Of every byte a training and its scoring read, ``more`` being the files beside clicks and tags."""
     folders = [root / "03_primary" / f"clicks_{split}" for split in SPLITS]
     files = [*(file for folder in folders for file in sorted(folder.glob("*.npy")))]
     digest = hashlib.sha256()
-    for file in [*files, root / "03_primary/item_tags.npy", root / embedding]:
+    for file in [*files, root / "03_primary/item_tags.npy", *(root / file for file in more)]:
         content = file.read_bytes()
         digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode())
         digest.update(content)
@@ -83,15 +84,20 @@ def best_auc(root: Path, split: str, label: np.ndarray) -> float | None:
 # --- building --------------------------------------------------------------------------------------------
 
 
-def provide(choice: DataChoice, root: Path) -> str | None:
-    """Have the data below ``root``, made by kedro if missing; why not, if that cannot be."""
+def provide(choice: DataChoice, root: Path, encoded: bool = False) -> str | None:
+    """Have the data below ``root``, made by kedro if missing; why not, if that cannot be.
+
+    Args:
+        encoded: Titles and covers too, as vectors.
+    """
     log = _log_folder(choice)
     if log is not None and not log.is_dir():
         return f"it needs the interaction log in {_log_name(choice)}, which is not there"
     wanted = [root / "03_primary/clicks_test/item.npy", *(root / file for file in choice.embeddings.values())]
+    wanted += [root / file for file in ENCODED] if encoded else []
     if all(path.is_file() for path in wanted):
         return None
-    command = ["run", "--env", choice.env, "--pipeline", choice.build, "--params", f"root={root}"]
+    command = ["run", "--env", choice.env, "--pipeline", "embedding" if encoded else choice.build, "--params", f"root={root}"]
     print(f"making the data of {choice.env}: kedro {' '.join(command)}", flush=True)
     subprocess.run([sys.executable, "-m", "kedro", *command], cwd=ROOT, check=True)
     return None

@@ -1,6 +1,7 @@
 """What the study runs: the table of choices (study.yml) as a list of trainings, each with the key it is known by.
 
-A run = data set x embedding x CTR model (or variant of ours) x seed.
+A run = data set x embedding x CTR model (or variant of ours) x seed. Its kind says which table it is for: ``model``
+(CTR models on one embedding), ``ablation`` (variants of our model), ``embedding`` (embeddings under the fixed DIN).
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.fusion import MODALITIES, VARIANTS
 from mmctr_kedro.params import CtrParams, Params
 
 ROOT = Path(__file__).parents[2]
 CHOICES = ROOT / "benchmarks" / "study.yml"
 ABLATION_FILE = ROOT / "benchmarks" / "ablation.py"
 SHARED = {"epochs", "patience", "evaluate_every", "seed", "threads", "device", "checkpoint_minutes"}  # not a model's
+EMBEDDINGS = "04_feature/study"  # below a data set's root: what the study itself builds
 # What decides what a training does with its settings and data; a model's file is found from there.
 LOOP = ("training.loop", "training.machine")
 
@@ -55,6 +58,37 @@ class Ablation(Params):
     variants: dict[str, dict[str, Any]] = Field({})
 
 
+class Comparison(Params):
+    """Two embeddings whose test rows are scored, once, for an interval of their difference."""
+
+    ours: str
+    other: str
+    data: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+class Embeddings(Params):
+    """Every variant of the embedding under the fixed DIN; of some also text alone and image alone."""
+
+    settings: dict[str, Any] = Field({})
+    budget: Budget
+    seeds: tuple[int, ...]
+    variants: tuple[str, ...] = VARIANTS
+    alone: tuple[str, ...] = ()
+    compared: Comparison | None = None
+
+    @model_validator(mode="after")
+    def _variants_are_known(self) -> Embeddings:
+        named = {*self.variants, *self.alone, *((self.compared.ours, self.compared.other) if self.compared else ())}
+        if unknown := sorted(named - set(VARIANTS)):
+            raise ValueError(f"embeddings: no variants {unknown}; known: {', '.join(VARIANTS)}.")
+        return self
+
+    def names(self) -> list[str]:
+        """``variant``, or ``variant.modality`` for one modality alone."""
+        return [*self.variants, *(f"{variant}.{modality}" for variant in self.alone for modality in MODALITIES)]
+
+
 class Choices(Params):
     """study.yml."""
 
@@ -64,11 +98,23 @@ class Choices(Params):
     data: dict[str, DataChoice]
     models: dict[str, dict[str, dict[str, Any]]]
     ablation: Ablation = Ablation()
+    embeddings: Embeddings | None = None
     notes: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """Of every choice, whatever comments and notes say."""
-        return digest(self.model_dump(mode="json", exclude={"notes": True, "data": {"__all__": {"root"}}}))
+        """Of every choice between models, whatever comments and notes say."""
+        apart = {"notes": True, "embeddings": True, "data": {"__all__": {"root"}}}
+        return digest(self.model_dump(mode="json", exclude=apart))
+
+    def embeddings_digest(self) -> str:
+        """Of every choice between embeddings."""
+        return digest(self.embeddings.model_dump(mode="json") if self.embeddings else None)
+
+    def embedding_file(self, run: Run) -> str:
+        """Below the root of the run's data."""
+        if run.kind == "embedding":
+            return f"{EMBEDDINGS}/{run.embedding}.npy"
+        return self.data[run.data].embeddings[run.embedding]
 
 
 @dataclass(frozen=True)
@@ -77,7 +123,7 @@ class Run:
 
     data: str
     embedding: str
-    kind: str  # "model" or "ablation"
+    kind: str  # "model", "ablation" or "embedding"
     label: str
     seed: int
     cpu_seconds: float
@@ -101,7 +147,7 @@ def read_choices(path: Path = CHOICES) -> Choices:
 
 
 def plan(choices: Choices, builders: list[str] | None = None) -> list[Run]:
-    """Every run, seed by seed, so that an unfinished study has whole rounds; ablations last.
+    """Every run, seed by seed, so that an unfinished study has whole rounds; ablations, then embeddings last.
 
     Args:
         builders: The labels in ``ABLATIONS``.
@@ -126,9 +172,26 @@ def plan(choices: Choices, builders: list[str] | None = None) -> list[Run]:
         for data in ablation.data
         for label, over in variants.items()
     ]
+    runs += _embedding_runs(choices)
     names = [run.name for run in runs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise MmctrError(f"study.yml: runs are named alike: {', '.join(repeated)}. Give labels other words.")
+    return runs
+
+
+def _embedding_runs(choices: Choices) -> list[Run]:
+    table = choices.embeddings
+    if table is None:
+        return []
+    wanted = [(seed, data, name) for seed in table.seeds for data in choices.data for name in table.names()]
+    if pair := table.compared:
+        wanted += [(seed, data, name) for seed in pair.seeds for data in pair.data for name in (pair.ours, pair.other)]
+    budget = table.budget.model_dump(exclude={"cpu_seconds"})
+    runs = []
+    for seed, data, name in dict.fromkeys(wanted):
+        params = CtrParams(**{"model": {"name": "din"}, **table.settings, **budget, "seed": seed, "device": "cpu"})
+        full = params.model_dump(mode="json", exclude={"threads", "checkpoint_minutes"})
+        runs.append(Run(data, name, "embedding", "din", seed, table.budget.cpu_seconds, full))
     return runs
 
 
@@ -164,14 +227,16 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def code_digest(run: Run) -> str:
-    """Of the code that trains this run: its model, the loop and what these import of models/ and training/.
+def meaning_digest(files: list[Path]) -> str:
+    """Of the code in these files; comments, docstrings and layout do not count."""
+    return digest([[path.name, _meaning(path)] for path in files])
 
-    Comments, docstrings and layout do not count.
-    """
+
+def code_digest(run: Run) -> str:
+    """Of the code that trains this run: its model, the loop and what these import of models/ and training/."""
     files = _closure([f"models.{run.settings['model']['name']}", *LOOP])
     files += [ABLATION_FILE] if run.builder else []
-    return digest([[path.name, _meaning(path)] for path in files])
+    return meaning_digest(files)
 
 
 _IMPORTS = re.compile(r"^\s*from mmctr_kedro\.((?:models|training)\.\w+) import", re.MULTILINE)

@@ -1,6 +1,6 @@
 """The test rows: predicted and scored once, after every choice is frozen.
 
-``frozen.json`` beside the runs says which trainings were frozen when, under which study.yml. Nothing is scored again
+Files beside the runs (``FROZEN``) say which trainings were frozen when, under which study.yml. Nothing is scored again
 with other choices, settings, data or code unless a reason is given, which the page prints.
 """
 
@@ -25,29 +25,29 @@ from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training.loop import predict
 from mmctr_kedro.training.machine import reproducible
 
-FROZEN = "frozen.json"
+FROZEN = {"model": "frozen.json", "embedding": "frozen_embeddings.json"}  # by kind of run
 RESAMPLES = 2000
 
 Record = dict[str, Any]
 
 
-def freezes(out: Path) -> list[dict[str, Any]]:
-    """Every freeze so far, oldest first."""
-    path = out / FROZEN
+def freezes(out: Path, kind: str = "model") -> list[dict[str, Any]]:
+    """Every freeze of this kind of run so far, oldest first."""
+    path = out / FROZEN[kind]
     return json.loads(path.read_text()) if path.is_file() else []
 
 
-def freeze(choices: Choices, records: list[Record], out: Path, reason: str | None) -> None:
+def freeze(choices: Choices, records: list[Record], out: Path, reason: str | None, kind: str = "model") -> None:
     """Write down what is about to be scored; refuses what was scored before with other keys, unless there is a reason.
 
     Args:
         records: Of all runs to be scored.
     """
-    past = freezes(out)
+    past, chosen = freezes(out, kind), choices.digest() if kind == "model" else choices.embeddings_digest()
     before = {name: key for frozen in past for name, key in frozen["runs"].items()}
     now = {record["name"]: record["key"] for record in records}
     changed = sorted(name for name, key in now.items() if before.get(name, key) != key)
-    if past and past[-1]["choices"] != choices.digest():
+    if past and past[-1]["choices"] != chosen:
         changed.append(str(CHOICES.name))
     if changed and not reason:
         raise MmctrError(
@@ -58,12 +58,12 @@ def freeze(choices: Choices, records: list[Record], out: Path, reason: str | Non
         return
     entry = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "choices": choices.digest(),
+        "choices": chosen,
         **commit(),
         "again": reason if changed else None,
         "runs": now,
     }
-    write_json([*past, entry], out / FROZEN)
+    write_json([*past, entry], out / FROZEN[kind])
 
 
 def score(
@@ -87,7 +87,7 @@ def score(
         for run, record in pairs:
             if run.data != name or (record["test"] is not None and _predictions(run, out).is_file()):
                 continue
-            tables = data.load(root, choice.embeddings[run.embedding])
+            tables = data.load(root, choices.embedding_file(run))
             pctr = predict_test(run, tables, out, threads)
             with atomic_write(_predictions(run, out)) as path, path.open("wb") as file:
                 np.savez(file, row_id=np.asarray(tables.test.row_id), pctr=pctr)
@@ -116,34 +116,70 @@ def compare(
     choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
 ) -> list[dict[str, Any]]:
     """Our model against each other one, on every data set, from the stored test predictions."""
-    found = []
-    for name in dict.fromkeys(run.data for run, _ in pairs):
-        choice, root = choices.data[name], roots[name]
-        label = data.hidden_labels(choice, root)
-        user = np.asarray(data.load(root, choice.embeddings[choice.embedding]).test.user)
-        drawn = Resamples(user, len(choices.seeds), resamples)
-        points, aucs = {}, {}
-        for model in choices.models:
-            chosen = [(run, record) for run, record in pairs if (run.data, run.label) == (name, model)]
-            scores = [np.load(_predictions(run, out))["pctr"] for run, _ in chosen]
-            points[model] = np.array([record["test"]["auc"] for _, record in chosen])
-            aucs[model] = np.column_stack([drawn.aucs(label, score) for score in scores])
-        ours = choices.ours
-        for other in choices.models:
-            if other == ours:
-                continue
-            difference = drawn.difference(points[ours], points[other], aucs[ours], aucs[other])
-            found.append(
-                {
-                    "data": name,
-                    "ours": ours,
-                    "other": other,
-                    **asdict(difference),
-                    "excludes_zero": difference.excludes_zero,
-                    "resamples": drawn.count,
-                    "rows": len(label),
-                    "users": drawn.users,
-                    "seeds": len(points[ours]),
-                }
-            )
-    return found
+    others = [model for model in choices.models if model != choices.ours]
+    return [
+        found
+        for name in dict.fromkeys(run.data for run, _ in pairs)
+        for found in _against(
+            choices.ours, others, {run.name: run.label for run, _ in pairs}, choices, name, pairs, roots, out, resamples
+        )
+    ]
+
+
+def compare_embeddings(
+    choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
+) -> list[dict[str, Any]]:
+    """The two embeddings that ``choices.embeddings.compared`` names, from the stored test predictions."""
+    assert choices.embeddings is not None and choices.embeddings.compared is not None
+    pair = choices.embeddings.compared
+    labels = {run.name: run.embedding for run, _ in pairs}
+    return [
+        found
+        for name in pair.data
+        if name in roots
+        for found in _against(pair.ours, [pair.other], labels, choices, name, pairs, roots, out, resamples)
+    ]
+
+
+def _against(
+    ours: str,
+    others: list[str],
+    labels: dict[str, str],
+    choices: Choices,
+    name: str,
+    pairs: list[tuple[Run, Record]],
+    roots: dict[str, Path],
+    out: Path,
+    resamples: int,
+) -> list[dict[str, Any]]:
+    """What is labelled ``ours`` against each of ``others`` on one data set; ``labels`` are by the name of a run."""
+    label = data.hidden_labels(choices.data[name], roots[name])
+    chosen = {
+        one: [(run, record) for run, record in pairs if run.data == name and labels[run.name] == one]
+        for one in (ours, *others)
+    }
+    seeds = len(chosen[ours])
+    user = np.asarray(data.load(roots[name], choices.embedding_file(chosen[ours][0][0])).test.user)
+    drawn = Resamples(user, seeds, resamples)
+    points = {one: np.array([record["test"]["auc"] for _, record in found]) for one, found in chosen.items()}
+    aucs = {
+        one: np.column_stack([drawn.aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found])
+        for one, found in chosen.items()
+    }
+    compared = []
+    for other in others:
+        difference = drawn.difference(points[ours], points[other], aucs[ours], aucs[other])
+        compared.append(
+            {
+                "data": name,
+                "ours": ours,
+                "other": other,
+                **asdict(difference),
+                "excludes_zero": difference.excludes_zero,
+                "resamples": drawn.count,
+                "rows": len(label),
+                "users": drawn.users,
+                "seeds": seeds,
+            }
+        )
+    return compared

@@ -38,7 +38,7 @@ DECIDING = (  # what decides a result, for the question whether it is committed
 
 
 def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads: int) -> dict[str, Any]:
-    """Train, save the weights (of models, not of variants) and then the record; returns the record."""
+    """Train, save the weights (not of ablations) and then the record; returns the record."""
     from safetensors.numpy import save_file
 
     checkpoints = Checkpoints(out / f"{run.name}.{'-'.join(key.values())}.checkpoint")
@@ -68,7 +68,7 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
         "stopped_by": stopped_by,
         **circumstances(threads),
     }
-    if run.kind == "model":
+    if run.kind != "ablation":
         with atomic_write(out / f"{run.name}.safetensors") as path:
             save_file({name: value.numpy(force=True) for name, value in model.state_dict().items()}, path)
     write_json(record, out / f"{run.name}.json")

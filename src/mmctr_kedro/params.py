@@ -235,26 +235,59 @@ class WeightedParams(Params):
         return self
 
 
-class BehaviourContrastiveParams(RunControls):
-    """A tower over text and image, taught by who clicks what after what; see fusion/behaviour_contrastive.py."""
+class TowerParams(RunControls):
+    """A content tower and its training; see fusion/tower.py."""
 
     components: int = Field(256, ge=1, description="Principal components of a modality that the tower sees.")
     hidden: int = Field(512, ge=1, description="Units of the tower's hidden layer.")
-    window: int = Field(3, ge=1, description="Clicks of one history at most this far apart are a pair.")
     temperature: float = Field(0.07, gt=0)
     popularity_correction: float = Field(1.0, ge=0, le=1, description="1: subtract log frequency of a candidate.")
     modality_dropout: float = Field(0.2, ge=0, le=1, description="How often an item is shown without one modality.")
     dropout: float = Field(0.1, ge=0, lt=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(2, ge=1, description="Epochs without a smaller loss on held-out users before stopping.")
+    held_out: float = Field(0.05, gt=0, lt=1, description="Share of the users who decide when to stop.")
+
+
+class BehaviourContrastiveParams(TowerParams):
+    """Taught by who clicks what after what; see fusion/behaviour_contrastive.py."""
+
+    window: int = Field(3, ge=1, description="Clicks of one history at most this far apart are a pair.")
     batch_size: int = Field(1024, ge=2, description="Pairs of a step; each is the others' negative.")
     pairs_per_epoch: int = Field(100_000, ge=2)
-    epochs: int = Field(20, ge=1)
-    patience: int = Field(2, ge=1, description="Epochs without a smaller loss on held-out pairs before stopping.")
-    held_out: float = Field(0.05, gt=0, lt=1, description="Share of the users whose pairs decide when to stop.")
 
 
-Variant = Literal["concat_pca", "whitened", "weighted", "random_projection", "provided", "behaviour_contrastive"]
+class SequenceParams(TowerParams):
+    """Taught by what comes next in whole histories; see fusion/sequence.py."""
+
+    state: int = Field(128, ge=1, description="Units of the recurrent layer that reads a history.")
+    recent: int = Field(20, ge=2, description="Newest clicks of a history that are read.")
+    batch_size: int = Field(256, ge=1, description="Histories of a step; the items of each are the others' negatives.")
+    histories_per_epoch: int = Field(50_000, ge=1)
+
+
+class SemanticIdsParams(Params):
+    """Residual quantisation of another variant's vectors; see fusion/semantic_ids.py."""
+
+    of: Literal["concat_pca", "whitened", "weighted", "provided", "behaviour_contrastive", "sequence"] = Field(
+        "behaviour_contrastive", description="The variant whose vectors are quantised."
+    )
+    levels: int = Field(4, ge=1, description="Codes of an item.")
+    codes: int = Field(256, ge=1, description="Codes of a level.")
+
+
+Variant = Literal[
+    "concat_pca",
+    "whitened",
+    "weighted",
+    "random_projection",
+    "provided",
+    "behaviour_contrastive",
+    "sequence",
+    "semantic_ids",
+]
 VARIANTS: tuple[str, ...] = get_args(Variant)
 
 
@@ -263,11 +296,14 @@ class EmbeddingParams(Params):
 
     variant: Variant = "concat_pca"
     width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
-    seed: int = Field(20242025, ge=0, lt=2**32, description="Of random_projection; the tower has its own.")
+    modalities: Literal["both", "text", "image"] = Field("both", description="What a fusion sees of an item.")
+    seed: int = Field(20242025, ge=0, lt=2**32, description="Of what draws; the towers have their own.")
     text: TextEncoderParams = TextEncoderParams()
     image: ImageEncoderParams = ImageEncoderParams()
     weighted: WeightedParams = WeightedParams()
     behaviour_contrastive: BehaviourContrastiveParams = BehaviourContrastiveParams()
+    sequence: SequenceParams = SequenceParams()
+    semantic_ids: SemanticIdsParams = SemanticIdsParams()
 
 
 # --- ctr -------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def train_here(study, runs) -> list[dict]:
     """Train in this process: quicker than one each."""
     done = []
     for run in runs:
-        tables = data.load(study.roots[run.data], study.choices.data[run.data].embeddings[run.embedding])
+        tables = data.load(study.roots[run.data], study.choices.embedding_file(run))
         done.append(training.train(run, study.keys[run.name], tables, study.out, threads=1))
     return done
 

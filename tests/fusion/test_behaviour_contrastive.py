@@ -9,7 +9,8 @@ import torch
 
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.fusion import fuse
-from mmctr_kedro.fusion.behaviour_contrastive import _loss, _shown_modalities, pairs_of
+from mmctr_kedro.fusion.behaviour_contrastive import _loss, pairs_of
+from mmctr_kedro.fusion.tower import shown_modalities
 from mmctr_kedro.params import BehaviourContrastiveParams, EmbeddingParams
 
 CONTROLS = {"hidden": 32, "batch_size": 64, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
@@ -58,8 +59,8 @@ def test_it_brings_together_what_users_click_together_more_than_content_alone_do
         same = kind[:, None] == kind[None, :]
         return cosine[same & ~np.eye(len(unit), dtype=bool)].mean() - cosine[~same].mean()
 
-    content = fuse(EmbeddingParams(width=8), material)
-    learnt = fuse(params(), material)
+    content = fuse(EmbeddingParams(width=8), material).vectors
+    learnt = fuse(params(), material).vectors
     assert apart(learnt) > apart(content) + 0.1
 
 
@@ -73,7 +74,7 @@ def test_a_row_that_was_skipped_teaches_nothing(material):
         }.items()
     }  # fmt: skip
     other = dataclasses.replace(material, train=dataclasses.replace(train, **skipped))
-    assert fuse(params(epochs=1), other).tobytes() == fuse(params(epochs=1), material).tobytes()
+    assert fuse(params(epochs=1), other).vectors.tobytes() == fuse(params(epochs=1), material).vectors.tobytes()
 
 
 def test_an_item_nobody_clicked_lies_with_its_like(material):
@@ -86,7 +87,7 @@ def test_an_item_nobody_clicked_lies_with_its_like(material):
     cold = dataclasses.replace(
         material, text=text, image=image, train=dataclasses.replace(train, history_items=kept, item=item)
     )
-    vectors = fuse(params(epochs=1), cold)
+    vectors = fuse(params(epochs=1), cold).vectors
     np.testing.assert_allclose(vectors[59], vectors[1], atol=1e-5)
 
 
@@ -116,7 +117,7 @@ def test_the_loss_is_the_cross_entropy_of_a_slow_loop(pairs):
     settings = BehaviourContrastiveParams(temperature=0.5, modality_dropout=0)
     content = torch.nn.functional.normalize(torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), dim=1)
     log_frequency = torch.log(torch.tensor([[1.0, 0.1, 0.3, 0.2, 0.25, 0.15], [1.0, 0.3, 0.1, 0.1, 0.2, 0.3]]))
-    found = _loss(torch.nn.Identity(), content, pairs, log_frequency, [3], settings).item()
+    found = _loss(torch.nn.Identity(), content, [3], log_frequency, settings, pairs).item()
     total = 0.0
     for side, (asked, wanted) in enumerate(((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0]))):
         frequency = log_frequency[1 - side]
@@ -136,7 +137,7 @@ def test_a_loss_that_is_not_finite_is_an_error_and_no_untrained_tower(material):
 
 
 def test_a_row_never_loses_more_than_one_modality():
-    shown = _shown_modalities(4000, [2, 3], 0.5, torch.device("cpu"))
+    shown = shown_modalities(4000, [2, 3], 0.5, torch.device("cpu"))
     text, image = shown[:, 0], shown[:, 2]
     assert torch.equal(shown, torch.stack([text, text, image, image, image], dim=1))
     assert (text + image >= 1).all()

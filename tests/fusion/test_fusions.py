@@ -10,7 +10,8 @@ from mmctr_kedro.fusion import VARIANTS, fuse
 from mmctr_kedro.fusion.concat_pca import concat_pca
 from mmctr_kedro.params import EmbeddingParams
 
-QUICK = {"behaviour_contrastive": {"epochs": 2, "hidden": 16, "batch_size": 64, "threads": 1, "device": "cpu"}}
+TOWER = {"epochs": 2, "hidden": 16, "batch_size": 64, "threads": 1, "device": "cpu"}
+QUICK = {"behaviour_contrastive": TOWER, "sequence": {**TOWER, "state": 8}}
 
 
 def params(**settings) -> EmbeddingParams:
@@ -20,7 +21,7 @@ def params(**settings) -> EmbeddingParams:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_gives_finite_float32_vectors_of_the_width_and_the_same_bytes_twice(variant, material):
     """From arrays that cannot be written to."""
-    first, second = (fuse(params(), material, variant) for _ in range(2))
+    first, second = (fuse(params(), material, variant).vectors for _ in range(2))
     assert first.shape == (len(material.text), 128)
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
@@ -29,7 +30,7 @@ def test_every_variant_gives_finite_float32_vectors_of_the_width_and_the_same_by
 
 @pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant != "provided"])
 def test_a_variant_of_another_width_has_mean_square_one(variant, material):
-    found = fuse(params(width=16), material, variant)
+    found = fuse(params(width=16), material, variant).vectors
     assert found.shape == (len(material.text), 16)
     assert np.square(found).mean() == pytest.approx(1, abs=1e-4)
 
@@ -37,17 +38,17 @@ def test_a_variant_of_another_width_has_mean_square_one(variant, material):
 def test_items_without_any_difference_become_zeros_not_nan(material):
     alike = dataclasses.replace(material, text=np.ones_like(material.text), image=np.ones_like(material.image))
     for variant in ("concat_pca", "whitened", "weighted", "random_projection"):
-        assert not fuse(params(), alike, variant).any(), variant
+        assert not fuse(params(), alike, variant).vectors.any(), variant
 
 
 def test_the_setting_names_the_variant(material):
-    by_setting = fuse(params(variant="whitened"), material)
-    assert np.array_equal(by_setting, fuse(params(), material, "whitened"))
-    assert not np.array_equal(by_setting, fuse(params(), material))
+    by_setting = fuse(params(variant="whitened"), material).vectors
+    assert np.array_equal(by_setting, fuse(params(), material, "whitened").vectors)
+    assert not np.array_equal(by_setting, fuse(params(), material).vectors)
 
 
 def test_whitened_directions_have_equal_variance_and_those_of_no_variance_stay_zero(material):
-    found = fuse(params(width=128), material, "whitened")
+    found = fuse(params(width=128), material, "whitened").vectors
     deviation = found.std(axis=0)
     spanned = min(len(material.text) - 1, 32)
     np.testing.assert_allclose(deviation[:spanned], deviation[0], rtol=1e-3)
@@ -55,13 +56,13 @@ def test_whitened_directions_have_equal_variance_and_those_of_no_variance_stay_z
 
 
 def test_a_modality_of_weight_one_is_all_there_is(material):
-    alone = fuse(params(width=8, weighted={"text": 1, "image": 0}), material, "weighted")
+    alone = fuse(params(width=8, weighted={"text": 1, "image": 0}), material, "weighted").vectors
     np.testing.assert_allclose(np.abs(alone), np.abs(concat_pca([material.text], 8)), atol=1e-4)
 
 
 def test_equal_weights_are_those_of_concat_pca(material):
-    equal = fuse(params(width=8, weighted={"text": 0.5, "image": 0.5}), material, "weighted")
-    np.testing.assert_allclose(equal, fuse(params(width=8), material, "concat_pca"), atol=1e-4)
+    equal = fuse(params(width=8, weighted={"text": 0.5, "image": 0.5}), material, "weighted").vectors
+    np.testing.assert_allclose(equal, fuse(params(width=8), material, "concat_pca").vectors, atol=1e-4)
 
 
 def test_no_weight_at_all_is_refused():
@@ -70,8 +71,8 @@ def test_no_weight_at_all_is_refused():
 
 
 def test_a_random_projection_keeps_distances_roughly_and_follows_its_seed(material):
-    found, other = (fuse(params(width=2048, seed=seed), material, "random_projection") for seed in (1, 2))
-    joined = fuse(params(width=32), material, "concat_pca")  # all 32 directions: distances are kept exactly
+    found, other = (fuse(params(width=2048, seed=seed), material, "random_projection").vectors for seed in (1, 2))
+    joined = fuse(params(width=32), material, "concat_pca").vectors  # all 32 directions: distances are kept exactly
     pairs = np.triu_indices(len(found), 1)
 
     def distances(vectors):
@@ -83,6 +84,6 @@ def test_a_random_projection_keeps_distances_roughly_and_follows_its_seed(materi
 
 
 def test_provided_vectors_are_the_organisers_and_of_no_other_width(material):
-    assert np.array_equal(fuse(params(), material, "provided"), material.provided)
+    assert np.array_equal(fuse(params(), material, "provided").vectors, material.provided)
     with pytest.raises(MmctrError, match=r"width is 64.*embedding\.width=128"):
         fuse(params(width=64), material, "provided")

@@ -1,7 +1,7 @@
 """Ways to make one vector of all that is known of an item. One fusion, one file; the table is ``embedding.variant``.
 
-A file's ``fuse(params, material)`` gives ``[N, width]`` float32, row i for item i + 1. Light to import: what a
-fusion needs comes with its first call.
+A file's ``fuse(params, material)`` gives ``Fused``: vectors, row i for item i + 1, and a report. Light to import: what
+a fusion needs comes with its first call.
 """
 
 from __future__ import annotations
@@ -10,13 +10,22 @@ from importlib import import_module
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import Material
+from mmctr_kedro.fusion.material import MODALITIES, Fused, Material
 from mmctr_kedro.params import VARIANTS, EmbeddingParams
 
-__all__ = ["VARIANTS", "Material", "fuse"]
+__all__ = ["MODALITIES", "VARIANTS", "Fused", "Material", "fuse"]
 
 
-def fuse(params: EmbeddingParams, material: Material, variant: str | None = None) -> np.ndarray:
-    """The vectors of a variant, by default the one that ``params`` names: ``[N, width]`` float32."""
+def fuse(params: EmbeddingParams, material: Material, variant: str | None = None) -> Fused:
+    """What a variant makes of the material, by default the one that ``params`` names; ``alone`` is always filled.
+
+    Towers are asked for one modality as they were trained to be; other fusions are made again of one modality.
+    """
     name = variant or params.variant
-    return import_module(f"mmctr_kedro.fusion.{name}").fuse(params, material)
+    method = import_module(f"mmctr_kedro.fusion.{name}").fuse
+    fused: Fused = method(params, material if params.modalities == "both" else material.only(params.modalities))
+    if fused.alone is None:
+        fused = fused._replace(
+            alone=np.stack([method(params, material.only(modality)).vectors for modality in MODALITIES])
+        )
+    return fused

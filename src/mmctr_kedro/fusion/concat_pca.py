@@ -17,13 +17,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import Material, principal_components, standardise
+from mmctr_kedro.fusion.material import Fused, Material, principal_components, standardise
 from mmctr_kedro.params import EmbeddingParams
 
 
-def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
+def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """Text and image alike: ``[N, width]`` float32."""
-    return concat_pca([material.text, material.image], params.width)
+    return Fused(concat_pca([material.text, material.image], params.width), {})
 
 
 def concat_pca(modalities: Sequence[np.ndarray], width: int) -> np.ndarray:

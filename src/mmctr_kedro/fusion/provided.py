@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.fusion.material import Material
+from mmctr_kedro.fusion.material import Fused, Material
 from mmctr_kedro.params import EmbeddingParams
 
 
-def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
+def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """``[N, 128]`` float32; another width is refused."""
     width = material.provided.shape[1]
     if params.width != width:
@@ -17,4 +17,5 @@ def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
             f"embedding.width is {params.width}, but variant 'provided' takes item_info's vectors of {width} numbers "
             f"as they are. Set --params embedding.width={width}, or choose another variant."
         )
-    return np.asarray(material.provided, dtype=np.float32)
+    vectors = np.asarray(material.provided, dtype=np.float32)
+    return Fused(vectors, {}, np.stack([vectors, vectors]))  # neither modality is read

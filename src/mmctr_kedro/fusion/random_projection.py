@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import Material, of_deviation_one, standardise
+from mmctr_kedro.fusion.material import Fused, Material, of_deviation_one, standardise
 from mmctr_kedro.params import EmbeddingParams
 
 
-def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
+def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """Standardised columns times a Gaussian matrix drawn from ``params.seed``: ``[N, width]`` float32."""
     from sklearn.random_projection import GaussianRandomProjection
 
     joined = np.concatenate([standardise(material.text), standardise(material.image)], axis=1)
     projection = GaussianRandomProjection(params.width, random_state=params.seed)
-    return of_deviation_one(projection.fit_transform(joined).astype(np.float32))
+    return Fused(of_deviation_one(projection.fit_transform(joined).astype(np.float32)), {})

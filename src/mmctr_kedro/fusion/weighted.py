@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import Material, principal_components, standardise
+from mmctr_kedro.fusion.material import Fused, Material, principal_components, standardise
 from mmctr_kedro.params import EmbeddingParams
 
 
-def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
+def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """Variance shared out by ``params.weighted``, then PCA: ``[N, width]`` float32."""
     shares = ((material.text, params.weighted.text), (material.image, params.weighted.image))
-    return principal_components(
-        np.concatenate([np.sqrt(weight) * standardise(vectors) for vectors, weight in shares], axis=1), params.width
-    )
+    joined = np.concatenate([np.sqrt(weight) * standardise(vectors) for vectors, weight in shares], axis=1)
+    return Fused(principal_components(joined, params.width), {})

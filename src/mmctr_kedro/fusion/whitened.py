@@ -9,15 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from mmctr_kedro.fusion.concat_pca import concat_pca
-from mmctr_kedro.fusion.material import Material, of_deviation_one
+from mmctr_kedro.fusion.material import Fused, Material, of_deviation_one
 from mmctr_kedro.params import EmbeddingParams
 
 NOISE = 1e-3
 
 
-def fuse(params: EmbeddingParams, material: Material) -> np.ndarray:
+def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """``concat_pca`` with columns of equal variance: ``[N, width]`` float32."""
     components = concat_pca([material.text, material.image], params.width)
     deviation = components.std(axis=0, dtype=np.float64)
     real = deviation > NOISE * deviation.max(initial=0.0)
-    return of_deviation_one(components * np.where(real, 1 / np.where(real, deviation, 1), 0).astype(np.float32))
+    white = components * np.where(real, 1 / np.where(real, deviation, 1), 0).astype(np.float32)
+    return Fused(of_deviation_one(white), {})

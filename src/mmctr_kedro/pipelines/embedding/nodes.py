@@ -150,31 +150,41 @@ def fuse(
     clicks_train: Clicks,
     *,
     variant: str | None = None,
-) -> np.ndarray:
-    """The item embedding of a variant, by default the one chosen: ``[N + 1, width]`` float32, row 0 zeros.
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """The item embedding of a variant, by default the one chosen.
 
     Args:
         clicks_train: What a variant may learn from; none reads the clicks of valid or test.
+
+    Returns:
+        embedding: ``[N + 1, width]`` float32, row 0 zeros.
+        alone: ``[2, N + 1, width]`` float32, the same of text alone and of covers alone, for the scorecard.
+        report: How the fusion went: epochs of a tower, reconstruction of codes, empty where there is nothing to tell.
     """
     assert len(text_vectors) == len(image_vectors), "both encoders number the same items"
-    material = Material(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], clicks_train)
-    embedding = np.zeros((len(text_vectors), params.width), dtype=np.float32)
-    embedding[1:] = fuse_material(params, material, variant)
-    return embedding
+    fused = fuse_material(
+        params, Material(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], clicks_train), variant
+    )
+    assert fused.alone is not None
+    embedding, *alone = (np.pad(vectors, ((1, 0), (0, 0))) for vectors in (fused.vectors, *fused.alone))
+    return embedding, np.stack(alone), {"modalities": params.modalities, **fused.report}
 
 
 def judge(
     params: EmbeddingParams,
     item_embedding: np.ndarray,
+    modality_embeddings: np.ndarray,
+    fusion_report: dict[str, Any],
     item_tags: np.ndarray,
     clicks_train: Clicks,
     clicks_valid: Clicks,
     title_report: dict[str, Any],
     cover_report: dict[str, Any],
 ) -> dict[str, Any]:
-    """The scorecard of an embedding, plain JSON, what cannot be known None; see ``scorecard.judge``."""
+    """The scorecard of an embedding, plain JSON, what cannot be known None; see ``scorecard``."""
     items = len(item_embedding) - 1
     found = scorecard.judge(item_embedding, item_tags, clicks_train, clicks_valid)
+    found["modalities"] = scorecard.of_each_modality(item_embedding, modality_embeddings, clicks_train, clicks_valid)
     logger.info(
         "next item among %s: recall@10 %s, recall@100 %s (cold items %s)",
         f"{items:,}",
@@ -183,6 +193,7 @@ def judge(
         found["next_item"]["cold"]["recall_at_100"],
     )
     return found | {
+        "fusion": fusion_report,
         "encoders": {
             modality: encoder.sentence_transformer.model if encoder.sentence_transformer else encoder.name
             for modality, encoder in (("text", params.text), ("image", params.image))

@@ -67,18 +67,16 @@ def _encoders() -> list[Node]:
 def _variant(variant: str | None) -> list[Node]:
     """Fuse, judge and format one variant; None: the one that ``params:embedding`` chooses."""
     fuse = update_wrapper(partial(nodes.fuse, variant=variant), nodes.fuse)
+    given = ["params:embedding", "text_vectors", "image_vectors", "provided_item_embedding", "clicks_train"]
     return [
-        Node(
-            fuse,
-            ["params:embedding", "text_vectors", "image_vectors", "provided_item_embedding", "clicks_train"],
-            "item_embedding",
-            name="fuse",
-        ),
+        Node(fuse, given, ["item_embedding", "modality_embeddings", "fusion_report"], name="fuse"),
         Node(
             nodes.judge,
             [
                 "params:embedding",
                 "item_embedding",
+                "modality_embeddings",
+                "fusion_report",
                 "item_tags",
                 "clicks_train",
                 "clicks_valid",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmctr_kedro.batch import Clicks
+from mmctr_kedro.fusion import MODALITIES
 
 CUTS = (10, 100)
 RECENT = 10  # clicks that a user is known by
@@ -34,18 +35,60 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Cl
         train: What decides which items are cold: those that no train row and no train history has.
         valid: Its histories are the queries; its rows and labels are not looked at.
     """
-    unit, asked = _unit(embedding), valid.history_user
-    new = np.flatnonzero(~np.isin(asked, train.history_user))
-    chosen = new if len(new) else np.arange(len(asked))
+    unit, chosen = _unit(embedding), asked_histories(train, valid)
     seen = np.zeros(len(embedding), dtype=bool)
     seen[train.item], seen[train.history_items] = True, True
     return {
-        "users_known_to_train": not len(new),
+        "users_known_to_train": bool(np.isin(valid.history_user[chosen], train.history_user).any()),
         "next_item": _retrieval(unit, *next_item_queries(unit, valid, chosen), ~seen),
         "co_click": _retrieval(unit, *co_click_queries(unit, valid, chosen), ~seen),
         "tags": tag_overlap(unit, item_tags),
         "geometry": geometry(embedding[1:]),
     }
+
+
+def of_each_modality(embedding: np.ndarray, alone: np.ndarray, train: Clicks, valid: Clicks) -> Found | None:
+    """Retrieval and neighbourhoods by one modality alone, beside both; None where the embedding reads neither.
+
+    Args:
+        alone: ``[2, N+1, D]`` float32, what the same fusion gives for each of ``MODALITIES``.
+
+    Returns:
+        By modality: next_item and co_click of all items, and ``neighbours_kept``, the share of an item's ten nearest
+        that are among its ten nearest by both modalities too.
+    """
+    if np.array_equal(alone[0], alone[1]):
+        return None
+    unit, found = _unit(embedding), {}
+    chosen = asked_histories(train, valid)
+    nearest = _nearest(unit)
+    for modality, vectors in zip(MODALITIES, alone, strict=True):
+        of_one = _unit(vectors)
+        kept = _nearest(of_one)
+        found[modality] = {
+            "next_item": _of_places(*nearer_and_alike(of_one, *next_item_queries(of_one, valid, chosen))),
+            "co_click": _of_places(*nearer_and_alike(of_one, *co_click_queries(of_one, valid, chosen))),
+            "neighbours_kept": _round((nearest[:, :, None] == kept[:, None, :]).any(axis=2).mean()),
+        }
+    return found
+
+
+def asked_histories(train: Clicks, valid: Clicks) -> np.ndarray:
+    """Histories of valid users whom train does not know; all of them where it knows everybody."""
+    new = np.flatnonzero(~np.isin(valid.history_user, train.history_user))
+    return new if len(new) else np.arange(len(valid.history_user))
+
+
+def _nearest(unit: np.ndarray) -> np.ndarray:
+    """The ten nearest, by cosine, of up to ``MAX_NEIGHBOURHOODS`` items: ``[n, 10]`` item ids, in no order."""
+    asked = _some(np.arange(1, len(unit)), MAX_NEIGHBOURHOODS)
+    found = []
+    for start in range(0, len(asked), CHUNK):
+        items = asked[start : start + CHUNK]
+        scores = unit[items] @ unit[1:].T
+        scores[np.arange(len(items)), items - 1] = -np.inf
+        found.append(1 + np.argpartition(-scores, min(NEIGHBOURS, len(unit) - 1) - 1, axis=1)[:, :NEIGHBOURS])
+    return np.concatenate(found)
 
 
 # --- retrieval -------------------------------------------------------------------------------------------

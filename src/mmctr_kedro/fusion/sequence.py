@@ -1,0 +1,178 @@
+"""The content tower, taught to say what comes next: its vectors go through a recurrent layer that reads a history.
+
+GRU4Rec (Hidasi et al., 2016, arXiv:1511.06939) with items known by content instead of by id: an item enters the
+history, and is looked for at its end, as the tower's one vector. So the vector of an item that nobody clicked comes
+from the same tower as that of a popular one. The loss is a softmax over the distinct items of a batch with their log
+frequency subtracted (Yi et al., RecSys 2019).
+
+Histories of ``Material.train`` and the items clicked in train rows are all it reads, and it stops by users it never
+learns from. S sequences of a batch, P of their places, U distinct items, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.fusion.material import Fused, Material
+from mmctr_kedro.fusion.tower import content_of, content_tower, encode_all, fit, item_vectors, log_frequency
+from mmctr_kedro.params import EmbeddingParams, SequenceParams
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CHUNK = 20  # batches whose histories are sorted by length together
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """S histories, each with the click that followed it where a train row tells; jagged, oldest click first.
+
+    Sequence s is ``items[offsets[s]:offsets[s + 1]]``. Of a user's several histories, which hold each other in a log
+    split by time, the longest is predicted whole and the others at their last place only.
+    """
+
+    items: np.ndarray  # [sum of lengths] int64, item ids 1..N
+    offsets: np.ndarray  # [S + 1] int64
+    user: np.ndarray  # [S] int64
+    whole: np.ndarray  # [S] bool
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def of(self, rows: np.ndarray) -> Sequences:
+        """These sequences, in this order."""
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Sequences(self.items[places], offsets, self.user[rows], self.whole[rows])
+
+
+def fuse(params: EmbeddingParams, material: Material) -> Fused:
+    """Train tower and recurrent layer, and send every item through the tower: ``[N, width]`` float32."""
+    import torch
+
+    from mmctr_kedro.training.machine import reproducible
+
+    settings = params.sequence
+    sequences = sequences_of(material.train, settings.recent)
+    users = np.unique(sequences.user)
+    stops = np.isin(sequences.user, users[np.random.default_rng(settings.seed).random(len(users)) < settings.held_out])
+    learnt, held_out = np.flatnonzero(~stops), np.flatnonzero(stops)
+    if not len(learnt) or not len(held_out):
+        raise MmctrError(
+            f"Variant 'sequence' learns from users of two clicks and more, but train has {len(learnt)} such histories "
+            f"to learn from and {len(held_out)} to stop by. Choose another: --params embedding.variant=concat_pca"
+        )
+    joined, widths = content_of(material, settings.components)
+    with reproducible(settings) as device:
+        content = torch.from_numpy(joined).to(device)
+        frequency = log_frequency(sequences.of(learnt).items, len(content), device)
+        tower = content_tower(widths, params.width, settings)
+        model = torch.nn.ModuleDict(
+            {
+                "tower": tower,
+                "reader": torch.nn.GRU(params.width, settings.state, batch_first=True),
+                "head": torch.nn.Linear(settings.state, params.width),
+            }
+        ).to(device)
+        rng = np.random.default_rng(settings.seed)
+        watched = _batches(sequences, _some(held_out, 4096, rng), settings.batch_size)
+        report = fit(
+            "sequence",
+            model,
+            lambda: _batches(sequences, _some(learnt, settings.histories_per_epoch, rng), settings.batch_size, rng),
+            partial(_loss, model, content, widths, frequency, settings),
+            watched,
+            settings,
+        )
+        counts = {"histories": len(learnt), "held_out_histories": len(held_out)}
+        return encode_all(tower, content, widths, counts | report)
+
+
+def sequences_of(train: Clicks, recent: int) -> Sequences:
+    """Every history with the items clicked after it, one sequence for each such click, cut to its ``recent`` newest.
+
+    A history that no row's click follows stands for itself; one click alone tells nothing and is left out.
+    """
+    clicked = np.flatnonzero(np.asarray(train.label) == 1)
+    history = np.asarray(train.history)[clicked]
+    alone = np.flatnonzero(~np.isin(np.arange(len(train.history_user)), history))
+    owner, next_item = np.concatenate([history, alone]), np.concatenate([np.asarray(train.item)[clicked], 0 * alone])
+    before = np.diff(train.history_offsets)[owner]
+    kept = np.minimum(before, recent - (next_item > 0))
+    lengths = kept + (next_item > 0)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    items = np.zeros(offsets[-1], dtype=np.int64)
+    last = np.zeros(len(items), dtype=bool)
+    last[offsets[1:][next_item > 0] - 1] = True
+    items[last] = next_item[next_item > 0]
+    places = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+    items[~last] = train.history_items[places + np.repeat(train.history_offsets[owner] + before - kept, kept)]
+    user = train.history_user[owner].astype(np.int64)
+    order = np.lexsort((before, user))
+    longest = np.append(user[order][1:] != user[order][:-1], True) if len(order) else np.zeros(0, bool)
+    whole = np.zeros(len(order), dtype=bool)
+    whole[order] = longest
+    return Sequences(items, offsets, user, whole).of(np.flatnonzero(lengths >= 2))
+
+
+def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many of the rows, shuffled."""
+    return rng.permutation(rows)[:most]
+
+
+def _batches(
+    sequences: Sequences, rows: np.ndarray, size: int, rng: np.random.Generator | None = None
+) -> list[Sequences]:
+    """Batches of histories of like length; with ``rng`` their order is shuffled."""
+    lengths = np.diff(sequences.offsets)[rows]
+    chunk = np.arange(len(rows)) // (CHUNK * size)
+    rows = rows[np.lexsort((lengths, chunk))]
+    starts = np.arange(0, len(rows), size)
+    return [sequences.of(rows[start : start + size]) for start in (starts if rng is None else rng.permutation(starts))]
+
+
+def _loss(
+    model: nn.ModuleDict,
+    content: Tensor,
+    widths: list[int],
+    frequency: Tensor,
+    settings: SequenceParams,
+    batch: Sequences,
+) -> Tensor:
+    """Mean cross entropy of picking the next item at every place, among the batch's items that its user never clicked.
+
+    Args:
+        content: ``[N, sum(widths)]``, the modalities side by side.
+        frequency: ``[N+1]``, log share of each item.
+    """
+    import torch
+    from torch.nn import functional as F
+    from torch.nn.utils.rnn import pack_sequence
+
+    device = content.device
+    items, index = np.unique(batch.items, return_inverse=True)
+    lengths = np.diff(batch.offsets)
+    row = np.repeat(np.arange(len(batch)), lengths)
+    first = np.zeros(len(row), dtype=bool)
+    first[batch.offsets[:-1]] = True
+    target = np.flatnonzero(~first & (batch.whole[row] | np.append(first[1:], True)))  # places to be predicted
+    item_U = torch.from_numpy(items).to(device)
+    index_P = torch.from_numpy(index).to(device)
+    vectors_UW = item_vectors(model["tower"], content, item_U, widths, settings)
+    packed = pack_sequence([vectors_UW[part] for part in index_P.split(lengths.tolist())], enforce_sorted=False)
+    state, _ = torch.nn.utils.rnn.pad_packed_sequence(model["reader"](packed)[0], batch_first=True)
+    place = torch.from_numpy(target - batch.offsets[row[target]] - 1).to(device)  # what is known before the target
+    asked = F.normalize(model["head"](state[torch.from_numpy(row[target]).to(device), place]), dim=-1)
+    scores = asked @ vectors_UW.t() / settings.temperature - settings.popularity_correction * frequency[item_U]
+    wanted = index_P[torch.from_numpy(target).to(device)]
+    own = torch.zeros(len(batch), len(items), dtype=torch.bool, device=device)
+    own[torch.from_numpy(row).to(device), index_P] = True
+    clicked = own[torch.from_numpy(row[target]).to(device)].scatter(1, wanted.unsqueeze(1), value=False)
+    return F.cross_entropy(scores.masked_fill(clicked, float("-inf")), wanted)
