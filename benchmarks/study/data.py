@@ -97,7 +97,15 @@ def provide(choice: DataChoice, root: Path, encoded: bool = False) -> str | None
     wanted += [root / file for file in ENCODED] if encoded else []
     if all(path.is_file() for path in wanted):
         return None
-    command = ["run", "--env", choice.env, "--pipeline", "embedding" if encoded else choice.build, "--params", f"root={root}"]
+    command = [
+        "run",
+        "--env",
+        choice.env,
+        "--pipeline",
+        "embedding" if encoded else choice.build,
+        "--params",
+        f"root={root}",
+    ]
     print(f"making the data of {choice.env}: kedro {' '.join(command)}", flush=True)
     subprocess.run([sys.executable, "-m", "kedro", *command], cwd=ROOT, check=True)
     return None

@@ -130,7 +130,8 @@ def compare_embeddings(
     choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
 ) -> list[dict[str, Any]]:
     """The two embeddings that ``choices.embeddings.compared`` names, from the stored test predictions."""
-    assert choices.embeddings is not None and choices.embeddings.compared is not None
+    assert choices.embeddings is not None
+    assert choices.embeddings.compared is not None
     pair = choices.embeddings.compared
     labels = {run.name: run.embedding for run, _ in pairs}
     return [

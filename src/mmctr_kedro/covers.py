@@ -70,6 +70,11 @@ class Covers:
     def __len__(self) -> int:
         return len(self.item_ids)
 
+    @property
+    def anywhere(self) -> bool:
+        """Whether any cover can be read without those before it."""
+        return _kind(self.path) not in (".tar.gz", ".rar")
+
     def name(self, item_id: int) -> str:
         """The path of an item's cover inside the container. KeyError where it has none."""
         at = int(np.searchsorted(self.item_ids, item_id))

@@ -296,6 +296,7 @@ class EmbeddingParams(Params):
 
     variant: Variant = "concat_pca"
     width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
+    engine: Literal["local", "ray"] = Field("local", description="ray: encode by the workers of a Ray cluster.")
     modalities: Literal["both", "text", "image"] = Field("both", description="What a fusion sees of an item.")
     seed: int = Field(20242025, ge=0, lt=2**32, description="Of what draws; the towers have their own.")
     text: TextEncoderParams = TextEncoderParams()

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from mmctr_kedro import challenge
+from mmctr_kedro import challenge, encoders
 from mmctr_kedro.encoders.images import Refused
+from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import EmbeddingParams, ImageEncoderParams
 from mmctr_kedro.pipelines.embedding import nodes
@@ -21,7 +22,7 @@ class CoversInMemory:
     """The covers store, from a dict; items come back in descending order, as an archive's might."""
 
     def __init__(self, covers: dict[int, bytes]) -> None:
-        self.covers = covers
+        self.covers, self.anywhere = covers, True
         self.item_ids = np.array(sorted(covers), dtype=np.int64)
 
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None]]:
@@ -32,10 +33,14 @@ class CoversInMemory:
 class MeanColour:
     """An image encoder whose vectors can be worked out by hand: the mean red, green and blue."""
 
-    width, side = 3, 16
+    width, side, reads_text = 3, 16, False
 
     def __init__(self, params: ImageEncoderParams) -> None:
         self.params = params
+
+    @classmethod
+    def identity(cls, params: ImageEncoderParams) -> dict:
+        return {}
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         assert len(pixels) <= self.params.batch_size
@@ -49,6 +54,10 @@ class LengthAndCommas:
 
     def __init__(self, _) -> None: ...
 
+    @classmethod
+    def identity(cls, _) -> dict:
+        return {}
+
     def encode(self, texts) -> np.ndarray:
         return np.array([[len(text), text.count(",")] for text in texts], dtype=np.float32)
 
@@ -58,8 +67,13 @@ NO_FILES = challenge.RawFolder(Path("nowhere"))
 
 @pytest.fixture(autouse=True)
 def _encoders_by_hand(monkeypatch):
-    monkeypatch.setitem(nodes.IMAGE_ENCODERS, "efficientnet_lite0", MeanColour)
-    monkeypatch.setitem(nodes.TEXT_ENCODERS, "minilm", LengthAndCommas)
+    monkeypatch.setitem(encoders.IMAGE_ENCODERS, "efficientnet_lite0", MeanColour)
+    monkeypatch.setitem(encoders.TEXT_ENCODERS, "minilm", LengthAndCommas)
+
+
+@pytest.fixture
+def store(tmp_path) -> VectorStore:
+    return VectorStore(tmp_path / "encoded")
 
 
 def items(*titles: str | None, tag_words=None) -> pd.DataFrame:
@@ -79,38 +93,38 @@ def test_a_text_is_the_title_and_the_tag_words():
     assert nodes.item_texts(content) == ["Heat. tags: Action, Crime", "Up", "tags: Drama", ""]
 
 
-def test_titles_are_encoded_in_item_order_and_row_zero_is_zero():
-    vectors, report = nodes.encode_titles(EmbeddingParams(), items("a, b, c", "ab", "a, b, c"), NO_FILES)
+def test_titles_are_encoded_in_item_order_and_row_zero_is_zero(store):
+    vectors, report = nodes.encode_titles(EmbeddingParams(), items("a, b, c", "ab", "a, b, c"), NO_FILES, store)
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, [[0, 0], [7, 2], [2, 0], [7, 2]])
     assert report == {"items": 3, "encoded": 3, "without_words": {"count": 0, "item_ids": []}}
 
 
-def test_an_item_without_words_has_the_mean_of_the_others_and_is_reported(caplog):
-    vectors, report = nodes.encode_titles(EmbeddingParams(), items("abcd", "", "ab", "  "), NO_FILES)
+def test_an_item_without_words_has_the_mean_of_the_others_and_is_reported(caplog, store):
+    vectors, report = nodes.encode_titles(EmbeddingParams(), items("abcd", "", "ab", "  "), NO_FILES, store)
     np.testing.assert_array_equal(vectors[1:], [[4, 0], [3, 0], [2, 0], [3, 0]])
     assert report == {"items": 4, "encoded": 2, "without_words": {"count": 2, "item_ids": [2, 4]}}
     assert "2 of 4 items lack a usable title" in caplog.text
 
 
-def test_no_words_at_all_give_zeros_not_nan():
-    vectors, report = nodes.encode_titles(EmbeddingParams(), items("", ""), NO_FILES)
+def test_no_words_at_all_give_zeros_not_nan(store):
+    vectors, report = nodes.encode_titles(EmbeddingParams(), items("", ""), NO_FILES, store)
     assert not vectors.any()
     assert report["encoded"] == 0
 
 
-def test_covers_land_on_their_items_whatever_order_they_come_in():
+def test_covers_land_on_their_items_whatever_order_they_come_in(store):
     covers = CoversInMemory({1: png(10, 0, 0), 2: png(0, 20, 0), 3: png(0, 0, 30)})
     params = EmbeddingParams(image=ImageEncoderParams(batch_size=2))
-    vectors, report = nodes.encode_covers(params, items("a", "b", "c"), covers, NO_FILES)
+    vectors, report = nodes.encode_covers(params, items("a", "b", "c"), covers, NO_FILES, store)
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, [[0, 0, 0], [10, 0, 0], [0, 20, 0], [0, 0, 30]])
     assert report["encoded"] == 3
 
 
-def test_unusable_covers_have_the_mean_of_the_others_and_are_reported_by_reason(caplog):
+def test_unusable_covers_have_the_mean_of_the_others_and_are_reported_by_reason(caplog, store):
     covers = CoversInMemory({1: png(10, 0, 0), 2: b"junk", 3: png(9, 9, 9, side=5), 5: png(0, 20, 0)})
-    vectors, report = nodes.encode_covers(EmbeddingParams(), items(*"abcde"), covers, NO_FILES)
+    vectors, report = nodes.encode_covers(EmbeddingParams(), items(*"abcde"), covers, NO_FILES, store)
     mean = [5, 10, 0]
     np.testing.assert_array_equal(vectors, [[0, 0, 0], [10, 0, 0], mean, mean, mean, [0, 20, 0]])
     assert report["items"] == 5
@@ -122,13 +136,15 @@ def test_unusable_covers_have_the_mean_of_the_others_and_are_reported_by_reason(
     assert "3 of 5 items lack a usable cover" in caplog.text
 
 
-def test_no_covers_at_all_give_zeros_not_nan():
-    vectors, report = nodes.encode_covers(EmbeddingParams(), items("a", "b"), CoversInMemory({}), NO_FILES)
+def test_no_covers_at_all_give_zeros_not_nan(store):
+    vectors, report = nodes.encode_covers(EmbeddingParams(), items("a", "b"), CoversInMemory({}), NO_FILES, store)
     assert not vectors.any()
     assert report["missing"] == {"count": 2, "item_ids": [1, 2]}
 
 
-def test_vectors_of_item_feature_are_taken_in_item_order_and_zeros_become_the_mean(challenge_tables, write_challenge):
+def test_vectors_of_item_feature_are_taken_in_item_order_and_zeros_become_the_mean(
+    challenge_tables, write_challenge, store
+):
     table = challenge_tables["item_feature"]
     backwards = table.take([2, 1, 0]).set_column(
         table.column_names.index("txt_emb_BERT"), "txt_emb_BERT", pa.array([[3.0] * 768, [0.0] * 768, [1.0] * 768])
@@ -136,8 +152,8 @@ def test_vectors_of_item_feature_are_taken_in_item_order_and_zeros_become_the_me
     folder = write_challenge({"item_feature": backwards})
     params = EmbeddingParams(text={"name": "item_feature"}, image={"name": "item_feature"})
     content = items("a", "b", "c")
-    text, title_report = nodes.encode_titles(params, content, folder)
-    image, cover_report = nodes.encode_covers(params, content, CoversInMemory({}), folder)
+    text, title_report = nodes.encode_titles(params, content, folder, store)
+    image, cover_report = nodes.encode_covers(params, content, CoversInMemory({}), folder, store)
     np.testing.assert_array_equal(text[:, 0], [0, 1, 2, 3])
     np.testing.assert_array_equal(image[:, -1], [0, 1, 2, 3])
     assert (text.shape, image.shape, text.dtype, image.dtype) == ((4, 768), (4, 1024), np.float32, np.float32)
@@ -145,11 +161,13 @@ def test_vectors_of_item_feature_are_taken_in_item_order_and_zeros_become_the_me
     assert cover_report["encoded"] == 3
 
 
-def test_vectors_that_item_feature_lacks_are_an_error_with_the_way_out(challenge_tables, write_challenge):
+def test_vectors_that_item_feature_lacks_are_an_error_with_the_way_out(challenge_tables, write_challenge, store):
     table = challenge_tables["item_feature"].drop_columns(["img_emb_CLIPRN50"])
     folder = write_challenge({"item_feature": table})
     with pytest.raises(MmctrError, match=r"no column 'img_emb_CLIPRN50'.*leave embedding\.image\.name out"):
-        nodes.encode_covers(EmbeddingParams(image={"name": "item_feature"}), items("a"), CoversInMemory({}), folder)
+        nodes.encode_covers(
+            EmbeddingParams(image={"name": "item_feature"}), items("a"), CoversInMemory({}), folder, store
+        )
 
 
 def test_the_report_lists_ids_in_ascending_order():

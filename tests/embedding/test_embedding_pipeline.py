@@ -15,6 +15,7 @@ from mmctr_kedro import challenge
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.datasets.arrow import ArrowTableDataset
 from mmctr_kedro.datasets.npy import NpyDataset
+from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.params import VARIANTS, EmbeddingParams
 from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pipeline
 
@@ -22,7 +23,7 @@ from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pip
 class Posters:
     """Six items; the last has no cover."""
 
-    item_ids = np.arange(1, 6)
+    item_ids, anywhere = np.arange(1, 6), True
 
     def read(self, item_ids):
         for item in item_ids.tolist():
@@ -58,6 +59,7 @@ def run(folder) -> None:
             "item_content": MemoryDataset(content),
             "covers": MemoryDataset(Posters(), copy_mode="assign"),
             "challenge_folder": MemoryDataset(challenge.RawFolder(folder), copy_mode="assign"),
+            "vector_store": MemoryDataset(VectorStore(folder / "encoded"), copy_mode="assign"),
             "provided_item_embedding": MemoryDataset(np.zeros((7, 128), dtype=np.float32)),
             "clicks_train": MemoryDataset(clicks()),
             "clicks_valid": MemoryDataset(clicks()),
@@ -84,7 +86,7 @@ def folder(tmp_path_factory):
 def test_only_contracts_cross_the_namespace():
     pipeline = create_pipeline()
     contracts = {"item_content", "item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}
-    assert pipeline.inputs() == {"params:embedding", "challenge_folder", "covers", *contracts}
+    assert pipeline.inputs() == {"params:embedding", "challenge_folder", "covers", "vector_store", *contracts}
     assert {name for name in pipeline.all_outputs() if "." not in name} == {"item_embedding", "cover_report"}
 
 

@@ -12,6 +12,7 @@ from kedro_datasets._typing import TablePreview
 
 from mmctr_kedro.files import atomic_write
 
+PIECE = 1 << 24  # bytes
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 8
 
 
@@ -33,7 +34,9 @@ def holds(path: Path, array: np.ndarray) -> bool:
         return False  # absent, or no array: to be written anew
     if stored.dtype != array.dtype or stored.shape != array.shape:
         return False
-    return np.array_equal(_bytes(stored), _bytes(array))
+    ours, theirs = _bytes(array), _bytes(stored)
+    # Piece by piece: comparing makes an array of its own, and either may be larger than memory.
+    return all(np.array_equal(ours[at : at + PIECE], theirs[at : at + PIECE]) for at in range(0, len(ours), PIECE))
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

@@ -6,19 +6,16 @@ A text encoder maps n texts to ``[n, width]`` float32. An image encoder maps pix
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from mmctr_kedro.encoders.base import ImageEncoder, TextEncoder
 from mmctr_kedro.encoders.efficientnet_lite0 import EfficientNetLite0
 from mmctr_kedro.encoders.minilm import MiniLM
 from mmctr_kedro.encoders.sentence_transformer import SentenceTransformerImage, SentenceTransformerText
-from mmctr_kedro.params import ImageEncoderParams, TextEncoderParams
 
-TEXT_ENCODERS: dict[str, Callable[[TextEncoderParams], TextEncoder]] = {
+TEXT_ENCODERS: dict[str, type[TextEncoder]] = {
     "minilm": MiniLM,
     "sentence_transformer": SentenceTransformerText,
 }
-IMAGE_ENCODERS: dict[str, Callable[[ImageEncoderParams], ImageEncoder]] = {
+IMAGE_ENCODERS: dict[str, type[ImageEncoder]] = {
     "efficientnet_lite0": EfficientNetLite0,
     "sentence_transformer": SentenceTransformerImage,
 }

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
+
+from mmctr_kedro.params import ImageEncoderParams, TextEncoderParams
 
 
 class TextEncoder(Protocol):
     """Texts to vectors."""
 
     width: int
+
+    def __init__(self, params: TextEncoderParams) -> None: ...
+
+    @classmethod
+    def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
+        """All that decides a text's vector, but for the machine's rounding; plain JSON, without loading anything."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts, in their order: ``[n, width]`` float32."""
@@ -23,12 +35,35 @@ class TextEncoder(Protocol):
 class ImageEncoder(Protocol):
     """Pixels to vectors."""
 
+    reads_text: ClassVar[bool]  # True: the items' texts come with the images
     width: int
     side: int  # pixels; images arrive as squares of this side
+
+    def __init__(self, params: ImageEncoderParams) -> None: ...
+
+    @classmethod
+    def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
+        """All that decides an image's vector, but for the machine's rounding; plain JSON, without loading anything."""
+        ...
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
         ...
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Installed versions, for an encoder's identity."""
+    return {package: version(package) for package in packages}
+
+
+def folder_digest(folder: Path) -> str:
+    """Of every file in a model's folder, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def threads_or_all(threads: int | None) -> int:

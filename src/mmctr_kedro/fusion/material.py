@@ -9,7 +9,6 @@ import numpy as np
 
 from mmctr_kedro.batch import Clicks
 
-
 MODALITIES = ("text", "image")  # their order wherever each stands alone
 
 

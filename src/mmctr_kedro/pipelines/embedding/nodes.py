@@ -13,11 +13,10 @@ from mmctr_kedro import challenge
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.challenge import RawFolder
 from mmctr_kedro.covers import Covers
-from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
-from mmctr_kedro.encoders.base import threads_or_all
-from mmctr_kedro.encoders.images import Refused, decoded_batches
+from mmctr_kedro.encoders.extraction import CoverJob, TitleJob, extract
+from mmctr_kedro.encoders.images import Refused
 from mmctr_kedro.encoders.item_feature import item_feature_vectors
-from mmctr_kedro.encoders.progress import Progress
+from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.fusion import Material
 from mmctr_kedro.fusion import fuse as fuse_material
 from mmctr_kedro.params import EmbeddingParams
@@ -25,52 +24,38 @@ from mmctr_kedro.pipelines.embedding import scorecard
 
 logger = logging.getLogger(__name__)
 
-_TEXTS_AT_A_TIME = 4096  # enough to group texts of like length, few enough to report progress
+_ROWS_AT_A_TIME = 8192
 
 
 def encode_titles(
-    params: EmbeddingParams, item_content: pd.DataFrame, challenge_folder: RawFolder
+    params: EmbeddingParams, item_content: pd.DataFrame, challenge_folder: RawFolder, vector_store: VectorStore
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Encode every item's title and tag words, or take the vectors that item_feature has.
 
     Args:
         item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
         challenge_folder: Read where ``params.text.name`` is ``item_feature``; a vector of zeros counts as no words.
+        vector_store: Where texts that were encoded before are found, and others put.
 
     Returns:
         vectors: ``[N + 1, d]`` float32, row 0 zeros. An item without any words has the mean of the others.
         report: How many items have words, and the ids of those that have none.
     """
-    texts = item_texts(item_content)
+    texts, item_ids = item_texts(item_content), item_content["item_id"].to_numpy()
     if params.text.name == "item_feature":
         vectors = item_feature_vectors(challenge_folder, "text")
         worded = np.asarray(vectors[1:].any(axis=1))
     else:
+        vectors, _ = extract(TitleJob(params.text, texts), item_ids, vector_store, params.engine)
         worded = np.array([bool(text) for text in texts], dtype=bool)
-        vectors = _text_vectors(params, texts, worded)
     _fill_with_mean(vectors, worded)
-    wordless = item_content["item_id"].to_numpy()[~worded].tolist()
+    wordless = item_ids[~worded].tolist()
     _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
     return vectors, {
         "items": len(texts),
         "encoded": len(texts) - len(wordless),
         "without_words": {"count": len(wordless), "item_ids": wordless},
     }
-
-
-def _text_vectors(params: EmbeddingParams, texts: list[str], worded: np.ndarray) -> np.ndarray:
-    encoder = TEXT_ENCODERS[params.text.name](params.text)
-    # Equal texts are encoded once.
-    distinct, turn = np.unique(np.array([text for text in texts if text], dtype=object), return_inverse=True)
-    progress = Progress("titles", len(distinct))
-    encoded = np.empty((len(distinct), encoder.width), dtype=np.float32)
-    for start in range(0, len(distinct), _TEXTS_AT_A_TIME):
-        part = slice(start, start + _TEXTS_AT_A_TIME)
-        encoded[part] = encoder.encode(distinct[part].tolist())
-        progress.advance(len(encoded[part]))
-    vectors = np.zeros((len(texts) + 1, encoder.width), dtype=np.float32)
-    vectors[1:][worded] = encoded[turn]
-    return vectors
 
 
 def item_texts(item_content: pd.DataFrame) -> list[str]:
@@ -84,7 +69,11 @@ def item_texts(item_content: pd.DataFrame) -> list[str]:
 
 
 def encode_covers(
-    params: EmbeddingParams, item_content: pd.DataFrame, covers: Covers, challenge_folder: RawFolder
+    params: EmbeddingParams,
+    item_content: pd.DataFrame,
+    covers: Covers,
+    challenge_folder: RawFolder,
+    vector_store: VectorStore,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Encode every item's cover, a batch of images in memory at a time, or take the vectors given.
 
@@ -92,6 +81,7 @@ def encode_covers(
         item_content: One row per item, ids 1..N ascending.
         covers: Where the bytes of the covers come from.
         challenge_folder: Read where ``params.image.name`` is ``item_feature``; a vector of zeros counts as no cover.
+        vector_store: Where covers that were encoded before are found, and others put.
 
     Returns:
         vectors: ``[N + 1, d]`` float32, row 0 zeros. An item whose cover is missing, unreadable or tiny has
@@ -103,32 +93,12 @@ def encode_covers(
         vectors = item_feature_vectors(challenge_folder, "image")
         refused = {item: Refused("missing", "zeros") for item in item_ids[~vectors[1:].any(axis=1)].tolist()}
     else:
-        vectors, refused = _image_vectors(params, item_ids, covers)
+        job = CoverJob(params.image, covers, item_texts(item_content))
+        vectors, refused = extract(job, item_ids, vector_store, params.engine)
     encoded = ~np.isin(item_ids, list(refused))
     _fill_with_mean(vectors, encoded)
     _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
     return vectors, cover_report(len(item_ids), refused)
-
-
-def _image_vectors(
-    params: EmbeddingParams, item_ids: np.ndarray, covers: Covers
-) -> tuple[np.ndarray, dict[int, Refused]]:
-    """Vectors of the covers that can be read, and why the others cannot."""
-    encoder = IMAGE_ENCODERS[params.image.name](params.image)
-    vectors = np.zeros((len(item_ids) + 1, encoder.width), dtype=np.float32)
-    refused: dict[int, Refused] = {}
-    progress = Progress("covers", int(np.isin(item_ids, covers.item_ids).sum()))
-    threads = threads_or_all(params.image.threads)
-    for batch in decoded_batches(
-        covers.read(item_ids), encoder.side, params.image.smallest_side, params.image.batch_size, threads
-    ):
-        pixels = {item: image for item, image in batch if not isinstance(image, Refused)}
-        refused |= {item: reason for item, reason in batch if isinstance(reason, Refused)}
-        if pixels:
-            rows = np.fromiter(pixels, dtype=np.int64)
-            vectors[rows] = encoder.encode(np.stack(list(pixels.values())))
-        progress.advance(sum(not isinstance(found, Refused) or found.kind != "missing" for _, found in batch))
-    return vectors, refused
 
 
 def cover_report(items: int, refused: dict[int, Refused]) -> dict[str, Any]:
@@ -229,8 +199,12 @@ def _fixed_lists(rows: np.ndarray) -> pa.FixedSizeListArray:
 
 def _fill_with_mean(vectors: np.ndarray, known: np.ndarray) -> None:
     """Give items 1..N that are not ``known`` the mean of those that are. Row 0 stays zero."""
-    if known.any():
-        vectors[1:][~known] = vectors[1:][known].mean(axis=0, dtype=np.float64)
+    if known.any() and not known.all():
+        total = np.zeros(vectors.shape[1])
+        for start in range(0, len(known), _ROWS_AT_A_TIME):  # the whole may be more than memory holds
+            part = known[start : start + _ROWS_AT_A_TIME]
+            total += vectors[1 + start : 1 + start + len(part)][part].sum(axis=0, dtype=np.float64)
+        vectors[1 + np.flatnonzero(~known)] = total / known.sum()
 
 
 def _warn_of_gaps(encoded: int, items: int, what: str) -> None:

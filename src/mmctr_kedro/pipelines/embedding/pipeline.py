@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from mmctr_kedro.params import VARIANTS
 from mmctr_kedro.pipelines.embedding import nodes
 
-_CONTENT = {"item_content", "covers", "challenge_folder"}
+_CONTENT = {"item_content", "covers", "challenge_folder", "vector_store"}
 _CONTRACTS = {"item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}
 _ENCODED = ("text_vectors", "image_vectors", "title_report")
 
@@ -49,14 +49,14 @@ def _encoders() -> list[Node]:
     return [
         Node(
             nodes.encode_titles,
-            ["params:embedding", "item_content", "challenge_folder"],
+            ["params:embedding", "item_content", "challenge_folder", "vector_store"],
             ["text_vectors", "title_report"],
             name="encode_titles",
             tags="encoder",
         ),
         Node(
             nodes.encode_covers,
-            ["params:embedding", "item_content", "covers", "challenge_folder"],
+            ["params:embedding", "item_content", "covers", "challenge_folder", "vector_store"],
             ["image_vectors", "cover_report"],
             name="encode_covers",
             tags="encoder",
