@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.study import page_embeddings
+from benchmarks.study.words import commit_of, compared_table, listed, spread, table, verdict
+
 Results = dict[str, Any]
-Rows = list[list[str]]
 
 
 def dump(results: Results) -> str:
@@ -22,7 +23,13 @@ def dump(results: Results) -> str:
 def render(results: Results) -> str:
     """The page."""
     parts = [_opening(results), *(_data_set(results, name) for name in results["data"])]
-    parts += [_ablation(results), _settings(results), _protocol(results), _machine(results)]
+    parts += [
+        _ablation(results),
+        page_embeddings.section(results),
+        _settings(results),
+        _protocol(results),
+        _machine(results),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -36,22 +43,11 @@ def _opening(results: Results) -> str:
     ]
     if missing:
         lines += ["", f"**Unfinished: {missing} of {missing + len(results['runs'])} runs are missing.**"]
-    lines += ["", *(f"- {_verdict(comparison)}" for comparison in results["comparisons"])]
+    lines += ["", *(f"- {verdict(comparison)}" for comparison in results["comparisons"])]
+    lines += [f"- {line}" for line in page_embeddings.verdicts(results)]
     if results["notes"]:
         lines += ["", *(f"- {note}" for note in results["notes"])]
     return "\n".join(lines).rstrip()
-
-
-def _verdict(comparison: dict[str, Any]) -> str:
-    ours, other, where = f"`{comparison['ours']}`", f"`{comparison['other']}`", f"`{comparison['data']}`"
-    size = f"{abs(comparison['mean']):.4f} test AUC (95 % interval {_interval(comparison)})"
-    if not comparison["excludes_zero"]:
-        return f"On {where}, {ours} and {other} are not told apart: {_signed(comparison['mean'])} test AUC, 95 % " + (
-            f"interval {_interval(comparison)}, which includes 0."
-        )
-    if comparison["mean"] > 0:
-        return f"On {where}, {ours} is ahead of {other} by {size}, which excludes 0."
-    return f"On {where}, {ours} **falls short** of {other} by {size}, which excludes 0."
 
 
 # --- a data set ------------------------------------------------------------------------------------------
@@ -67,13 +63,13 @@ def _data_set(results: Results, name: str) -> str:
         "",
         f"{counts} rows; {about['users']['test']:,} users in test, {about['items']:,} items; embedding "
         f"`{about['embedding']}`.{_best(about)} Mean ± standard deviation over seeds "
-        f"{_listed(results['seeds'])}.",
+        f"{listed(results['seeds'])}.",
         "",
-        _table([*header, "parameters"], rows) if rows else "No run is finished.",
+        table([*header, "parameters"], rows) if rows else "No run is finished.",
     ]
     compared = [comparison for comparison in results["comparisons"] if comparison["data"] == name]
     if compared:
-        lines += ["", _comparisons(compared)]
+        lines += ["", compared_table(compared)]
     return "\n".join(lines)
 
 
@@ -93,38 +89,16 @@ def _model_row(results: Results, data: str, model: str) -> list[str]:
     name = f"**`{model}`**" if model == results["ours"] else f"`{model}`"
     few = f" ({len(runs)} of {len(results['seeds'])} seeds)" if len(runs) < len(results["seeds"]) else ""
     caps = sum(run["stopped_by"] == "cap" for run in runs)
-    test = [_spread([run["test"][measure] for run in scored]) for measure in ("auc", "gauc", "logloss")]
+    test = [spread([run["test"][measure] for run in scored]) for measure in ("auc", "gauc", "logloss")]
     return [
         name + few,
-        _spread([run["valid"]["auc"] for run in runs]),
+        spread([run["valid"]["auc"] for run in runs]),
         *test,
         f"{np.mean([run['best_epoch'] for run in runs]):.1f}" + (f" (cap met {caps}x)" if caps else ""),
-        _spread([run["cpu_seconds"] for run in runs], 0),
+        spread([run["cpu_seconds"] for run in runs], 0),
         f"{np.mean([run['rows_per_cpu_second'] for run in runs]):,.0f}",
         f"{runs[0]['parameters']:,}",
     ]
-
-
-def _comparisons(compared: list[dict[str, Any]]) -> str:
-    rows = [
-        [
-            f"`{c['ours']}` - `{c['other']}`",
-            _signed(c["mean"]),
-            _interval(c),
-            "yes" if c["excludes_zero"] else "no",
-            ", ".join(_signed(value) for value in c["by_seed"]),
-        ]
-        for c in compared
-    ]
-    first = compared[0]
-    return "\n".join(
-        [
-            f"Paired difference of test AUC over {first['seeds']} seeds; the interval is a bootstrap over users and "
-            f"seeds ({first['resamples']:,} resamples of {first['users']:,} users, {first['rows']:,} rows):",
-            "",
-            _table(["difference", "mean", "95 % interval", "excludes 0", "by seed"], rows),
-        ]
-    )
 
 
 def _runs(results: Results, data: str, kind: str, label: str) -> list[dict[str, Any]]:
@@ -142,22 +116,22 @@ def _ablation(results: Results) -> str:
     header = ["variant", *(text for name in places for text in (f"valid AUC, {name}", "difference"))]
     seeds = results["ablation_seeds"]
     base = {name: _by_seed(_runs(results, name, "model", results["ours"]), seeds) for name in places}
-    rows = [[f"`{results['ours']}`", *(text for name in places for text in (_spread([*base[name].values()]), ""))]]
+    rows = [[f"`{results['ours']}`", *(text for name in places for text in (spread([*base[name].values()]), ""))]]
     for label in labels:
         row = [label]
         for name in places:
             found = _by_seed(_runs(results, name, "ablation", label), seeds)
             paired = [value - base[name][seed] for seed, value in found.items() if seed in base[name]]
-            row += [_spread([*found.values()]), _spread(paired, signed=True)]
+            row += [spread([*found.values()]), spread(paired, plus=True)]
         rows.append(row)
     return "\n".join(
         [
             "## What our model's parts bring",
             "",
             f"Variants of `{results['ours']}`, on valid rows only and never on test; mean ± standard deviation over "
-            f"seeds {_listed(seeds)}, the difference to `{results['ours']}` paired by seed.",
+            f"seeds {listed(seeds)}, the difference to `{results['ours']}` paired by seed.",
             "",
-            _table(header, rows),
+            table(header, rows),
         ]
     )
 
@@ -206,7 +180,7 @@ def _protocol(results: Results) -> str:
         "",
     ]
     frozen = [
-        f"- {entry['when']}: {entry['runs']} runs, choices `{entry['choices']}`, commit {_commit(entry)}"
+        f"- {entry['when']}: {entry['runs']} runs, choices `{entry['choices']}`, commit {commit_of(entry)}"
         + (f"; **scored again**: {entry['again']}" if entry["again"] else "")
         for entry in results["frozen"]
     ]
@@ -229,39 +203,8 @@ def _machine(results: Results) -> str:
         + ", ".join(f"{name} {version}" for name, version in run["versions"].items())
         for run in runs
     )
-    commits = dict.fromkeys(_commit(run) for run in runs)
+    commits = dict.fromkeys(commit_of(run) for run in runs)
     caution = "CPU seconds are of all steps of a training; `make bench` measures speed."
     return "\n".join(
         ["## Machine", "", *(f"- {kind}" for kind in kinds), f"- commits {', '.join(commits)}", "", caution]
     )
-
-
-def _commit(about: dict[str, Any]) -> str:
-    return f"{about['commit'] or 'unknown'}{' with uncommitted changes' if about['dirty'] else ''}"
-
-
-# --- words -----------------------------------------------------------------------------------------------
-
-
-def _spread(values: Sequence[float], digits: int = 4, signed: bool = False) -> str:
-    if not len(values):
-        return "-"
-    mean = f"{np.mean(values):{'+' if signed else ''},.{digits}f}"
-    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}"
-
-
-def _interval(comparison: dict[str, Any]) -> str:
-    return f"[{_signed(comparison['low'])}, {_signed(comparison['high'])}]"
-
-
-def _listed(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in values)
-
-
-def _table(header: list[str], rows: Rows) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
