@@ -147,6 +147,17 @@ def test_without_words_the_prompt_alone_goes_with_the_cover(models):
     assert one.encode(pixels[:0], []).shape == (0, 32)
 
 
+def test_what_decides_a_vector_decides_under_which_identity_it_is_kept(models, tmp_path):
+    def identity(folder=models["qwen2_5_vl"], **settings):
+        chosen = {"model": str(folder), **settings}
+        params = ImageEncoderParams(name="vision_language", vision_language=chosen)
+        return IMAGE_ENCODERS["vision_language"].identity(params)
+
+    assert identity() == identity(device="cpu") == identity(shutil.copytree(models["qwen2_5_vl"], tmp_path / "moved"))
+    for changed in ({"prompt": "Why?"}, {"layer": -1}, {"side": 56}, {"max_tokens": 3}, {"folder": models["qwen2_vl"]}):
+        assert identity(**changed) != identity()
+
+
 def test_a_long_text_is_cut(models):
     pixels, one = pictures(1), encoder(models["qwen2_5_vl"], max_tokens=4)
     np.testing.assert_allclose(one.encode(pixels, ["foxes and hens"]), one.encode(pixels, ["foxe"]), atol=1e-6)

@@ -74,7 +74,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def hub_identity(settings: HubModelParams) -> dict[str, Any]:
-    """The model and all settings of how it is used, for an encoder's identity; of a folder its contents, not its path."""
+    """The model and how it is used, for an encoder's identity; of a folder the contents, not the path."""
     decisive = settings.model_dump(mode="json", exclude={"device"})
     if Path(settings.model).is_dir():  # wherever it lies
         decisive["model"] = folder_digest(Path(settings.model))

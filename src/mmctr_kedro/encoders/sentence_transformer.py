@@ -42,6 +42,7 @@ class SentenceTransformerText:
         self._model = load(settings, "text")
         if settings.max_tokens is not None:
             self._model.max_seq_length = settings.max_tokens
+        _pad_as_trained(self._model, settings.max_tokens)
         self.width = _width(self._model)
 
     @classmethod
@@ -131,6 +132,18 @@ def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> No
 
 def _identity(settings: SentenceTransformerParams) -> dict[str, Any]:
     return {**hub_identity(settings), **versions(*LIBRARIES)}
+
+
+def _pad_as_trained(model: SentenceTransformer, max_tokens: int | None) -> None:
+    """Give SigLIP texts of one length.
+
+    It was trained on 64 tokens and takes the vector at the last place, be it padding; sentence-transformers pads to the
+    longest text of a batch, so a vector would hang on its neighbours, and a longer text raise.
+    """
+    module: Any = model[0]
+    if str(getattr(getattr(module, "config", None), "model_type", "")).startswith("siglip"):
+        places = module.config.text_config.max_position_embeddings
+        module.processing_kwargs = {"text": {"padding": "max_length", "max_length": min(max_tokens or places, places)}}
 
 
 def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:
