@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kedro.encoders.base import folder_digest, quiet_transformers, threads_or_all, torch_threads, versions
+from mmctr_kedro.encoders.base import (
+    hub_identity,
+    loading_failed,
+    quiet_transformers,
+    threads_or_all,
+    torch_dtype,
+    torch_threads,
+    versions,
+)
 from mmctr_kedro.encoders.images import DECODING
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
@@ -34,6 +42,7 @@ class SentenceTransformerText:
         self._model = load(settings, "text")
         if settings.max_tokens is not None:
             self._model.max_seq_length = settings.max_tokens
+        _pad_as_trained(self._model, settings.max_tokens)
         self.width = _width(self._model)
 
     @classmethod
@@ -66,7 +75,7 @@ class SentenceTransformerImage:
     def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
         return {"decoding": DECODING, **versions("pillow"), **_identity(_settings(params))}
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
+    def encode(self, pixels: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
         """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
         from PIL import Image
 
@@ -81,10 +90,7 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     Raises:
         MmctrError: It is not there, or does not read this modality.
     """
-    import torch
-
     local = Path(settings.model).is_dir()
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
     with quiet_transformers(offline=local):
         from sentence_transformers import SentenceTransformer
 
@@ -95,14 +101,11 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
                 revision=settings.revision,
                 trust_remote_code=settings.trust_remote_code,
                 local_files_only=local,
-                model_kwargs={"dtype": dtype},
+                model_kwargs={"dtype": torch_dtype(settings.precision)},
             )
         except (OSError, ValueError, ImportError) as error:
-            first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-            raise MmctrError(
-                f"The {modality} encoder '{settings.model}' cannot be loaded: {first} Give a folder that holds "
-                f"it, or a hub id and its revision: embedding.{modality}.sentence_transformer.model"
-            ) from error
+            setting = f"embedding.{modality}.sentence_transformer.model"
+            raise loading_failed(f"{modality} encoder", settings.model, error, setting) from error
     if modality not in model.modalities:
         raise MmctrError(
             f"'{settings.model}' reads {', '.join(map(str, model.modalities))}, not {modality}: choose another for "
@@ -128,10 +131,19 @@ def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> No
 
 
 def _identity(settings: SentenceTransformerParams) -> dict[str, Any]:
-    decisive = settings.model_dump(mode="json", exclude={"device"})
-    if Path(settings.model).is_dir():  # wherever it lies
-        decisive["model"] = folder_digest(Path(settings.model))
-    return {**decisive, **versions(*LIBRARIES)}
+    return {**hub_identity(settings), **versions(*LIBRARIES)}
+
+
+def _pad_as_trained(model: SentenceTransformer, max_tokens: int | None) -> None:
+    """Give SigLIP texts of one length.
+
+    It was trained on 64 tokens and takes the vector at the last place, be it padding; sentence-transformers pads to the
+    longest text of a batch, so a vector would hang on its neighbours, and a longer text raise.
+    """
+    module: Any = model[0]
+    if str(getattr(getattr(module, "config", None), "model_type", "")).startswith("siglip"):
+        places = module.config.text_config.max_position_embeddings
+        module.processing_kwargs = {"text": {"padding": "max_length", "max_length": min(max_tokens or places, places)}}
 
 
 def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:
