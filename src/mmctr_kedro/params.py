@@ -224,6 +224,11 @@ class EncoderParams(Params):
                 )
         return self
 
+    @property
+    def pretrained(self) -> HubModelParams | None:
+        """The model that is named, where the encoder is one of many."""
+        return self.sentence_transformer or getattr(self, "vision_language", None)
+
 
 class TextEncoderParams(EncoderParams):
     """How titles become vectors."""
@@ -324,6 +329,9 @@ class EmbeddingParams(Params):
     variant: Variant = "concat_pca"
     width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
     engine: Literal["local", "ray"] = Field("local", description="ray: encode by the workers of a Ray cluster.")
+    histories: Literal["train", "published"] = Field(
+        "train", description="What towers learn from; published: item_seq of all users, without train rows too."
+    )
     modalities: Literal["both", "text", "image"] = Field("both", description="What a fusion sees of an item.")
     seed: int = Field(20242025, ge=0, lt=2**32, description="Of what draws; the towers have their own.")
     text: TextEncoderParams = TextEncoderParams()

@@ -36,7 +36,7 @@ def create_variants_pipeline() -> Pipeline:
         Pipeline(
             _variant(variant),
             namespace=f"embedding.{variant}",
-            inputs={name: name for name in _CONTRACTS | {"cover_report", "item_content", "covers"}}
+            inputs={name: name for name in _CONTRACTS | {"cover_report", "item_content", "covers", "challenge_folder"}}
             | {name: f"embedding.{name}" for name in _ENCODED},
             parameters={"params:embedding": "params:embedding"},
         )
@@ -67,9 +67,20 @@ def _encoders() -> list[Node]:
 def _variant(variant: str | None) -> list[Node]:
     """Fuse, judge, draw and format one variant; None: the one that ``params:embedding`` chooses."""
     fuse = update_wrapper(partial(nodes.fuse, variant=variant), nodes.fuse)
-    given = ["params:embedding", "text_vectors", "image_vectors", "provided_item_embedding", "clicks_train"]
     return [
-        Node(fuse, given, ["item_embedding", "modality_embeddings", "fusion_report"], name="fuse"),
+        Node(
+            fuse,
+            [
+                "params:embedding",
+                "text_vectors",
+                "image_vectors",
+                "provided_item_embedding",
+                "clicks_train",
+                "challenge_folder",
+            ],
+            ["item_embedding", "modality_embeddings", "fusion_report"],
+            name="fuse",
+        ),
         Node(
             nodes.judge,
             [
