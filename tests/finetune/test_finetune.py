@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import random
 from pathlib import Path
 
@@ -150,11 +151,18 @@ def test_a_training_says_its_lines_writes_nothing_and_leaves_the_process_alone(
 ):
     import torch
 
+    import mmctr_kedro.encoders.lora  # noqa: F401  some library draws from Python's random when imported
+    from mmctr_kedro.training.machine import reproducible
+
+    with reproducible(params()):  # sets one variable for good, as it does in every training
+        pass
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = dict(os.environ)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
     nodes.tune_encoder(params(epochs=1, pairs_per_epoch=32), embedding(models["bert"]), *world)
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states  # noqa: NPY002
+    assert {name: value for name, value in os.environ.items() if before.get(name) != value} == {}
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
     assert not [str(warning.message) for warning in recwarn]
