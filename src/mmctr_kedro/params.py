@@ -342,6 +342,29 @@ class EmbeddingParams(Params):
     semantic_ids: SemanticIdsParams = SemanticIdsParams()
 
 
+class FinetuneParams(RunControls):
+    """An encoder of ``embedding`` tuned by clicks (pipeline ``finetune``); see encoders/lora.py."""
+
+    modality: Literal["text", "image"] = Field("text", description="Whose encoder: embedding.text or embedding.image.")
+    seed: int = Field(20242025, ge=0, lt=2**32)
+    rank: int = Field(8, ge=1, description="Width of an adapter.")
+    alpha: int = Field(16, ge=1, description="What an adapter learns counts alpha / rank.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Of what an adapter sees.")
+    target_modules: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Layers that get an adapter, by the end of their names; None: all linear ones."
+    )
+    learning_rate: float = Field(5e-4, gt=0, description="Rises over the first tenth of the steps, then falls to 0.")
+    temperature: float = Field(0.05, gt=0)
+    batch_size: int = Field(64, ge=2, description="Pairs of a step; each is the others' negative.")
+    pairs_per_epoch: int = Field(10_000, ge=2)
+    epochs: int = Field(3, ge=1)
+    patience: int = Field(1, ge=1, description="Epochs without a smaller loss on held-out users before stopping.")
+    window: int = Field(3, ge=1, description="Clicks of one history at most this far apart are a pair.")
+    held_out: float = Field(
+        0.05, gt=0, lt=1, description="Share of the users who decide when to stop; with seed, who they are."
+    )
+
+
 # --- ctr -------------------------------------------------------------------------------------------------
 
 
@@ -521,6 +544,7 @@ SETTINGS: dict[str, type[Params]] = {
     "import_log": InteractionLogParams,
     "processing": ProcessingParams,
     "embedding": EmbeddingParams,
+    "finetune": FinetuneParams,
     "ctr": CtrParams,
     "task1.ctr": FixedCtrParams,
     "task2.ctr": CtrParams,

@@ -40,8 +40,6 @@ class SentenceTransformerText:
         self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
         self._prompt, self._normalize = settings.prompt, settings.normalize
         self._model = load(settings, "text")
-        if settings.max_tokens is not None:
-            self._model.max_seq_length = settings.max_tokens
         _pad_as_trained(self._model, settings.max_tokens)
         self.width = _width(self._model)
 
@@ -51,9 +49,7 @@ class SentenceTransformerText:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts, in their order: ``[n, width]`` float32."""
-        several = len(self._model.modalities) > 1
-        # To a model that also reads images, a title that looks like the address of one would be one.
-        inputs: list[Any] = [{"text": text} for text in texts] if several else list(texts)
+        inputs = text_inputs(self._model, texts)
         with torch_threads(self._threads):
             return _encode(self._model, inputs, self._batch_size, self.width, self._normalize, self._prompt)
 
@@ -68,7 +64,7 @@ class SentenceTransformerImage:
         self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
         self._normalize = settings.normalize
         self._model = load(settings, "image")
-        self.side = _side(self._model.processor)
+        self.side = side_of(self._model)
         self.width = _width(self._model)
 
     @classmethod
@@ -113,7 +109,24 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
         )
     if settings.pooling:
         _pool(model, settings)
+    if modality == "text" and settings.max_tokens is not None:
+        model.max_seq_length = settings.max_tokens
     return model.eval()
+
+
+def text_inputs(model: SentenceTransformer, texts: Sequence[str]) -> list[Any]:
+    """The texts as this model takes them: to one that reads images too, a title may not look like a link to one."""
+    return [{"text": text} for text in texts] if len(model.modalities) > 1 else list(texts)
+
+
+def side_of(model: SentenceTransformer) -> int:
+    """Pixels of the square that the model's processor hands to the model."""
+    images = getattr(model.processor, "image_processor", model.processor)
+    for size in (getattr(images, "crop_size", None), getattr(images, "size", None)):
+        for name in ("height", "shortest_edge", "longest_edge"):
+            if size and (side := size.get(name) if isinstance(size, dict) else getattr(size, name, None)):
+                return int(side)
+    return 224
 
 
 def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> None:
@@ -168,13 +181,3 @@ def _encode(
 def _width(model: SentenceTransformer) -> int:
     width = model.get_embedding_dimension()
     return int(width) if width else model.encode(["width"], show_progress_bar=False).shape[1]
-
-
-def _side(processor: Any) -> int:
-    """Pixels of the square that the processor hands to the model."""
-    images = getattr(processor, "image_processor", processor)
-    for size in (getattr(images, "crop_size", None), getattr(images, "size", None)):
-        for name in ("height", "shortest_edge", "longest_edge"):
-            if size and (side := size.get(name) if isinstance(size, dict) else getattr(size, name, None)):
-                return int(side)
-    return 224
