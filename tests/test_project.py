@@ -44,6 +44,10 @@ def test_task2_runs_no_encoder():
     assert not [node.name for node in pipelines["task2"].nodes if "embedding" in node.name]
 
 
+def test_no_other_pipeline_tunes_an_encoder():
+    assert [name for name, pipeline in pipelines.items() if "tuned_encoder" in pipeline.datasets()] == ["finetune"]
+
+
 @pytest.mark.parametrize("task", ["task1", "task2", "task1_and_2"])
 def test_a_task_makes_its_own_artifacts_and_no_other_tasks(task):
     others = {"task1", "task2", "task1_and_2"} - {task}
@@ -80,7 +84,8 @@ def test_looking_at_the_registry_imports_no_heavy_library():
     code = (
         "from kedro.framework.project import configure_project, pipelines; import sys;"
         "configure_project('mmctr_kedro'); list(pipelines);"
-        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime', 'pandera'};"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime', 'pandera',"
+        "'peft', 'accelerate', 'datasets'};"
         "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
     )
     result = python("-c", code)

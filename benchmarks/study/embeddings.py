@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.study import data
 from benchmarks.study.plan import EMBEDDINGS, ROOT, Choices, digest, meaning_digest
 from benchmarks.study.train import write_json
+from mmctr_kedro.challenge import RawFolder
 from mmctr_kedro.datasets.npy import load_array
 from mmctr_kedro.files import atomic_write
 from mmctr_kedro.params import EmbeddingParams
@@ -38,7 +39,7 @@ def build(choices: Choices, root: Path, say: Callable[[str], None]) -> list[Card
     for name in choices.embeddings.names():
         variant, _, modality = name.partition(".")
         params = EmbeddingParams(variant=variant, modalities=modality or "both")
-        key = digest([params.model_dump(mode="json", exclude={"text", "image"}), code, given])
+        key = digest([params.model_dump(mode="json", exclude={"text", "image"}, exclude_defaults=True), code, given])
         file, about = root / EMBEDDINGS / f"{name}.npy", root / EMBEDDINGS / f"{name}.json"
         card = json.loads(about.read_text()) if about.is_file() and file.is_file() else {}
         if card.get("key") != key:
@@ -53,7 +54,9 @@ def _make(params: EmbeddingParams, root: Path, file: Path) -> Card:
     tables = data.load(root, PROVIDED)
     text, image = (load_array(root / encoded) for encoded in data.ENCODED)
     begin = time.perf_counter()
-    embedding, alone, fusion = nodes.fuse(params, text, image, tables.item_embedding, tables.train)
+    embedding, alone, fusion = nodes.fuse(
+        params, text, image, tables.item_embedding, tables.train, RawFolder(root / "01_raw" / "challenge")
+    )
     made = time.perf_counter()
     card = scorecard.judge(embedding, tables.item_tags, tables.train, tables.valid)
     if params.modalities == "both":

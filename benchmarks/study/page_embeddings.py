@@ -56,8 +56,8 @@ def section(results: Results) -> str:
         f"{settings}; at most {budget['epochs']} epochs, stopped after {budget['patience']} without a better valid AUC "
         f"or after {budget['cpu_seconds']:.0f} CPU seconds. Valid AUC is mean ± standard deviation over seeds "
         f"{listed(about['seeds'])} of the DIN; an embedding is made once. `.text` and `.image` are the same fusion of "
-        "one modality alone. The other columns are of the scorecard, which trains no CTR model: recall of the next item "
-        "and of the next click after one item, and the share of neighbours with a tag in common.",
+        "one modality alone. The other columns are of the scorecard, which trains no CTR model: recall of the next "
+        "item and of the next click after one item, and the share of neighbours with a tag in common.",
     ]
     for name, cards in about["cards"].items():
         rows = [row for card in cards if (row := _row(results, name, card))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -158,29 +158,50 @@ class ProcessingParams(Params):
 # --- embedding -------------------------------------------------------------------------------------------
 
 
-class SentenceTransformerParams(Params):
-    """An encoder that sentence-transformers loads; see encoders/sentence_transformer.py."""
+class HubModelParams(Params):
+    """A pretrained model, from a folder or the hub, and how it runs."""
 
     model: str = Field(min_length=1, description="A folder, or a hub id such as sentence-transformers/LaBSE.")
     revision: str | None = Field(None, description="Commit of a hub model: without it a repeat may get other weights.")
     trust_remote_code: bool = Field(False, description="True: run code that the model's publishers wrote.")
-    pooling: Literal["cls", "mean", "max", "lasttoken"] | None = Field(
-        None, description="Of token vectors, in place of the model's own; None: its own, or the mean where it has none."
-    )
-    prompt: str = Field("", description="Put before every text.")
-    max_tokens: int | None = Field(None, ge=1, description="Texts are cut there; None: as the model has it.")
-    normalize: bool = Field(True, description="Vectors of length 1.")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    normalize: bool = Field(True, description="Vectors of length 1.")
 
     @model_validator(mode="after")
-    def _pinned(self) -> SentenceTransformerParams:
+    def _pinned(self) -> Self:
         if self.revision is None and not Path(self.model).is_dir():
             raise ValueError(
                 f"'{self.model}' is no folder here, so it is a hub model: set revision to the commit to use, or give "
                 "the path of a folder that holds it."
             )
         return self
+
+
+class SentenceTransformerParams(HubModelParams):
+    """An encoder that sentence-transformers loads; see encoders/sentence_transformer.py."""
+
+    pooling: Literal["cls", "mean", "max", "lasttoken"] | None = Field(
+        None, description="Of token vectors, in place of the model's own; None: its own, or the mean where it has none."
+    )
+    prompt: str = Field("", description="Put before every text.")
+    max_tokens: int | None = Field(None, ge=1, description="Texts are cut there; None: as the model has it.")
+
+
+class VisionLanguageParams(HubModelParams):
+    """A vision-language model that reads cover and text together; see encoders/vision_language.py."""
+
+    prompt: str = Field(
+        "The picture is the cover of a short video; any words before this are its title and tags. Say what the video "
+        "is about, what kind of video it is, who and what can be seen, in which style and mood, and which viewers "
+        "would click it, so that videos liked by the same people are described alike.",
+        description="Follows cover and text; our own wording.",
+    )
+    layer: int = Field(
+        -2, description="The hidden state that is pooled, as transformers counts them: 0 word vectors, -1 the last."
+    )
+    side: int = Field(448, ge=28, description="Pixels of the square cover; whole patches serve best, e.g. 16 x 28.")
+    max_tokens: int = Field(256, ge=1, description="Tokens of an item's text; the rest is cut.")
 
 
 class EncoderParams(Params):
@@ -193,21 +214,29 @@ class EncoderParams(Params):
     threads: int | None = Field(None, ge=1, description="CPU threads; None takes one per core.")
 
     @model_validator(mode="after")
-    def _a_model_is_named_where_one_is_needed(self) -> EncoderParams:
-        if (self.name == "sentence_transformer") != (self.sentence_transformer is not None):
-            given = "not set" if self.sentence_transformer is None else "set"
-            raise ValueError(
-                f"name is '{self.name}' and sentence_transformer is {given}: give both, e.g. "
-                "name: sentence_transformer, sentence_transformer: {model: path/to/folder}"
-            )
+    def _a_model_is_named_where_one_is_needed(self) -> Self:
+        for choice in ("sentence_transformer", "vision_language"):
+            model = getattr(self, choice, None)  # there is no vision_language for text
+            if (self.name == choice) != (model is not None):
+                raise ValueError(
+                    f"name is '{self.name}' and {choice} is {'not set' if model is None else 'set'}: give both, e.g. "
+                    f"name: {choice}, {choice}: {{model: path/to/folder}}"
+                )
         return self
+
+    @property
+    def pretrained(self) -> HubModelParams | None:
+        """The model that is named, where the encoder is one of many."""
+        return self.sentence_transformer or getattr(self, "vision_language", None)
 
 
 class TextEncoderParams(EncoderParams):
     """How titles become vectors."""
 
-    name: Literal["minilm", "sentence_transformer", "item_feature"] = Field(
-        "minilm", description="item_feature: that file's own txt_emb_BERT, nothing is encoded."
+    name: Literal["minilm", "sentence_transformer", "item_feature", "none"] = Field(
+        "minilm",
+        description="item_feature: that file's own txt_emb_BERT, nothing is encoded. none: no text encoder, for an "
+        "image encoder that reads the text itself.",
     )
     batch_size: int = Field(64, ge=1, description="Texts per forward pass.")
 
@@ -215,8 +244,11 @@ class TextEncoderParams(EncoderParams):
 class ImageEncoderParams(EncoderParams):
     """How covers become vectors."""
 
-    name: Literal["efficientnet_lite0", "sentence_transformer", "item_feature"] = Field(
+    name: Literal["efficientnet_lite0", "sentence_transformer", "vision_language", "item_feature"] = Field(
         "efficientnet_lite0", description="item_feature: that file's own img_emb_CLIPRN50, nothing is encoded."
+    )
+    vision_language: VisionLanguageParams | None = Field(
+        None, description="Which model; needed by, and for, the name vision_language."
     )
     batch_size: int = Field(64, ge=1, description="Covers decoded and encoded at a time.")
     smallest_side: int = Field(8, ge=1, description="Pixels; a cover with a shorter side counts as tiny.")
@@ -297,6 +329,9 @@ class EmbeddingParams(Params):
     variant: Variant = "concat_pca"
     width: int = Field(128, ge=1, description="Numbers per item; the challenge takes 128.")
     engine: Literal["local", "ray"] = Field("local", description="ray: encode by the workers of a Ray cluster.")
+    histories: Literal["train", "published"] = Field(
+        "train", description="What towers learn from; published: item_seq of all users, without train rows too."
+    )
     modalities: Literal["both", "text", "image"] = Field("both", description="What a fusion sees of an item.")
     seed: int = Field(20242025, ge=0, lt=2**32, description="Of what draws; the towers have their own.")
     text: TextEncoderParams = TextEncoderParams()
@@ -305,6 +340,29 @@ class EmbeddingParams(Params):
     behaviour_contrastive: BehaviourContrastiveParams = BehaviourContrastiveParams()
     sequence: SequenceParams = SequenceParams()
     semantic_ids: SemanticIdsParams = SemanticIdsParams()
+
+
+class FinetuneParams(RunControls):
+    """An encoder of ``embedding`` tuned by clicks (pipeline ``finetune``); see encoders/lora.py."""
+
+    modality: Literal["text", "image"] = Field("text", description="Whose encoder: embedding.text or embedding.image.")
+    seed: int = Field(20242025, ge=0, lt=2**32)
+    rank: int = Field(8, ge=1, description="Width of an adapter.")
+    alpha: int = Field(16, ge=1, description="What an adapter learns counts alpha / rank.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Of what an adapter sees.")
+    target_modules: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Layers that get an adapter, by the end of their names; None: all linear ones."
+    )
+    learning_rate: float = Field(5e-4, gt=0, description="Rises over the first tenth of the steps, then falls to 0.")
+    temperature: float = Field(0.05, gt=0)
+    batch_size: int = Field(64, ge=2, description="Pairs of a step; each is the others' negative.")
+    pairs_per_epoch: int = Field(10_000, ge=2)
+    epochs: int = Field(3, ge=1)
+    patience: int = Field(1, ge=1, description="Epochs without a smaller loss on held-out users before stopping.")
+    window: int = Field(3, ge=1, description="Clicks of one history at most this far apart are a pair.")
+    held_out: float = Field(
+        0.05, gt=0, lt=1, description="Share of the users who decide when to stop; with seed, who they are."
+    )
 
 
 # --- ctr -------------------------------------------------------------------------------------------------
@@ -486,6 +544,7 @@ SETTINGS: dict[str, type[Params]] = {
     "import_log": InteractionLogParams,
     "processing": ProcessingParams,
     "embedding": EmbeddingParams,
+    "finetune": FinetuneParams,
     "ctr": CtrParams,
     "task1.ctr": FixedCtrParams,
     "task2.ctr": CtrParams,

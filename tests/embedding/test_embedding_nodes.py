@@ -184,7 +184,9 @@ def vectors_of(count: int, width: int) -> np.ndarray:
 
 
 def test_the_embedding_has_zeros_in_row_zero_and_in_no_other():
-    embedding, _, _ = nodes.fuse(EmbeddingParams(), vectors_of(6, 4), vectors_of(6, 9), vectors_of(6, 128), None)
+    embedding, _, _ = nodes.fuse(
+        EmbeddingParams(), vectors_of(6, 4), vectors_of(6, 9), vectors_of(6, 128), None, NO_FILES
+    )
     assert embedding.shape == (7, 128)
     assert embedding.dtype == np.float32
     assert not embedding[0].any()
@@ -196,7 +198,7 @@ def test_row_zero_takes_no_part_in_the_means():
     """Zeros of the padding row would pull the standardisation."""
     text, image = vectors_of(6, 4) + 100, vectors_of(6, 9)
     text[0] = 0
-    embedding, _, _ = nodes.fuse(EmbeddingParams(width=5), text, image, vectors_of(6, 128), None)
+    embedding, _, _ = nodes.fuse(EmbeddingParams(width=5), text, image, vectors_of(6, 128), None, NO_FILES)
     np.testing.assert_allclose(embedding[1:].mean(axis=0), 0, atol=1e-4)
 
 

@@ -71,6 +71,8 @@ def run(folder) -> None:
     catalog["cover_report"] = JSONDataset(filepath=str(folder / "cover_report.json"))
     outputs = SequentialRunner().run(create_pipeline(), catalog)
     assert catalog["cover_report"].load()["missing"]["item_ids"] == [6]
+    assert "no cover" in outputs["embedding.neighbours"].load()
+    assert len(outputs["embedding.map"].load().data) > 1
     scorecard = outputs["embedding.scorecard"].load()
     assert scorecard["next_item"]["all"]["queries"] == 1
     assert (scorecard["items"], scorecard["items_without_words"], scorecard["items_without_cover"]) == (6, 1, 1)
@@ -126,8 +128,7 @@ def test_every_variant_is_a_namespace_beside_the_others_and_shares_what_was_enco
         "embedding.encode_titles",
     ]
     assert pipeline.inputs() == create_pipeline().inputs()
-    made = {
-        f"embedding.{variant}.{name}" for variant in VARIANTS for name in ("item_embedding", "scorecard", "item_info")
-    }
+    names = ("item_embedding", "scorecard", "item_info", "neighbours", "map")
+    made = {f"embedding.{variant}.{name}" for variant in VARIANTS for name in names}
     assert made <= pipeline.all_outputs()
     assert "item_embedding" not in pipeline.all_outputs()  # the chosen one is another pipeline's

@@ -41,7 +41,7 @@ def models(tmp_path_factory) -> dict[str, Path]:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
     (root / "vocab.txt").write_text("\n".join(words))
     BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **LAYERS)).save_pretrained(root / "bert")
-    BertTokenizerFast(vocab_file=str(root / "vocab.txt")).save_pretrained(root / "bert")
+    BertTokenizerFast(vocab=str(root / "vocab.txt")).save_pretrained(root / "bert")
 
     pieces = ["<|startoftext|>", "<|endoftext|>", *LETTERS, *(f"{letter}</w>" for letter in LETTERS)]
     (root / "vocab.json").write_text(json.dumps({piece: place for place, piece in enumerate(pieces)}))

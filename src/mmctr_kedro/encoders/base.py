@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from mmctr_kedro.params import ImageEncoderParams, TextEncoderParams
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import HubModelParams, ImageEncoderParams, TextEncoderParams
+
+if TYPE_CHECKING:
+    import torch
 
 
 class TextEncoder(Protocol):
@@ -33,7 +37,7 @@ class TextEncoder(Protocol):
 
 
 class ImageEncoder(Protocol):
-    """Pixels to vectors."""
+    """Pixels to vectors, or pixels and text together."""
 
     reads_text: ClassVar[bool]  # True: the items' texts come with the images
     width: int
@@ -46,8 +50,11 @@ class ImageEncoder(Protocol):
         """All that decides an image's vector, but for the machine's rounding; plain JSON, without loading anything."""
         ...
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
+    def encode(self, pixels: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
+        """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32.
+
+        ``texts`` are n strings, some perhaps empty: what is written of the same items, for an encoder that reads it.
+        """
         ...
 
 
@@ -64,6 +71,30 @@ def folder_digest(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def hub_identity(settings: HubModelParams) -> dict[str, Any]:
+    """The model and how it is used, for an encoder's identity; of a folder the contents, not the path."""
+    decisive = settings.model_dump(mode="json", exclude={"device"})
+    if Path(settings.model).is_dir():  # wherever it lies
+        decisive["model"] = folder_digest(Path(settings.model))
+    return decisive
+
+
+def loading_failed(what: str, model: str, error: Exception, setting: str) -> MmctrError:
+    """Say which model could not be loaded, why in one line, and which setting names it."""
+    lines = str(error).strip().splitlines()
+    return MmctrError(
+        f"The {what} '{model}' cannot be loaded: {lines[0][:300] if lines else type(error).__name__} Give a folder "
+        f"that holds it, or a hub id and its revision: {setting}"
+    )
+
+
+def torch_dtype(precision: str) -> torch.dtype:
+    """The number format of a setting's ``precision``."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
 def threads_or_all(threads: int | None) -> int:

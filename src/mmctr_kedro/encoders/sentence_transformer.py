@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kedro.encoders.base import folder_digest, quiet_transformers, threads_or_all, torch_threads, versions
+from mmctr_kedro.encoders.base import (
+    hub_identity,
+    loading_failed,
+    quiet_transformers,
+    threads_or_all,
+    torch_dtype,
+    torch_threads,
+    versions,
+)
 from mmctr_kedro.encoders.images import DECODING
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
@@ -32,8 +40,7 @@ class SentenceTransformerText:
         self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
         self._prompt, self._normalize = settings.prompt, settings.normalize
         self._model = load(settings, "text")
-        if settings.max_tokens is not None:
-            self._model.max_seq_length = settings.max_tokens
+        _pad_as_trained(self._model, settings.max_tokens)
         self.width = _width(self._model)
 
     @classmethod
@@ -42,9 +49,7 @@ class SentenceTransformerText:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts, in their order: ``[n, width]`` float32."""
-        several = len(self._model.modalities) > 1
-        # To a model that also reads images, a title that looks like the address of one would be one.
-        inputs: list[Any] = [{"text": text} for text in texts] if several else list(texts)
+        inputs = text_inputs(self._model, texts)
         with torch_threads(self._threads):
             return _encode(self._model, inputs, self._batch_size, self.width, self._normalize, self._prompt)
 
@@ -59,14 +64,14 @@ class SentenceTransformerImage:
         self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
         self._normalize = settings.normalize
         self._model = load(settings, "image")
-        self.side = _side(self._model.processor)
+        self.side = side_of(self._model)
         self.width = _width(self._model)
 
     @classmethod
     def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
         return {"decoding": DECODING, **versions("pillow"), **_identity(_settings(params))}
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
+    def encode(self, pixels: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
         """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
         from PIL import Image
 
@@ -81,10 +86,7 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     Raises:
         MmctrError: It is not there, or does not read this modality.
     """
-    import torch
-
     local = Path(settings.model).is_dir()
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
     with quiet_transformers(offline=local):
         from sentence_transformers import SentenceTransformer
 
@@ -95,14 +97,11 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
                 revision=settings.revision,
                 trust_remote_code=settings.trust_remote_code,
                 local_files_only=local,
-                model_kwargs={"dtype": dtype},
+                model_kwargs={"dtype": torch_dtype(settings.precision)},
             )
         except (OSError, ValueError, ImportError) as error:
-            first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-            raise MmctrError(
-                f"The {modality} encoder '{settings.model}' cannot be loaded: {first} Give a folder that holds "
-                f"it, or a hub id and its revision: embedding.{modality}.sentence_transformer.model"
-            ) from error
+            setting = f"embedding.{modality}.sentence_transformer.model"
+            raise loading_failed(f"{modality} encoder", settings.model, error, setting) from error
     if modality not in model.modalities:
         raise MmctrError(
             f"'{settings.model}' reads {', '.join(map(str, model.modalities))}, not {modality}: choose another for "
@@ -110,7 +109,24 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
         )
     if settings.pooling:
         _pool(model, settings)
+    if modality == "text" and settings.max_tokens is not None:
+        model.max_seq_length = settings.max_tokens
     return model.eval()
+
+
+def text_inputs(model: SentenceTransformer, texts: Sequence[str]) -> list[Any]:
+    """The texts as this model takes them: to one that reads images too, a title may not look like a link to one."""
+    return [{"text": text} for text in texts] if len(model.modalities) > 1 else list(texts)
+
+
+def side_of(model: SentenceTransformer) -> int:
+    """Pixels of the square that the model's processor hands to the model."""
+    images = getattr(model.processor, "image_processor", model.processor)
+    for size in (getattr(images, "crop_size", None), getattr(images, "size", None)):
+        for name in ("height", "shortest_edge", "longest_edge"):
+            if size and (side := size.get(name) if isinstance(size, dict) else getattr(size, name, None)):
+                return int(side)
+    return 224
 
 
 def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> None:
@@ -128,10 +144,19 @@ def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> No
 
 
 def _identity(settings: SentenceTransformerParams) -> dict[str, Any]:
-    decisive = settings.model_dump(mode="json", exclude={"device"})
-    if Path(settings.model).is_dir():  # wherever it lies
-        decisive["model"] = folder_digest(Path(settings.model))
-    return {**decisive, **versions(*LIBRARIES)}
+    return {**hub_identity(settings), **versions(*LIBRARIES)}
+
+
+def _pad_as_trained(model: SentenceTransformer, max_tokens: int | None) -> None:
+    """Give SigLIP texts of one length.
+
+    It was trained on 64 tokens and takes the vector at the last place, be it padding; sentence-transformers pads to the
+    longest text of a batch, so a vector would hang on its neighbours, and a longer text raise.
+    """
+    module: Any = model[0]
+    if str(getattr(getattr(module, "config", None), "model_type", "")).startswith("siglip"):
+        places = module.config.text_config.max_position_embeddings
+        module.processing_kwargs = {"text": {"padding": "max_length", "max_length": min(max_tokens or places, places)}}
 
 
 def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:
@@ -156,13 +181,3 @@ def _encode(
 def _width(model: SentenceTransformer) -> int:
     width = model.get_embedding_dimension()
     return int(width) if width else model.encode(["width"], show_progress_bar=False).shape[1]
-
-
-def _side(processor: Any) -> int:
-    """Pixels of the square that the processor hands to the model."""
-    images = getattr(processor, "image_processor", processor)
-    for size in (getattr(images, "crop_size", None), getattr(images, "size", None)):
-        for name in ("height", "shortest_edge", "longest_edge"):
-            if size and (side := size.get(name) if isinstance(size, dict) else getattr(size, name, None)):
-                return int(side)
-    return 224

@@ -21,7 +21,7 @@ from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.fusion.material import Fused, Material
 from mmctr_kedro.fusion.tower import content_of, content_tower, encode_all, fit, item_vectors, log_frequency
-from mmctr_kedro.params import BehaviourContrastiveParams, EmbeddingParams
+from mmctr_kedro.params import BehaviourContrastiveParams, EmbeddingParams, FinetuneParams
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,7 +64,7 @@ def fuse(params: EmbeddingParams, material: Material) -> Fused:
 # --- pairs -----------------------------------------------------------------------------------------------
 
 
-def pairs_of(train: Clicks, settings: BehaviourContrastiveParams) -> tuple[Pairs, Pairs]:
+def pairs_of(train: Clicks, settings: BehaviourContrastiveParams | FinetuneParams) -> tuple[Pairs, Pairs]:
     """Clicks of one user at most ``window`` apart, older first: those to learn from, and those of held-out users.
 
     A train row that was clicked comes after its history. No pair is of one item with itself, and none comes twice

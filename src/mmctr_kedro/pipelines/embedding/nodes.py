@@ -21,6 +21,7 @@ from mmctr_kedro.fusion import Material
 from mmctr_kedro.fusion import fuse as fuse_material
 from mmctr_kedro.params import EmbeddingParams
 from mmctr_kedro.pipelines.embedding import scorecard
+from mmctr_kedro.pipelines.embedding.histories import with_published
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _ROWS_AT_A_TIME = 8192
 def encode_titles(
     params: EmbeddingParams, item_content: pd.DataFrame, challenge_folder: RawFolder, vector_store: VectorStore
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode every item's title and tag words, or take the vectors that item_feature has.
+    """Encode every item's title and tag words, or take the vectors that item_feature has, or none.
 
     Args:
         item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
@@ -45,6 +46,8 @@ def encode_titles(
     if params.text.name == "item_feature":
         vectors = item_feature_vectors(challenge_folder, "text")
         worded = np.asarray(vectors[1:].any(axis=1))
+    elif params.text.name == "none":
+        vectors, worded = np.zeros((len(texts) + 1, 1), dtype=np.float32), np.array([bool(text) for text in texts])
     else:
         vectors, _ = extract(TitleJob(params.text, texts), item_ids, vector_store, params.engine)
         worded = np.array([bool(text) for text in texts], dtype=bool)
@@ -118,13 +121,15 @@ def fuse(
     image_vectors: np.ndarray,
     provided_item_embedding: np.ndarray,
     clicks_train: Clicks,
+    challenge_folder: RawFolder,
     *,
     variant: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """The item embedding of a variant, by default the one chosen.
 
     Args:
-        clicks_train: What a variant may learn from; none reads the clicks of valid or test.
+        clicks_train: What a variant may learn from; none reads the rows of valid or test.
+        challenge_folder: Its item_seq is read where ``params.histories`` widens that to all published histories.
 
     Returns:
         embedding: ``[N + 1, width]`` float32, row 0 zeros.
@@ -132,12 +137,21 @@ def fuse(
         report: How the fusion went: epochs of a tower, reconstruction of codes, empty where there is nothing to tell.
     """
     assert len(text_vectors) == len(image_vectors), "both encoders number the same items"
+    learnt = with_published(clicks_train, challenge_folder) if params.histories == "published" else clicks_train
     fused = fuse_material(
-        params, Material(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], clicks_train), variant
+        params, Material(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], learnt), variant
     )
     assert fused.alone is not None
     embedding, *alone = (np.pad(vectors, ((1, 0), (0, 0))) for vectors in (fused.vectors, *fused.alone))
-    return embedding, np.stack(alone), {"modalities": params.modalities, **fused.report}
+    return (
+        embedding,
+        np.stack(alone),
+        {
+            "modalities": params.modalities,
+            "histories": params.histories,
+            **fused.report,
+        },
+    )
 
 
 def judge(
@@ -165,7 +179,7 @@ def judge(
     return found | {
         "fusion": fusion_report,
         "encoders": {
-            modality: encoder.sentence_transformer.model if encoder.sentence_transformer else encoder.name
+            modality: encoder.pretrained.model if encoder.pretrained else encoder.name
             for modality, encoder in (("text", params.text), ("image", params.image))
         },
         "items": items,

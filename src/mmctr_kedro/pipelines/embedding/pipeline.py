@@ -5,7 +5,7 @@ from functools import partial, update_wrapper
 from kedro.pipeline import Node, Pipeline
 
 from mmctr_kedro.params import VARIANTS
-from mmctr_kedro.pipelines.embedding import nodes
+from mmctr_kedro.pipelines.embedding import figures, nodes
 
 _CONTENT = {"item_content", "covers", "challenge_folder", "vector_store"}
 _CONTRACTS = {"item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}
@@ -36,7 +36,7 @@ def create_variants_pipeline() -> Pipeline:
         Pipeline(
             _variant(variant),
             namespace=f"embedding.{variant}",
-            inputs={name: name for name in _CONTRACTS | {"cover_report"}}
+            inputs={name: name for name in _CONTRACTS | {"cover_report", "item_content", "covers", "challenge_folder"}}
             | {name: f"embedding.{name}" for name in _ENCODED},
             parameters={"params:embedding": "params:embedding"},
         )
@@ -65,11 +65,22 @@ def _encoders() -> list[Node]:
 
 
 def _variant(variant: str | None) -> list[Node]:
-    """Fuse, judge and format one variant; None: the one that ``params:embedding`` chooses."""
+    """Fuse, judge, draw and format one variant; None: the one that ``params:embedding`` chooses."""
     fuse = update_wrapper(partial(nodes.fuse, variant=variant), nodes.fuse)
-    given = ["params:embedding", "text_vectors", "image_vectors", "provided_item_embedding", "clicks_train"]
     return [
-        Node(fuse, given, ["item_embedding", "modality_embeddings", "fusion_report"], name="fuse"),
+        Node(
+            fuse,
+            [
+                "params:embedding",
+                "text_vectors",
+                "image_vectors",
+                "provided_item_embedding",
+                "clicks_train",
+                "challenge_folder",
+            ],
+            ["item_embedding", "modality_embeddings", "fusion_report"],
+            name="fuse",
+        ),
         Node(
             nodes.judge,
             [
@@ -85,6 +96,18 @@ def _variant(variant: str | None) -> list[Node]:
             ],
             "scorecard",
             name="judge",
+        ),
+        Node(
+            figures.draw_neighbours,
+            ["item_content", "covers", "item_tags", "clicks_train", "item_embedding"],
+            "neighbours",
+            name="draw_neighbours",
+        ),
+        Node(
+            figures.draw_map,
+            ["item_content", "item_tags", "clicks_train", "item_embedding"],
+            "map",
+            name="draw_map",
         ),
         Node(nodes.format_item_info, ["item_embedding", "item_tags"], "item_info", name="format_item_info"),
     ]

@@ -36,12 +36,11 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Cl
         valid: Its histories are the queries; its rows and labels are not looked at.
     """
     unit, chosen = _unit(embedding), asked_histories(train, valid)
-    seen = np.zeros(len(embedding), dtype=bool)
-    seen[train.item], seen[train.history_items] = True, True
+    cold = ~shown_items(train, len(embedding))
     return {
         "users_known_to_train": bool(np.isin(valid.history_user[chosen], train.history_user).any()),
-        "next_item": _retrieval(unit, *next_item_queries(unit, valid, chosen), ~seen),
-        "co_click": _retrieval(unit, *co_click_queries(unit, valid, chosen), ~seen),
+        "next_item": _retrieval(unit, *next_item_queries(unit, valid, chosen), cold),
+        "co_click": _retrieval(unit, *co_click_queries(unit, valid, chosen), cold),
         "tags": tag_overlap(unit, item_tags),
         "geometry": geometry(embedding[1:]),
     }
@@ -71,6 +70,13 @@ def of_each_modality(embedding: np.ndarray, alone: np.ndarray, train: Clicks, va
             "neighbours_kept": _round((nearest[:, :, None] == kept[:, None, :]).any(axis=2).mean()),
         }
     return found
+
+
+def shown_items(train: Clicks, rows: int) -> np.ndarray:
+    """Which items some train row or train history has: ``[rows]`` bool by item id."""
+    shown = np.zeros(rows, dtype=bool)
+    shown[train.item], shown[train.history_items] = True, True
+    return shown
 
 
 def asked_histories(train: Clicks, valid: Clicks) -> np.ndarray:

@@ -74,12 +74,8 @@ summary { cursor: pointer; color: var(--accent); font-size: 14px; }
 _PLOTLY = "{displaylogo: false, responsive: true, displayModeBar: false}"
 
 
-def html_page(title: str, body: str, figures: Mapping[str, Figure]) -> str:
+def html_page(title: str, body: str, figures: Mapping[str, Figure], css: str = "") -> str:
     """One self-contained page; ``figures`` go where ``figure_place`` of the same name stands in the body."""
-    from plotly.offline import get_plotlyjs
-
-    # In JSON "<" occurs only within strings, where it may be written so that no </script> can arise.
-    drawn = ",\n".join(f'"{name}": {figure.to_json()}' for name, figure in figures.items()).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -87,13 +83,23 @@ def html_page(title: str, body: str, figures: Mapping[str, Figure]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{_CSS}</style>
+<style>{_CSS}{css}</style>
 </head>
 <body>
 <main>
 {body}
 </main>
-<script>{get_plotlyjs()}</script>
+{_scripts(figures) if figures else ""}</body>
+</html>
+"""
+
+
+def _scripts(figures: Mapping[str, Figure]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    # In JSON "<" occurs only within strings, where it may be written so that no </script> can arise.
+    drawn = ",\n".join(f'"{name}": {figure.to_json()}' for name, figure in figures.items()).replace("<", "\\u003c")
+    return f"""<script>{get_plotlyjs()}</script>
 <script>
 const figures = {{
 {drawn}
@@ -101,8 +107,6 @@ const figures = {{
 for (const [name, figure] of Object.entries(figures))
   Plotly.newPlot(name, figure.data, figure.layout, {_PLOTLY});
 </script>
-</body>
-</html>
 """
 
 

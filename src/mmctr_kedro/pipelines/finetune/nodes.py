@@ -1,0 +1,138 @@
+"""An encoder tuned by clicks: pairs of train, contents of items, adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.covers import Covers
+from mmctr_kedro.encoders.base import threads_or_all
+from mmctr_kedro.encoders.images import Refused, decoded_batches
+from mmctr_kedro.encoders.minilm import packaged
+from mmctr_kedro.encoders.progress import Progress
+from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.fusion.behaviour_contrastive import pairs_of
+from mmctr_kedro.params import EmbeddingParams, FinetuneParams, ImageEncoderParams, SentenceTransformerParams
+from mmctr_kedro.pipelines.embedding.nodes import item_texts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from sentence_transformers import SentenceTransformer
+
+EXTRA = ("peft", "accelerate", "datasets")  # what the extra `finetune` installs
+
+
+def tune_encoder(
+    params: FinetuneParams, embedding: EmbeddingParams, item_content: pd.DataFrame, covers: Covers, clicks_train: Clicks
+) -> tuple[Any, dict[str, Any]]:
+    """The encoder that ``embedding`` names, tuned by neighbouring clicks of one user.
+
+    Args:
+        item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
+        covers: Read where ``params.modality`` is ``image``.
+        clicks_train: All that is learnt from; some of its users decide when to stop (``pairs_of``).
+
+    Returns:
+        model: The tuned ``SentenceTransformer`` in fp32, adapters merged; that library alone loads it. (Kedro reads
+            the annotations of nodes when it starts: naming the class there would import it.)
+        report: Pairs, loss on held-out users before and after, epochs, trainable parameters and their share.
+    """
+    if missing := [name for name in EXTRA if find_spec(name) is None]:
+        raise MmctrError(f'Tuning an encoder needs {", ".join(missing)}: pip install -e ".[finetune]"')
+    from mmctr_kedro.encoders.lora import tune
+    from mmctr_kedro.training.machine import reproducible
+
+    encoder = _encoder(params, embedding)
+    found = pairs_of(clicks_train, params)
+    with reproducible(params) as device, TemporaryDirectory(prefix="finetune_") as folder:
+        # Tuned in fp32, whatever the embedding is made in: small steps vanish in half precision.
+        model = load(encoder.model_copy(update={"device": device.type, "precision": "fp32"}), params.modality)
+        contents: Sequence[Any]
+        if params.modality == "text":
+            contents, place = _texts(model, item_content)
+        else:
+            contents, place = _images(model, embedding.image, np.unique(np.concatenate(found)), covers, Path(folder))
+        learnt, held_out = (_between_contents(pairs, place) for pairs in found)
+        if len(np.unique(learnt)) < 4 or len(np.unique(held_out)) < 4:  # a pair and a negative
+            raise MmctrError(
+                f"An encoder is tuned by neighbouring clicks of one user, but train has {len(learnt)} pairs of items "
+                f"with different {params.modality}s to learn from and {len(held_out)} to stop by. Raise "
+                f"finetune.window={params.window} or finetune.held_out={params.held_out:g}."
+            )
+        report = tune(model, contents, learnt, held_out, params, encoder.prompt)
+    return model.cpu(), {
+        "encoder": "minilm" if params.modality == "text" and embedding.text.name == "minilm" else encoder.model,
+        "modality": params.modality,
+        "pairs": len(learnt),
+        "held_out_pairs": len(held_out),
+        **report,
+    }
+
+
+def _encoder(params: FinetuneParams, embedding: EmbeddingParams) -> SentenceTransformerParams:
+    chosen = embedding.text if params.modality == "text" else embedding.image
+    if chosen.name == "minilm":
+        return packaged()
+    if chosen.sentence_transformer is None:
+        raise MmctrError(
+            f"embedding.{params.modality}.name '{chosen.name}' cannot be tuned: choose "
+            f"{'minilm or ' if params.modality == 'text' else ''}sentence_transformer, which trains in torch."
+        )
+    return chosen.sentence_transformer
+
+
+def _texts(model: SentenceTransformer, item_content: pd.DataFrame) -> tuple[list[Any], np.ndarray]:
+    """Distinct texts, and each item's place among them ``[N + 1]`` int64; -1: the item has no words."""
+    texts = np.array(["", *item_texts(item_content)], dtype=object)
+    distinct, place = np.unique(texts, return_inverse=True)  # the empty text comes first
+    return text_inputs(model, distinct[1:].tolist()), place - 1
+
+
+def _images(
+    model: SentenceTransformer, params: ImageEncoderParams, item_ids: np.ndarray, covers: Covers, folder: Path
+) -> tuple[_Covers, np.ndarray]:
+    """Covers of these items, decoded once, and each item's place among them; -1: the item has no usable cover."""
+    side, items = side_of(model), int(item_ids.max(initial=0))
+    # On disk: 90,000 covers of 224 x 224 pixels are 14 GB.
+    shape = (max(1, len(item_ids)), side, side, 3)
+    pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    place = np.full(items + 1, -1, dtype=np.int64)
+    done, progress = 0, Progress("covers", int(np.isin(item_ids, covers.item_ids).sum()))
+    threads = threads_or_all(params.threads)
+    for batch in decoded_batches(covers.read(item_ids), side, params.smallest_side, params.batch_size, threads):
+        for item, image in batch:
+            if not isinstance(image, Refused):
+                pixels[done], place[item] = image, done
+                done += 1
+        progress.advance(sum(not isinstance(found, Refused) or found.kind != "missing" for _, found in batch))
+    progress.end()
+    return _Covers(pixels), place
+
+
+class _Covers(Sequence["Image"]):
+    """Pixels as the images that a processor takes."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, place: Any) -> Any:
+        from PIL import Image
+
+        return Image.fromarray(self._pixels[place])
+
+
+def _between_contents(pairs: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Pairs of item ids as pairs of places; without those where one is missing or both are the same."""
+    placed = place[pairs]
+    return placed[(placed >= 0).all(axis=1) & (placed[:, 0] != placed[:, 1])]
