@@ -35,6 +35,8 @@ class Block:
     predict: bool = True
     seed: int = 20242025
     epochs: int = 0  # of kind "auc"
+    how: str = ""  # of kind "extraction": loop, library or ours
+    items: int = 0  # of kind "growth"
 
 
 def run(block: Block) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def _ours(block: Block) -> dict[str, Any]:
     from mmctr_kedro.training.machine import reproducible
     from mmctr_kedro.training.steps import Steps
 
-    imports = _memory()
+    imports = memory()
     tables, params = worlds.load(Path(block.data)), _params(block)
     sizes: list[tuple[int, int, int]] = []
 
@@ -96,7 +98,7 @@ def _reference(block: Block) -> dict[str, Any]:
     from benchmarks.speed.reference import FuxictrDin, Reference, loaders
     from mmctr_kedro.challenge import RawFolder
 
-    imports = _memory()
+    imports = memory()
     torch.manual_seed(block.seed)
     raw, params = RawFolder(Path(block.data)), _params(block)
     shuffled, in_order = loaders(raw.file("train"), raw.file("item_info"), block.batch, block.workers)
@@ -192,7 +194,23 @@ def _profile(block: Block) -> dict[str, Any]:
     return {"operations": top, "seconds_per_step": total / 1e6 / block.steps}
 
 
+def _extraction(block: Block) -> dict[str, Any]:
+    """Items a second through an encoder."""
+    from benchmarks.speed import extraction
+
+    return {**extraction.rate(block), **memory()}
+
+
+def _growth(block: Block) -> dict[str, Any]:
+    """Memory of the extraction of many items."""
+    from benchmarks.speed import extraction
+
+    return extraction.growth(block)
+
+
 KINDS = {
+    "extraction": _extraction,
+    "growth": _growth,
     "ours": _ours,
     "reference": _reference,
     "matmul": _matmul,
@@ -226,12 +244,12 @@ def _measure(block: Block, train: Iterator[int], predictions: Iterator[int], imp
         if step >= block.warmup:
             times.append(time.perf_counter() - began)
             rows += done
-        anonymous = max(anonymous, _memory()["anonymous_gb"])
+        anonymous = max(anonymous, memory()["anonymous_gb"])
         if step + 1 == block.warmup + min(20, block.steps):
-            result["early_peak_gb"] = _memory()["peak_gb"]
+            result["early_peak_gb"] = memory()["peak_gb"]
             result["early_anonymous_gb"] = anonymous
         _say(block, step, block.warmup + block.steps, started)
-    result |= {"train_rows_per_second": rows / sum(times), "train_seconds": times, **_memory()}
+    result |= {"train_rows_per_second": rows / sum(times), "train_seconds": times, **memory()}
     result["largest_anonymous_gb"] = anonymous
     if block.predict:
         for _ in range(block.warmup):
@@ -249,7 +267,7 @@ def _say(block: Block, step: int, steps: int, started: float) -> None:
         print(f"  {block.name}: step {step + 1} of {steps}, {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
-def _memory() -> dict[str, float]:
+def memory() -> dict[str, float]:
     """Peak resident memory of this process, and what it holds now apart from mapped files; GB (10^9 bytes)."""
     import resource
 

@@ -25,6 +25,8 @@ class Size:
     auc_epochs: int = 3
     auc_batch: int = 1024
     auc_seeds: int = 3
+    pictures: int = 600
+    growth_items: tuple[int, ...] = (1_000, 10_000, 91_717)
 
 
 FULL = Size()
@@ -41,6 +43,8 @@ TINY = Size(
     auc_epochs=1,
     auc_batch=128,
     auc_seeds=1,
+    pictures=40,
+    growth_items=(50, 100),
 )
 
 
@@ -51,6 +55,7 @@ def worlds(size: Size) -> dict[str, WorldParams]:
     return {
         "few": WorldParams(train_rows=size.rows, **big),
         "many": WorldParams(train_rows=size.many_rows, **big),
+        "pictures": WorldParams(items=size.pictures, train_rows=400, valid_rows=8, test_rows=8),
         "small": WorldParams(train_rows=size.auc_rows, **small),
     }
 
@@ -122,6 +127,21 @@ def compiled(size: Size, threads: int) -> list[Block]:
     return blocks
 
 
+def extraction(size: Size, threads: int) -> list[Block]:
+    """Titles and covers: a plain loop, the library's own ``encode``, and ours; then ever more items for memory."""
+    sides = [("minilm", ("loop", "library", "ours")), ("efficientnet", ("loop", "ours"))]
+    sides += [("clip", ("loop", "library", "ours"))]
+    common = {"data": "pictures", "threads": threads}
+    rates = [
+        Block(kind="extraction", name=f"{model} {how}", model=model, how=how, **common)
+        for model, hows in sides
+        for how in hows
+    ]
+    return rates + [
+        Block(kind="growth", name=f"{items:,} covers", items=items, **common) for items in size.growth_items
+    ]
+
+
 SECTIONS: dict[str, Callable[[Size, int], list[Block]]] = {
     "din": din,
     "profile": profile,
@@ -129,4 +149,5 @@ SECTIONS: dict[str, Callable[[Size, int], list[Block]]] = {
     "rows": rows,
     "auc": auc,
     "compile": compiled,
+    "extraction": extraction,
 }

@@ -9,7 +9,7 @@ from benchmarks.speed.__main__ import PAGE, RESULTS, measure
 from benchmarks.speed.arithmetic import din_flops
 from benchmarks.speed.block import run
 
-SECTIONS = ["din", "profile", "rows", "auc"]  # the others take a minute even when tiny
+SECTIONS = ["din", "profile", "rows", "auc", "extraction"]  # the others take a minute even when tiny
 ABOUT = {
     "processor": "a processor",
     "flags": [],
@@ -36,12 +36,13 @@ def test_every_block_measures_something(sections):
     for blocks in sections.values():
         for block in blocks:
             measured = block.get("train_rows_per_second") or block.get("gflops") or block.get("auc")
+            measured = measured or block.get("items_per_second")
             assert measured or block["operations"], block["name"]
 
 
 def test_the_page_has_every_section_and_goal(sections):
     text = page.markdown({"sections": {name: {"about": ABOUT, "blocks": some} for name, some in sections.items()}})
-    for title in ("The fixed DIN", "Where a training step", "More rows", "AUC in bf16"):
+    for title in ("The fixed DIN", "Where a training step", "More rows", "AUC in bf16", "Titles and covers"):
         assert f"## {title}" in text
     assert text.count("| met |") + text.count("| missed |") == 7
 
