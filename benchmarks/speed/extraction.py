@@ -43,15 +43,18 @@ def growth(block: Any) -> dict[str, Any]:
     """Peak memory of ``block.items`` covers through decoding, store and collection."""
     from benchmarks.speed.block import memory
 
-    IMAGE_ENCODERS["efficientnet_lite0"] = NoArithmetic
     few = Covers.find(Path(block.data))
     pictures = [data for _, data in few.read(few.item_ids) if data]
     job = CoverJob(ImageEncoderParams(threads=block.threads), Repeated(pictures, block.items), [""] * block.items)
+    real = IMAGE_ENCODERS["efficientnet_lite0"]
     before, began = memory(), time.perf_counter()
-    with TemporaryDirectory(dir=Path(block.data).parent) as folder:
-        vectors, _ = extraction.extract(job, np.arange(1, block.items + 1), VectorStore(Path(folder)))
-        rows = len(vectors)
-        held = memory()["anonymous_gb"]
+    try:
+        IMAGE_ENCODERS["efficientnet_lite0"] = NoArithmetic
+        with TemporaryDirectory(dir=Path(block.data).parent) as folder:
+            vectors, _ = extraction.extract(job, np.arange(1, block.items + 1), VectorStore(Path(folder)))
+            rows, held = len(vectors), memory()["anonymous_gb"]
+    finally:
+        IMAGE_ENCODERS["efficientnet_lite0"] = real
     return {
         "items": rows - 1,
         "items_per_second": block.items / (time.perf_counter() - began),
