@@ -116,13 +116,10 @@ def compare(
     choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
 ) -> list[dict[str, Any]]:
     """Our model against each other one, on every data set, from the stored test predictions."""
-    others = [model for model in choices.models if model != choices.ours]
     return [
         found
         for name in dict.fromkeys(run.data for run, _ in pairs)
-        for found in _against(
-            choices.ours, others, {run.name: run.label for run, _ in pairs}, choices, name, pairs, roots, out, resamples
-        )
+        for found in _against(choices, name, roots[name], out, resamples, _by_label(pairs, name, "label", choices.ours))
     ]
 
 
@@ -133,39 +130,39 @@ def compare_embeddings(
     assert choices.embeddings is not None
     assert choices.embeddings.compared is not None
     pair = choices.embeddings.compared
-    labels = {run.name: run.embedding for run, _ in pairs}
     return [
         found
         for name in pair.data
         if name in roots
-        for found in _against(pair.ours, [pair.other], labels, choices, name, pairs, roots, out, resamples)
+        for found in _against(
+            choices, name, roots[name], out, resamples, _by_label(pairs, name, "embedding", pair.ours)
+        )
     ]
 
 
+def _by_label(
+    pairs: list[tuple[Run, Record]], data_set: str, field: str, ours: str
+) -> dict[str, list[tuple[Run, Record]]]:
+    """The runs on a data set by what a field of theirs says, ours first, the others as they come."""
+    grouped: dict[str, list[tuple[Run, Record]]] = {ours: []}
+    for run, record in pairs:
+        if run.data == data_set:
+            grouped.setdefault(getattr(run, field), []).append((run, record))
+    return grouped
+
+
 def _against(
-    ours: str,
-    others: list[str],
-    labels: dict[str, str],
-    choices: Choices,
-    name: str,
-    pairs: list[tuple[Run, Record]],
-    roots: dict[str, Path],
-    out: Path,
-    resamples: int,
+    choices: Choices, name: str, root: Path, out: Path, resamples: int, runs: dict[str, list[tuple[Run, Record]]]
 ) -> list[dict[str, Any]]:
-    """What is labelled ``ours`` against each of ``others`` on one data set; ``labels`` are by the name of a run."""
-    label = data.hidden_labels(choices.data[name], roots[name])
-    chosen = {
-        one: [(run, record) for run, record in pairs if run.data == name and labels[run.name] == one]
-        for one in (ours, *others)
-    }
-    seeds = len(chosen[ours])
-    user = np.asarray(data.load(roots[name], choices.embedding_file(chosen[ours][0][0])).test.user)
+    """The first of ``runs`` against each of the others, by their stored predictions of one data set's test rows."""
+    label, (ours, *others) = data.hidden_labels(choices.data[name], root), runs
+    seeds = len(runs[ours])
+    user = np.asarray(data.load(root, choices.embedding_file(runs[ours][0][0])).test.user)
     drawn = Resamples(user, seeds, resamples)
-    points = {one: np.array([record["test"]["auc"] for _, record in found]) for one, found in chosen.items()}
+    points = {one: np.array([record["test"]["auc"] for _, record in found]) for one, found in runs.items()}
     aucs = {
         one: np.column_stack([drawn.aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found])
-        for one, found in chosen.items()
+        for one, found in runs.items()
     }
     compared = []
     for other in others:

@@ -42,7 +42,7 @@ class MeanColour:
     def identity(cls, params: ImageEncoderParams) -> dict:
         return {}
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
+    def encode(self, pixels: np.ndarray, texts=None) -> np.ndarray:
         assert len(pixels) <= self.params.batch_size
         return pixels.mean((1, 2)).astype(np.float32)
 

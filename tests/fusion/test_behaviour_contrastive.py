@@ -51,19 +51,6 @@ def test_held_out_users_are_none_of_those_it_learns_from(clicks):
     assert len(users[0]) + len(users[1]) == 200
 
 
-def test_it_brings_together_what_users_click_together_more_than_content_alone_does(material):
-    def apart(vectors):
-        """Mean cosine within a kind less that between kinds."""
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        cosine, kind = unit @ unit.T, np.arange(len(unit)) % 2
-        same = kind[:, None] == kind[None, :]
-        return cosine[same & ~np.eye(len(unit), dtype=bool)].mean() - cosine[~same].mean()
-
-    content = fuse(EmbeddingParams(width=8), material).vectors
-    learnt = fuse(params(), material).vectors
-    assert apart(learnt) > apart(content) + 0.1
-
-
 def test_a_row_that_was_skipped_teaches_nothing(material):
     train = material.train
     skipped = {
@@ -75,20 +62,6 @@ def test_a_row_that_was_skipped_teaches_nothing(material):
     }  # fmt: skip
     other = dataclasses.replace(material, train=dataclasses.replace(train, **skipped))
     assert fuse(params(epochs=1), other).vectors.tobytes() == fuse(params(epochs=1), material).vectors.tobytes()
-
-
-def test_an_item_nobody_clicked_lies_with_its_like(material):
-    """Item 60 gets the content of item 2 and loses all its clicks: content decides."""
-    train = material.train
-    kept = np.where(train.history_items == 60, 2, train.history_items).astype(np.int32)
-    item = np.where(train.item == 60, 2, train.item).astype(np.int32)
-    text, image = material.text.copy(), material.image.copy()
-    text[59], image[59] = text[1], image[1]
-    cold = dataclasses.replace(
-        material, text=text, image=image, train=dataclasses.replace(train, history_items=kept, item=item)
-    )
-    vectors = fuse(params(epochs=1), cold).vectors
-    np.testing.assert_allclose(vectors[59], vectors[1], atol=1e-5)
 
 
 def test_it_stops_by_held_out_users(material, caplog):

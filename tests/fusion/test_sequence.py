@@ -78,31 +78,6 @@ def test_the_loss_is_the_cross_entropy_of_a_slow_loop():
     assert found == pytest.approx(np.mean(losses), abs=1e-5)
 
 
-def test_it_brings_together_what_users_click_together_more_than_content_alone_does(material):
-    def apart(vectors):
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        cosine, kind = unit @ unit.T, np.arange(len(unit)) % 2
-        same = kind[:, None] == kind[None, :]
-        return cosine[same & ~np.eye(len(unit), dtype=bool)].mean() - cosine[~same].mean()
-
-    content = fuse(EmbeddingParams(width=8), material).vectors
-    learnt = fuse(params(batch_size=8, epochs=30, patience=5), material).vectors
-    assert apart(learnt) > apart(content) + 0.1
-
-
-def test_items_of_like_content_have_like_vectors_though_nobody_clicked_one_of_them(material):
-    train = material.train
-    kept = np.where(train.history_items == 60, 2, train.history_items).astype(np.int32)
-    item = np.where(train.item == 60, 2, train.item).astype(np.int32)
-    text, image = material.text.copy(), material.image.copy()
-    text[59], image[59] = text[1], image[1]
-    cold = dataclasses.replace(
-        material, text=text, image=image, train=dataclasses.replace(train, history_items=kept, item=item)
-    )
-    vectors = fuse(params(epochs=1), cold).vectors
-    np.testing.assert_allclose(vectors[59], vectors[1], atol=1e-5)
-
-
 def test_a_train_of_single_clicks_is_refused_with_the_way_out(material, clicks):
     lonely = dataclasses.replace(material, train=clicks([[1], [2]], [(0, 3, 0), (1, 4, 0)]))
     with pytest.raises(MmctrError, match=r"0 such histories.*variant=concat_pca"):

@@ -9,17 +9,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmctr_kedro.covers import Covers
-from mmctr_kedro.encoders.base import ImageEncoder, TextEncoder, threads_or_all
+from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
+from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.images import Refused, decoded_batches
 from mmctr_kedro.encoders.progress import Progress
 from mmctr_kedro.encoders.store import Shards, VectorStore, content_key
-from mmctr_kedro.params import ImageEncoderParams, TextEncoderParams
+from mmctr_kedro.params import EncoderParams, ImageEncoderParams, TextEncoderParams
 
 TEXTS_AT_A_TIME = 16  # batches: enough to group texts of like length, few enough to show progress
 
@@ -43,11 +44,21 @@ class Job(ABC):
     """One modality of the items and the encoder for it. The encoder is loaded with the first content it is given."""
 
     what: str  # the items' name in log lines
-    anywhere: bool  # any item can be read without those before it
+    reads: str  # the modality
+    anywhere = True  # any item can be read without those before it
+    encoder_type: type[Any]
 
-    @abstractmethod
+    def __init__(self, params: EncoderParams, texts: Sequence[str]) -> None:
+        """``texts[i]`` belongs to item i + 1."""
+        self._params, self._texts = params, texts
+
+    @cached_property
+    def encoder(self) -> Any:
+        return self.encoder_type(self._params)
+
     def identity(self) -> dict[str, Any]:
         """All that decides a content's vector."""
+        return {"encoder": self._params.name, "reads": self.reads, **self.encoder_type.identity(self._params)}
 
     @abstractmethod
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, Any]]:
@@ -60,10 +71,6 @@ class Job(ABC):
     def encode(self, contents: Iterable[tuple[bytes, Any]]) -> Iterator[Encoded]:
         """Keys and contents through the encoder, a batch at a time."""
 
-    @property
-    @abstractmethod
-    def width(self) -> int: ...
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "encoder"}  # workers load their own
 
@@ -71,30 +78,12 @@ class Job(ABC):
 class TitleJob(Job):
     """Texts by item id; an empty one is no content."""
 
-    what = "titles"
+    what, reads = "titles", "text"
+    _params: TextEncoderParams
 
     def __init__(self, params: TextEncoderParams, texts: Sequence[str]) -> None:
-        """``texts[i]`` belongs to item i + 1."""
-        self._params, self._texts, self.anywhere = params, texts, True
-
-    @cached_property
-    def encoder(self) -> TextEncoder:
-        from mmctr_kedro.encoders import TEXT_ENCODERS
-
-        return TEXT_ENCODERS[self._params.name](self._params)
-
-    @property
-    def width(self) -> int:
-        return self.encoder.width
-
-    def identity(self) -> dict[str, Any]:
-        from mmctr_kedro.encoders import TEXT_ENCODERS
-
-        return {
-            "encoder": self._params.name,
-            "reads": "text",
-            **TEXT_ENCODERS[self._params.name].identity(self._params),
-        }
+        super().__init__(params, texts)
+        self.encoder_type = TEXT_ENCODERS[params.name]
 
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, str | None]]:
         return ((item, self._texts[item - 1] or None) for item in item_ids.tolist())
@@ -112,37 +101,17 @@ class TitleJob(Job):
 class CoverJob(Job):
     """Covers by item id, and the item's text for an encoder that reads both."""
 
-    what = "covers"
+    what, reads = "covers", "image"
+    _params: ImageEncoderParams
 
     def __init__(self, params: ImageEncoderParams, covers: Covers, texts: Sequence[str]) -> None:
-        """``texts[i]`` belongs to item i + 1."""
-        self._params, self._covers, self._texts, self.anywhere = params, covers, texts, covers.anywhere
-
-    @cached_property
-    def encoder(self) -> ImageEncoder:
-        from mmctr_kedro.encoders import IMAGE_ENCODERS
-
-        return IMAGE_ENCODERS[self._params.name](self._params)
-
-    @cached_property
-    def _reads_text(self) -> bool:
-        from mmctr_kedro.encoders import IMAGE_ENCODERS
-
-        return IMAGE_ENCODERS[self._params.name].reads_text
-
-    @property
-    def width(self) -> int:
-        return self.encoder.width
-
-    def identity(self) -> dict[str, Any]:
-        from mmctr_kedro.encoders import IMAGE_ENCODERS
-
-        about = IMAGE_ENCODERS[self._params.name].identity(self._params)
-        return {"encoder": self._params.name, "reads": "image", **about}
+        super().__init__(params, texts)
+        self._covers, self.anywhere = covers, covers.anywhere
+        self.encoder_type = IMAGE_ENCODERS[params.name]
 
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, tuple[bytes, str] | None]]:
         for item, data in self._covers.read(item_ids):
-            yield item, None if data is None else (data, self._texts[item - 1] if self._reads_text else "")
+            yield item, None if data is None else (data, self._texts[item - 1] if self.encoder_type.reads_text else "")
 
     def key(self, content: tuple[bytes, str]) -> bytes:
         return content_key(content[0], content[1].encode("utf-8", "surrogatepass"))
@@ -158,26 +127,21 @@ class CoverJob(Job):
         first = next(stream := pictures(), None)
         if first is None:
             return  # and the encoder is not loaded
-        params, threads = self._params, threads_or_all(self._params.threads)
-        batches = decoded_batches(
-            _with_first(first, stream), self.encoder.side, params.smallest_side, params.batch_size, threads
-        )
-        for batch in batches:
-            pixels = {key: image for key, image in batch if not isinstance(image, Refused)}
-            words = [texts.pop(key) for key, _ in batch]
-            vectors = np.zeros((0, self.encoder.width), dtype=np.float32)
-            if pixels:
-                read = [text for (_, image), text in zip(batch, words, strict=True) if not isinstance(image, Refused)]
-                given = (
-                    (np.stack(list(pixels.values())), read) if self._reads_text else (np.stack(list(pixels.values())),)
-                )
-                vectors = self.encoder.encode(*given)
-            yield Encoded(list(pixels), vectors, {key: why for key, why in batch if isinstance(why, Refused)})
-
-
-def _with_first(first: tuple[bytes, bytes], rest: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    yield first
-    yield from rest
+        params, encoder = self._params, self.encoder
+        for batch in decoded_batches(
+            chain([first], stream),
+            encoder.side,
+            params.smallest_side,
+            params.batch_size,
+            threads_or_all(params.threads),
+        ):
+            shown = [(key, image, texts.pop(key)) for key, image in batch]
+            refused = {key: image for key, image, _ in shown if isinstance(image, Refused)}
+            fit = [(key, image, text) for key, image, text in shown if not isinstance(image, Refused)]
+            vectors = np.zeros((0, encoder.width), dtype=np.float32)
+            if fit:
+                vectors = encoder.encode(np.stack([image for _, image, _ in fit]), [text for *_, text in fit])
+            yield Encoded([key for key, *_ in fit], vectors, refused)
 
 
 def extract(job: Job, item_ids: np.ndarray, store: VectorStore, engine: str = "local") -> Extracted:
@@ -197,7 +161,7 @@ def extract(job: Job, item_ids: np.ndarray, store: VectorStore, engine: str = "l
         pass_.encode_here()
     pass_.progress.end()
     if shards.width is None:
-        return Extracted(np.zeros((len(item_ids) + 1, job.width), dtype=np.float32), pass_.refused_items())
+        return Extracted(np.zeros((len(item_ids) + 1, job.encoder.width), dtype=np.float32), pass_.refused_items())
     return Extracted(shards.collect([pass_.keys.get(item) for item in item_ids.tolist()]), pass_.refused_items())
 
 

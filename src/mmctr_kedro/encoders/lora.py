@@ -37,14 +37,12 @@ from mmctr_kedro.params import FinetuneParams
 
 logger = logging.getLogger(__name__)
 
-_WATCHED_BATCHES = 8  # of held-out pairs; as many as the towers watch
-
 
 def tune(
     model: SentenceTransformer,
     contents: Sequence[Any],
     learnt: np.ndarray,
-    held_out: np.ndarray,
+    watched: np.ndarray,
     settings: FinetuneParams,
     prompt: str = "",
 ) -> dict[str, Any]:
@@ -56,16 +54,13 @@ def tune(
         model: Changed in place: afterwards it holds the tuned weights and no adapter.
         contents: What the model reads, such as texts or images; equal ones are in one place.
         learnt: ``[P, 2]`` int64, places in ``contents``: pairs to learn from.
-        held_out: The same of users who are never learnt from.
+        watched: The same of users who are never learnt from.
         prompt: Put before every text.
 
     Returns:
         ``held_out_loss_before`` and ``held_out_loss``, ``epochs`` trained and ``best_epoch`` (0: none was better than
         no tuning, and the model is as it was), ``trainable_parameters`` and their share of all.
     """
-    rng = np.random.default_rng(settings.seed)
-    learnt = _some(learnt, settings.epochs * settings.pairs_per_epoch, rng)  # more are never reached
-    watched = _some(held_out, _WATCHED_BATCHES * settings.batch_size, rng)
     with TemporaryDirectory(prefix="finetune_") as folder, quiet_transformers(offline=True), _process_kept():
         adapted = _with_adapters(model, settings)
         trainable, total = adapted.get_nb_trainable_parameters()
@@ -221,11 +216,6 @@ def _dataset(pairs: np.ndarray, contents: Sequence[Any]) -> datasets.Dataset:
     return places.with_transform(
         lambda batch: {name: [contents[place] for place in column] for name, column in batch.items()}
     )
-
-
-def _some(pairs: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many of the pairs, drawn without putting back."""
-    return pairs[rng.choice(len(pairs), min(most, len(pairs)), replace=False, shuffle=False)]
 
 
 @contextmanager

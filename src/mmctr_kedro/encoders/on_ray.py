@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmctr_kedro.encoders.images import Refused
-from mmctr_kedro.encoders.store import SHARD_ROWS, Shards
+from mmctr_kedro.encoders.store import SHARD_ROWS, write_shard
 from mmctr_kedro.errors import MmctrError
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Worker:
     """An actor: the encoder of one job, and where its shards go."""
 
-    def __init__(self, job: Job, shards: Shards) -> None:
-        self._job, self._shards = job, shards
+    def __init__(self, job: Job, folder: Path) -> None:
+        self._job, self._folder = job, folder
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[str]]:
         """Encode lists of item ids, a shard each; as JSON its entry in the manifest, and what was refused."""
@@ -36,7 +37,7 @@ class Worker:
         contents = ((job.key(content), content) for _, content in job.read(items) if content is not None)
         done = list(job.encode(contents))
         keys = [key for part in done for key in part.keys]
-        entry = self._shards.write(keys, np.concatenate([part.vectors for part in done])) if keys else None
+        entry = write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])) if keys else None
         refused = {key.decode(): [why.kind, why.why] for part in done for key, why in part.refused.items()}
         return {"entry": entry, "refused": refused}
 
@@ -68,7 +69,7 @@ def encode_on_ray(found: _Pass) -> None:
         rows = [{"items": json.dumps(part.tolist())} for part in parts if len(part)]
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,
-            fn_constructor_args=(found.job, found.shards.to_write()),
+            fn_constructor_args=(found.job, found.shards.folder),
             batch_size=1,
             compute=ActorPoolStrategy(size=actors),
             num_gpus=1 if gpus else 0,

@@ -28,7 +28,7 @@ SHARD_ROWS = 2048
 SHARD_SECONDS = 30.0  # of work that a kill may cost
 KEY_BYTES = 16
 
-Entry = dict[str, Any]  # a line of the manifest: name, rows, bytes, digest
+Entry = dict[str, Any]  # a line of the manifest: name, rows, width, bytes, digest
 
 
 def content_key(*parts: bytes) -> bytes:
@@ -81,12 +81,6 @@ class Shards:
     def __exit__(self, *_: object) -> None:
         self.flush()  # also after an error: what is encoded is encoded
 
-    def to_write(self) -> Shards:
-        """The same folder for a worker, who writes shards and needs to know of no other."""
-        alone = Shards.__new__(Shards)
-        alone.folder, alone._identity = self.folder, self._identity
-        return alone
-
     def add(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Take in ``[n, width]`` float32; on disk once a shard is full or ``SHARD_SECONDS`` old."""
         self._keys += keys
@@ -98,16 +92,8 @@ class Shards:
     def flush(self) -> None:
         """Write what was added since the last shard."""
         if self._rows:
-            self.note(self.write(self._keys, np.concatenate(self._vectors)))
+            self.note(write_shard(self.folder, self._keys, np.concatenate(self._vectors)))
         self._keys, self._vectors, self._rows, self._since = [], [], 0, time.monotonic()
-
-    def write(self, keys: Sequence[bytes], vectors: np.ndarray) -> Entry:
-        """Write one shard, which counts only once it is noted; where workers write, the driver notes."""
-        names = np.array(keys, dtype=f"S{2 * KEY_BYTES}")
-        name = f"{content_key(*keys).decode()}.npz"
-        with atomic_write(self.folder / name) as path, path.open("wb") as file:
-            np.savez(file, keys=names, vectors=np.asarray(vectors, dtype=np.float32))
-        return {"name": name, "rows": len(keys), **_stamp(self.folder / name)}
 
     def note(self, entry: Entry) -> None:
         """Add a written shard to the manifest."""
@@ -151,10 +137,10 @@ class Shards:
         for line in path.read_bytes().splitlines() if path.is_file() else []:
             try:
                 entry = json.loads(line)
-                shard = self.folder / entry["name"]
+                shard, _ = self.folder / entry["name"], entry["width"]
             except (ValueError, KeyError, TypeError):
                 continue  # a line that a kill cut off
-            if shard.is_file() and shard.stat().st_size == entry["bytes"] and _stamp(shard) == _only_stamp(entry):
+            if shard.is_file() and _stamp(shard).items() <= entry.items():
                 entries.append(entry)
             else:
                 logger.warning("%s is damaged or gone; its %s items will be encoded again", shard, entry["rows"])
@@ -163,15 +149,21 @@ class Shards:
     def _count_in(self, entry: Entry) -> None:
         path = self.folder / entry["name"]
         with np.load(path, allow_pickle=False) as shard:
-            keys, self.width = shard["keys"].tolist(), int(shard["vectors"].shape[1])
+            keys = shard["keys"].tolist()
+        self.width = entry["width"]
         self._files.append(path)
         self.places.update((key, (len(self._files) - 1, row)) for row, key in enumerate(keys))
+
+
+def write_shard(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> Entry:
+    """Write ``[n, width]`` vectors as one shard, which counts once noted; workers write, the driver notes."""
+    names = np.array(keys, dtype=f"S{2 * KEY_BYTES}")
+    path = folder / f"{content_key(*keys).decode()}.npz"
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, keys=names, vectors=np.asarray(vectors, dtype=np.float32))
+    return {"name": path.name, "rows": len(keys), "width": vectors.shape[1], **_stamp(path)}
 
 
 def _stamp(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "digest": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _only_stamp(entry: Entry) -> dict[str, Any]:
-    return {field: entry[field] for field in ("bytes", "digest")}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Pairs = np.ndarray  # [P, 2] int64, item ids 1..N
+WATCHED_BATCHES = 8  # of held-out pairs, after every epoch
 
 
 def fuse(params: EmbeddingParams, material: Material) -> Fused:
@@ -48,11 +49,11 @@ def fuse(params: EmbeddingParams, material: Material) -> Fused:
         frequency = torch.stack([log_frequency(side, len(content), device) for side in learnt.T])
         tower = content_tower(widths, params.width, settings).to(device)
         rng = np.random.default_rng(settings.seed)
-        watched = _batches(_some(held_out, 8 * settings.batch_size, rng), settings.batch_size)
+        watched = _batches(some_pairs(held_out, WATCHED_BATCHES * settings.batch_size, rng), settings.batch_size)
         report = fit(
             "behaviour_contrastive",
             tower,
-            lambda: _batches(rng.permutation(_some(learnt, settings.pairs_per_epoch, rng)), settings.batch_size),
+            lambda: _batches(rng.permutation(some_pairs(learnt, settings.pairs_per_epoch, rng)), settings.batch_size),
             partial(_loss, tower, content, widths, frequency, settings),
             watched,
             settings,
@@ -91,7 +92,7 @@ def pairs_of(train: Clicks, settings: BehaviourContrastiveParams | FinetuneParam
     return found[~stops, 1:], found[stops, 1:]
 
 
-def _some(pairs: Pairs, most: int, rng: np.random.Generator) -> Pairs:
+def some_pairs(pairs: Pairs, most: int, rng: np.random.Generator) -> Pairs:
     """At most so many of the pairs, drawn without putting back."""
     return pairs[rng.choice(len(pairs), min(most, len(pairs)), replace=False, shuffle=False)]
 

@@ -43,14 +43,14 @@ def encode_titles(
         report: How many items have words, and the ids of those that have none.
     """
     texts, item_ids = item_texts(item_content), item_content["item_id"].to_numpy()
+    worded = np.array([bool(text) for text in texts], dtype=bool)
     if params.text.name == "item_feature":
         vectors = item_feature_vectors(challenge_folder, "text")
         worded = np.asarray(vectors[1:].any(axis=1))
     elif params.text.name == "none":
-        vectors, worded = np.zeros((len(texts) + 1, 1), dtype=np.float32), np.array([bool(text) for text in texts])
+        vectors = np.zeros((len(texts) + 1, 1), dtype=np.float32)
     else:
         vectors, _ = extract(TitleJob(params.text, texts), item_ids, vector_store, params.engine)
-        worded = np.array([bool(text) for text in texts], dtype=bool)
     _fill_with_mean(vectors, worded)
     wordless = item_ids[~worded].tolist()
     _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
@@ -143,15 +143,8 @@ def fuse(
     )
     assert fused.alone is not None
     embedding, *alone = (np.pad(vectors, ((1, 0), (0, 0))) for vectors in (fused.vectors, *fused.alone))
-    return (
-        embedding,
-        np.stack(alone),
-        {
-            "modalities": params.modalities,
-            "histories": params.histories,
-            **fused.report,
-        },
-    )
+    report = {"modalities": params.modalities, "histories": params.histories, **fused.report}
+    return embedding, np.stack(alone), report
 
 
 def judge(

@@ -60,10 +60,12 @@ def of_each_modality(embedding: np.ndarray, alone: np.ndarray, train: Clicks, va
         return None
     unit, found = _unit(embedding), {}
     chosen = asked_histories(train, valid)
-    nearest = _nearest(unit)
+    items = np.arange(1, len(unit))
+    asked = _some(items, MAX_NEIGHBOURHOODS)
+    nearest = _nearest(unit, asked, items)
     for modality, vectors in zip(MODALITIES, alone, strict=True):
         of_one = _unit(vectors)
-        kept = _nearest(of_one)
+        kept = _nearest(of_one, asked, items)
         found[modality] = {
             "next_item": _of_places(*nearer_and_alike(of_one, *next_item_queries(of_one, valid, chosen))),
             "co_click": _of_places(*nearer_and_alike(of_one, *co_click_queries(of_one, valid, chosen))),
@@ -85,15 +87,19 @@ def asked_histories(train: Clicks, valid: Clicks) -> np.ndarray:
     return new if len(new) else np.arange(len(valid.history_user))
 
 
-def _nearest(unit: np.ndarray) -> np.ndarray:
-    """The ten nearest, by cosine, of up to ``MAX_NEIGHBOURHOODS`` items: ``[n, 10]`` item ids, in no order."""
-    asked = _some(np.arange(1, len(unit)), MAX_NEIGHBOURHOODS)
+def _nearest(unit: np.ndarray, asked: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """The ten nearest, by cosine, of each item asked, itself left out: ``[n, 10]`` item ids, in no order.
+
+    Args:
+        among: Item ids to look among, ascending; ``asked`` are some of them.
+    """
     found = []
     for start in range(0, len(asked), CHUNK):
         items = asked[start : start + CHUNK]
-        scores = unit[items] @ unit[1:].T
-        scores[np.arange(len(items)), items - 1] = -np.inf
-        found.append(1 + np.argpartition(-scores, min(NEIGHBOURS, len(unit) - 1) - 1, axis=1)[:, :NEIGHBOURS])
+        scores = unit[items] @ unit[among].T
+        scores[np.arange(len(items)), np.searchsorted(among, items)] = -np.inf
+        nearest = np.argpartition(-scores, min(NEIGHBOURS, len(among)) - 1, axis=1)[:, :NEIGHBOURS]
+        found.append(among[nearest])
     return np.concatenate(found)
 
 
@@ -190,18 +196,12 @@ def tag_overlap(unit: np.ndarray, item_tags: np.ndarray) -> Found:
     asked = _some(tagged, MAX_NEIGHBOURHOODS)
     if len(tagged) <= NEIGHBOURS:
         return {"items": len(asked), "neighbours_share_a_tag": None, "random_items_share_a_tag": None}
-    shared = []
-    for start in range(0, len(asked), CHUNK):
-        items = asked[start : start + CHUNK]
-        scores = unit[items] @ unit[tagged].T
-        scores[np.arange(len(items)), np.searchsorted(tagged, items)] = -np.inf
-        nearest = tagged[np.argpartition(-scores, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]]
-        shared.append(_share_a_tag(item_tags, np.repeat(items, NEIGHBOURS), nearest.ravel()))
+    shared = _share_a_tag(item_tags, np.repeat(asked, NEIGHBOURS), _nearest(unit, asked, tagged).ravel())
     pairs = np.random.default_rng(SEED).integers(0, len(tagged), (RANDOM_PAIRS, 2))
     pairs = tagged[pairs[pairs[:, 0] != pairs[:, 1]]]
     return {
         "items": len(asked),
-        "neighbours_share_a_tag": _round(np.concatenate(shared).mean()),
+        "neighbours_share_a_tag": _round(shared.mean()),
         "random_items_share_a_tag": _round(_share_a_tag(item_tags, pairs[:, 0], pairs[:, 1]).mean()),
     }
 

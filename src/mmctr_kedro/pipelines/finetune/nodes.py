@@ -19,7 +19,7 @@ from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.progress import Progress
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.fusion.behaviour_contrastive import pairs_of
+from mmctr_kedro.fusion.behaviour_contrastive import WATCHED_BATCHES, pairs_of, some_pairs
 from mmctr_kedro.params import EmbeddingParams, FinetuneParams, ImageEncoderParams, SentenceTransformerParams
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 
@@ -67,7 +67,10 @@ def tune_encoder(
                 f"with different {params.modality}s to learn from and {len(held_out)} to stop by. Raise "
                 f"finetune.window={params.window} or finetune.held_out={params.held_out:g}."
             )
-        report = tune(model, contents, learnt, held_out, params, encoder.prompt)
+        rng = np.random.default_rng(params.seed)
+        reached = some_pairs(learnt, params.epochs * params.pairs_per_epoch, rng)
+        watched = some_pairs(held_out, WATCHED_BATCHES * params.batch_size, rng)
+        report = tune(model, contents, reached, watched, params, encoder.prompt)
     return model.cpu(), {
         "encoder": "minilm" if params.modality == "text" and embedding.text.name == "minilm" else encoder.model,
         "modality": params.modality,
