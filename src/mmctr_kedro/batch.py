@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,10 @@ class Clicks:
     def __len__(self) -> int:
         return len(self.item)
 
+    def digest(self) -> str:
+        """SHA-256 of every array: equal for equal rows over equal histories."""
+        return digest(**{name: array for name, array in vars(self).items() if array is not None})
+
     @property
     def user(self) -> np.ndarray:
         """User id of every row: ``[R]`` int32."""
@@ -60,3 +65,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.target)
+
+
+def digest(**arrays: np.ndarray) -> str:
+    """SHA-256 over names, dtypes, shapes and contents, in order."""
+    found = hashlib.sha256()
+    for name, array in arrays.items():
+        found.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()

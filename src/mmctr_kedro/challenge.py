@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from mmctr_kedro.errors import MmctrError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HISTORY_WIDTH = 64  # item_seq in train/valid/test is left-padded with 0 to this width
 TAG_WIDTH = 5
@@ -91,3 +95,20 @@ class RawFolder:
                 "overwritten. Use these files: --params source.name=challenge_files, or write to another place: "
                 "--params root=<another folder>"
             )
+
+
+# The challenge's column per submission type, in its order.
+SUBMISSION_COLUMNS = {"task1": "Task1", "task2": "Task2", "task1_and_2": "Task1&2"}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission, and why it may not be sent in.
+
+    Attributes:
+        table: ``ID`` int64 ascending and one float32 column per task (``SUBMISSION_COLUMNS``).
+        not_submittable: A line for each reason; empty where every rule held.
+    """
+
+    table: pd.DataFrame
+    not_submittable: tuple[str, ...] = ()

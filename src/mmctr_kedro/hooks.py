@@ -12,7 +12,13 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from mmctr_kedro.params import TASKS, check_settings
+from mmctr_kedro.datasets.wiring import wiring_of
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find
+from mmctr_kedro.project import Project
+from mmctr_kedro.rules import print_rules, refusal
+from mmctr_kedro.rules.settings import judge_settings
+from mmctr_kedro.rules.wiring import judge_wiring
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +29,7 @@ class ProjectHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work."""
+        self._parameters, self._project = context.config_loader["parameters"], Project(Path(context.project_path))
         check_settings(
             parameters=context.config_loader["parameters"],
             one_line_choices=context.config_loader["globals"],
@@ -33,6 +40,28 @@ class ProjectHooks:
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
         """Keep the catalog: Kedro tells ``after_dataset_saved`` only a name."""
         self._catalog = catalog
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Refuse a run whose submission would break a rule that settings and graph already show."""
+        if find(self._parameters, "submission.rules") == "research":
+            return
+        made = pipeline.all_outputs()
+        refusals = [
+            refusal(f"{task}.submission", self._judged(task, pipeline))
+            for task in TASKS
+            if {f"{task}.submission", f"{task}.ctr_model"} <= made
+        ]
+        if any(refusals):
+            raise MmctrError("\n".join(filter(None, refusals)) + "\nNothing was run.")
+
+    def _judged(self, task: str, pipeline: Pipeline) -> list[dict[str, Any]]:
+        def block(name: str) -> Any:
+            return SETTINGS[name].model_validate(find(self._parameters, name))
+
+        shared = block("processing"), block("embedding"), block("submission")
+        verdicts = judge_settings(task, block(f"{task}.ctr"), *shared, self._project)
+        return [verdict.as_json() for verdict in (*verdicts, *judge_wiring(task, wiring_of(pipeline)))]
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
@@ -50,21 +79,37 @@ class ProjectHooks:
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the valid AUCs this run made and where its report and submission are."""
         made = pipeline.all_outputs()
+        rules = [f"{task}.rules" for task in TASKS]
+        if set(rules) & made and not {f"{task}.submission" for task in TASKS} & made:  # the pipeline rules
+            print_rules({name: catalog.load(name) for name in rules if name in made})
         scores = (f"{task}.metrics" for task in TASKS)
-        lines = [_score(name, catalog.load(name)) for name in scores if name in made]
-        for kind in ("report", "submission"):
+        metrics = {name.removesuffix(".metrics"): catalog.load(name) for name in scores if name in made}
+        lines = [_score(task, of) for task, of in metrics.items()]
+        for kind in ("report", "submission", "bundle"):
             if wanted := sorted(name for name in made if name.split(".")[-1] == kind):
                 # The combined one says it all; single ones are named when they are all there is.
                 lines += [_place(name, catalog) for name in ([kind] if kind in wanted else wanted)]
+        lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
 
 
-def _score(name: str, metrics: dict[str, Any]) -> str:
+def _score(task: str, metrics: dict[str, Any]) -> str:
     best = metrics["best_reachable_auc"]
     ceiling = f"   (best reachable in this world {best:.4f})" if best is not None else ""
-    mark = f"   not submittable: {', '.join(metrics['not_submittable'])}" if metrics["not_submittable"] else ""
-    return f"{name.removesuffix('.metrics'):<12} {metrics['model']:<15} valid AUC {metrics['auc']:.4f}{ceiling}{mark}"
+    mark = "   not submittable" if metrics["not_submittable"] else ""
+    return f"{task:<12} {metrics['model']:<15} valid AUC {metrics['auc']:.4f}{ceiling}{mark}"
+
+
+def _marks(reasons: dict[str, list[str]]) -> list[str]:
+    """Why tasks may not be sent in, each reason once with the tasks it holds for."""
+    tasks_of: dict[str, list[str]] = {}
+    for task, found in reasons.items():
+        for reason in found:
+            tasks_of.setdefault(reason, []).append(task)
+    if not tasks_of:
+        return []
+    return ["", "not submittable, and marked so:", *(f"  {', '.join(of)}: {why}" for why, of in tasks_of.items())]
 
 
 def _place(name: str, catalog: CatalogProtocol) -> str:

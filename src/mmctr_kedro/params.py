@@ -153,6 +153,11 @@ class ProcessingParams(Params):
     """Validation and the contracts made from raw files (pipeline ``data_processing``)."""
 
     max_history: int = Field(64, ge=1, le=64, description="Newest clicks kept per history.")
+    history_levels: bool = Field(
+        False,
+        description="Research: likes and views of every item, those of histories too, as two more tags. An added "
+        "feature, which no submission may use.",
+    )
 
 
 # --- embedding -------------------------------------------------------------------------------------------
@@ -536,6 +541,33 @@ class FixedCtrParams(TrainingControls):
         return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **values)
 
 
+# --- submission ------------------------------------------------------------------------------------------
+
+
+class SubmissionParams(Params):
+    """What a submission must hold to (pipelines ``task1``, ``task2``, ``task1_and_2``, ``submission``)."""
+
+    rules: Literal["official", "research"] = Field(
+        "official",
+        description="official: a broken rule ends the run, before training where it can be seen by then. research: the "
+        "file is built and marked not submittable.",
+    )
+
+
+class VerifyParams(Params):
+    """A bundle put to the test (pipeline ``verify``)."""
+
+    bundle: str = Field("", description="The bundle.zip to verify; empty: the combined one of the data root.")
+    mode: Literal["quick", "full"] = Field(
+        "quick",
+        description="quick: the bundle's weights predict again. full: data, embedding and model are made from scratch.",
+    )
+    prediction_tolerance: float = Field(
+        1e-4, ge=0, description="Of a pCTR on another machine or other libraries; on the same ones it must be equal."
+    )
+    auc_tolerance: float = Field(0.005, ge=0, description="Of the retrained valid AUC, likewise.")
+
+
 # --- every block of conf/ --------------------------------------------------------------------------------
 
 SETTINGS: dict[str, type[Params]] = {
@@ -549,6 +581,8 @@ SETTINGS: dict[str, type[Params]] = {
     "task1.ctr": FixedCtrParams,
     "task2.ctr": CtrParams,
     "task1_and_2.ctr": CtrParams,
+    "submission": SubmissionParams,
+    "verify": VerifyParams,
 }
 
 
@@ -589,7 +623,7 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
         *_shadowed(given, parameters),
     ]
     for name, settings in SETTINGS.items():
-        if (block := _find(ours, name)) is not _ABSENT:
+        if (block := find(ours, name)) is not ABSENT:
             problems += _problems_of(name, settings, block)
     if problems:
         raise MmctrError(
@@ -620,12 +654,13 @@ def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequ
             yield from _unknown_blocks(value, tree[key], f"{at}.{key}".lstrip("."))
 
 
-_ABSENT = object()  # not None, which is what a block without any line is
+ABSENT = object()  # not None, which is what a block without any line is
 
 
-def _find(values: Any, name: str) -> Any:
+def find(values: Any, name: str) -> Any:
+    """The block of this dotted name in a tree; ``ABSENT`` where there is none."""
     for key in name.split("."):
-        values = values.get(key, _ABSENT) if isinstance(values, dict) else _ABSENT
+        values = values.get(key, ABSENT) if isinstance(values, dict) else ABSENT
     return values
 
 
@@ -650,9 +685,9 @@ def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] |
 def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
     """A ``ctr`` setting given beside one of ``task2.ctr`` would be lost there: omegaconf expands the default first."""
     for task in ("task2", "task1_and_2"):
-        own = dict(leaves(own)) if (own := _find(given, f"{task}.ctr")) is not _ABSENT else {}
+        own = dict(leaves(own)) if (own := find(given, f"{task}.ctr")) is not ABSENT else {}
         for key, value in leaves(given.get("ctr", {})):
-            if own and key not in own and _find(parameters, f"{task}.ctr.{key}") != value:
+            if own and key not in own and find(parameters, f"{task}.ctr.{key}") != value:
                 yield f"ctr.{key}={value!r} does not reach {task}.ctr, also set by --params: give {task}.ctr.{key} too"
 
 

@@ -11,8 +11,10 @@ from mmctr_kedro.pipelines import (
     finetune,
     import_log,
     reporting,
+    rules,
     simulate,
     submission,
+    verify,
 )
 
 
@@ -28,6 +30,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         task: (data if task == "task2" else item_embedding)
         + data_diagnostics.create_pipeline()
         + ctr.create_pipeline(task)
+        + rules.create_pipeline(task)
         + reporting.create_task_pipeline(task)
         + submission.create_task_pipeline(task)
         for task in TASKS
@@ -43,6 +46,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "finetune": data + finetune.create_pipeline(),
         **tasks,
         "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "rules": sum((rules.create_pipeline(task) for task in TASKS), Pipeline([])),
         "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),
         "submission": sum((submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()),
+        "verify": verify.create_pipeline(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +24,38 @@ class CtrModelDataset(AbstractDataset[TrainedModel, TrainedModel]):
         self.metadata = metadata
 
     def load(self) -> TrainedModel:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self._filepath, framework="numpy") as file:
-                header = file.metadata() or {}
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return TrainedModel(settings=json.loads(header[SETTINGS]), weights=weights)
-        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-            raise MmctrError(
-                f"{self._filepath} is not a CTR model of this project ({error}). "
-                f"Train it again: kedro run --pipeline {self._filepath.parent.name}"
-            ) from error
+        return read_model(self._filepath.read_bytes(), self._filepath)
 
     def save(self, data: TrainedModel) -> None:
-        from safetensors.numpy import save_file
-
-        header = {SETTINGS: json.dumps(data.settings, sort_keys=True, allow_nan=False)}
+        content = model_bytes(data)
         with atomic_write(self._filepath) as temporary:
-            save_file(data.weights, temporary, metadata=header)
+            temporary.write_bytes(content)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+def model_bytes(model: TrainedModel) -> bytes:
+    """The file's bytes, equal for equal models."""
+    from safetensors.numpy import save
+
+    return save(model.weights, metadata={SETTINGS: json.dumps(model.settings, sort_keys=True, allow_nan=False)})
+
+
+def read_model(content: bytes, name: Path | str) -> TrainedModel:
+    """A model from its file's bytes; ``name`` is for the error."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        (length,) = struct.unpack("<Q", content[:8])
+        header = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        return TrainedModel(settings=json.loads(header[SETTINGS]), weights=load(content))
+    except (SafetensorError, struct.error, AttributeError, KeyError, ValueError) as error:
+        raise MmctrError(
+            f"{name} is not a CTR model of this project ({type(error).__name__}: {error}). "
+            f"Train it again: kedro run --pipeline {Path(name).parent.name}"
+        ) from error

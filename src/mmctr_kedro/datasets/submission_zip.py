@@ -5,23 +5,24 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import pandas as pd
 import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 from pyarrow import csv
 
+from mmctr_kedro.challenge import Submission
 from mmctr_kedro.files import atomic_write
 
 MEMBER = "prediction.csv"
+MARK = "NOT_SUBMITTABLE.txt"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: no clock in the bytes
 _PERMISSIONS = 0o100644 << 16  # a plain file, rw-r--r--, whatever the umask
 
 
-class SubmissionZipDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
-    """A table ``ID`` (int64) and one float32 column per task, as a zip with ``prediction.csv``.
+class SubmissionZipDataset(AbstractDataset[Submission, Submission]):
+    """A ``Submission`` as a zip with ``prediction.csv`` and, where it may not be sent in, a second member saying why.
 
     Floats are written with the fewest digits that bring the same float32 back, so no two scores swap or tie.
     The contents are checked by the node that makes the table, not here.
@@ -31,38 +32,56 @@ class SubmissionZipDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self._filepath = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> pd.DataFrame:
+    def load(self) -> Submission:
         """Read the csv back: ``ID`` int64, every other column float32."""
-        return self._read()
+        return read_submission(self._filepath)
 
-    def _read(self) -> pd.DataFrame:
-        with zipfile.ZipFile(self._filepath) as archive:
-            text = archive.read(MEMBER)
-        header = text.split(b"\n", 1)[0].decode().strip().split(",")
-        types = {name: pa.int64() if name == "ID" else pa.float32() for name in header}
-        table = csv.read_csv(io.BytesIO(text), convert_options=csv.ConvertOptions(column_types=types))
-        return table.to_pandas()
-
-    def save(self, data: pd.DataFrame) -> None:
+    def save(self, data: Submission) -> None:
         """Write the table in its row and column order, replacing the file in one step."""
-        buffer = io.BytesIO()
-        # Arrow quotes names in a header; the challenge's header is bare.
-        buffer.write((",".join(data.columns) + "\n").encode())
-        table = pa.Table.from_pandas(data, preserve_index=False)
-        csv.write_csv(table, buffer, csv.WriteOptions(include_header=False))
-        entry = zipfile.ZipInfo(MEMBER, date_time=_EPOCH)
-        entry.create_system = 3  # Unix, on every system
-        entry.external_attr = _PERMISSIONS
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        with atomic_write(self._filepath) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            archive.writestr(entry, buffer.getvalue(), compresslevel=6)
+        content = submission_bytes(data)
+        with atomic_write(self._filepath) as temporary:
+            temporary.write_bytes(content)
 
     def preview(self, nrows: int = 8) -> TablePreview:
         """The first rows, for Kedro-Viz."""
-        return TablePreview(self._read().head(nrows).to_dict(orient="split"))
+        return TablePreview(read_submission(self._filepath).table.head(nrows).to_dict(orient="split"))
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+def submission_bytes(submission: Submission) -> bytes:
+    """The zip's bytes, equal for equal submissions."""
+    text, archived = io.BytesIO(), io.BytesIO()
+    # Arrow quotes names in a header; the challenge's header is bare.
+    text.write((",".join(submission.table.columns) + "\n").encode())
+    table = pa.Table.from_pandas(submission.table, preserve_index=False)
+    csv.write_csv(table, text, csv.WriteOptions(include_header=False))
+    with zipfile.ZipFile(archived, "w") as archive:
+        archive.writestr(zip_entry(MEMBER), text.getvalue(), compresslevel=6)
+        if submission.not_submittable:
+            archive.writestr(zip_entry(MARK), "\n".join([*submission.not_submittable, ""]))
+    return archived.getvalue()
+
+
+def read_submission(file: Path | IO[bytes]) -> Submission:
+    """A zip that this project wrote, from a path or its bytes."""
+    with zipfile.ZipFile(file) as archive:
+        text = archive.read(MEMBER)
+        marks = archive.read(MARK).decode().splitlines() if MARK in archive.namelist() else []
+    header = text.split(b"\n", 1)[0].decode().strip().split(",")
+    types = {name: pa.int64() if name == "ID" else pa.float32() for name in header}
+    table = csv.read_csv(io.BytesIO(text), convert_options=csv.ConvertOptions(column_types=types))
+    return Submission(table.to_pandas(), tuple(marks))
+
+
+def zip_entry(name: str) -> zipfile.ZipInfo:
+    """A member without clock, umask or system in its bytes."""
+    entry = zipfile.ZipInfo(name, date_time=_EPOCH)
+    entry.create_system = 3  # Unix, on every system
+    entry.external_attr = _PERMISSIONS
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry

@@ -31,8 +31,9 @@ class TrainedModel:
     """What ``{task}.ctr_model`` holds: the weights and the settings that made them.
 
     ``settings`` is JSON: ``ctr`` (``CtrParams``), ``fixed`` (True for Task 1's fixed model), the table sizes
-    it was built for (``items``, ``tags``, ``embedding_width``), ``best_epoch``, ``best_step`` and ``trained_with``
-    (libraries, machine, threads). The given embedding and tags are not part of the weights.
+    it was built for (``items``, ``tags``, ``embedding_width``), ``best_epoch``, ``best_step``, ``trained_on``
+    (SHA-256 of the data it saw) and ``trained_with`` (libraries, machine, threads). The given embedding and tags
+    are not part of the weights.
     """
 
     settings: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.batch import Clicks, digest
 from mmctr_kedro.models import TrainedModel, build_model, restore_model
 from mmctr_kedro.params import CtrParams, FixedCtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
@@ -75,6 +75,12 @@ def _train(
         "embedding_width": int(item_embedding.shape[1]),
         "best_epoch": best["epoch"],
         "best_step": best["step"],
+        "trained_on": {
+            "clicks_train": train.digest(),
+            "clicks_valid": valid.digest(),
+            "item_tags": digest(item_tags=item_tags),
+            "item_embedding": digest(item_embedding=item_embedding),
+        },
         "trained_with": trained_with,
     }
     weights = {name: value.cpu().numpy() for name, value in model.state_dict().items()}

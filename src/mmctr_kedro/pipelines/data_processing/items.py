@@ -14,6 +14,7 @@ from mmctr_kedro.pipelines.data_processing.problems import EXAMPLES, Problems
 from mmctr_kedro.pipelines.data_processing.schemas import MAX_TAG
 from mmctr_kedro.pipelines.data_processing.tables import Table, is_list, open_table
 
+LEVELS = 11  # likes_level and views_level: 0 (unknown) .. 10
 BATCH_ROWS = 8_192  # an item_feature row has 1,792 floats: some 60 MB at a time
 
 
@@ -103,6 +104,17 @@ def read_item_content(
     if tags is None or order is None or problems.in_file(table.file):
         return ids, None
     return ids, _content(frame.take(order), *take(*tags, order), words)
+
+
+def with_levels(tags: np.ndarray, content: pd.DataFrame) -> np.ndarray:
+    """Likes and views of each item as two more tags, of numbers no tag has: ``[N + 1, 7]``, row 0 zeros.
+
+    So a model that looks up the tags of history items sees their levels: an added feature, for research alone.
+    """
+    first_free = int(tags.max(initial=0)) + 1
+    levels = content[["likes_level", "views_level"]].to_numpy(dtype=tags.dtype)
+    own = first_free + levels + np.array([0, LEVELS], dtype=tags.dtype)
+    return np.hstack([tags, np.pad(own, ((1, 0), (0, 0)))])
 
 
 def check_item_emb(folder: RawFolder, problems: Problems) -> np.ndarray | None:

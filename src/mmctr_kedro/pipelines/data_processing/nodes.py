@@ -47,7 +47,7 @@ def process_raw_files(
     Raises:
         InvalidDataError: Everything that is wrong in any of the files.
     """
-    from mmctr_kedro.pipelines.data_processing.items import read_items
+    from mmctr_kedro.pipelines.data_processing.items import read_items, with_levels
     from mmctr_kedro.pipelines.data_processing.problems import Problems
     from mmctr_kedro.pipelines.data_processing.report import report
     from mmctr_kedro.pipelines.data_processing.rows import check_item_seq, read_clicks
@@ -67,6 +67,8 @@ def process_raw_files(
     content, tags, embedding = cast(
         "tuple[pd.DataFrame, np.ndarray, np.ndarray]", (items.content, items.tags, items.embedding)
     )
+    if processing.history_levels:
+        tags = with_levels(tags, content)
     train, valid, test = cast("tuple[Clicks, Clicks, Clicks]", tuple(splits.values()))
     data_report = report(content, {"train": train, "valid": valid, "test": test}, item_seq)
     return content, tags, embedding, train, valid, test, data_report

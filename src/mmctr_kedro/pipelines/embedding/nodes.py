@@ -194,7 +194,7 @@ def format_item_info(item_embedding: np.ndarray, item_tags: np.ndarray) -> pa.Ta
         schema = schema.set(schema.get_field_index("item_emb_d128"), column)
     columns = [
         pa.array(np.arange(len(item_embedding), dtype=np.int64)),
-        _fixed_lists(item_tags.astype(np.int64)),
+        _fixed_lists(item_tags[:, : challenge.TAG_WIDTH].astype(np.int64)),  # without levels added for research
         _fixed_lists(item_embedding.astype(np.float64)),
     ]
     return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema)

@@ -10,8 +10,9 @@ import pandas as pd
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, model_settings
-from mmctr_kedro.params import CtrParams, ProcessingParams
-from mmctr_kedro.pipelines.reporting import examples, figures, measures, report, text
+from mmctr_kedro.params import CtrParams
+from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
+from mmctr_kedro.rules import broken
 from mmctr_kedro.training.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 
 Metrics = dict[str, Any]
@@ -26,27 +27,27 @@ def evaluate(
     clicks_valid: Clicks,
     clicks_test: Clicks,
     truth: pd.DataFrame,
-    processing: ProcessingParams,
+    rules: list[dict[str, Any]],
     *,
     task: str,
 ) -> Metrics:
     """Judge the predictions of the valid rows; of the test rows only count.
 
     Args:
-        ctr_model: The model that predicted; its settings tell whether the result may be submitted.
+        ctr_model: The model that predicted.
         predictions: ``split`` ("valid", "test"), ``row_id`` int64, ``pctr`` float32, in row order.
         training_history: One entry per epoch, oldest first.
         clicks_train: What popularity is counted in.
         clicks_valid: The judged rows.
         clicks_test: Rows without labels.
         truth: ``split, row_id, posterior``; its test rows are never looked at. Empty where nobody knows it.
-        processing: How long histories may be, which the fixed model fixes too.
+        rules: What became of each rule; a broken one makes the result not submittable.
         task: Name of the namespace.
 
     Returns:
         Plain JSON without NaN: what cannot be known is None. ``auc``, ``logloss`` and all the rest are of the
         valid rows. ``gauc`` is the mean AUC within users that have both labels, weighted by their rows;
-        ``gauc_rows_share`` says how many rows those are.
+        ``gauc_rows_share`` says how many rows those are. ``run`` is all that the same run, repeated, would not repeat.
     """
     score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
     posterior = None
@@ -75,7 +76,7 @@ def evaluate(
         "mean_prediction": float(score.mean(dtype=np.float64)),
         "predicted_per_click": measures.known(predicted_per_click(label, score)),
         "calibration_error": calibration_error(bins),
-        "not_submittable": text.unofficial(settings, ctr_model.settings["embedding_width"], processing.max_history),
+        "not_submittable": broken(rules),
         "best_epoch": ctr_model.settings["best_epoch"],
         **_training_facts(training_history),
         "test_rows": len(clicks_test),
@@ -110,13 +111,22 @@ def write_task_report(
     data_report: dict[str, Any],
     data_diagnostics: dict[str, Any],
     worst_rows: dict[str, Any],
+    rules: list[dict[str, Any]],
     *drawn: Any,
 ) -> str:
     """The page of one task, as HTML; ``drawn`` are its figures in the order of ``figures.NAMES``."""
     settings = model_settings(ctr_model)
     figures_by_name = dict(zip(figures.NAMES, drawn, strict=True))
     return report.task_page(
-        metrics, training_history, raw_files, data_report, data_diagnostics, worst_rows, settings, figures_by_name
+        metrics,
+        training_history,
+        raw_files,
+        data_report,
+        data_diagnostics,
+        worst_rows,
+        rules,
+        settings,
+        figures_by_name,
     )
 
 
@@ -161,11 +171,10 @@ def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks, name: str, remed
 
 
 def _training_facts(history: History) -> dict[str, Any]:
-    """Epochs run and time."""
+    """Epochs run, and what no two runs share."""
     seconds = sum(entry["seconds"] for entry in history)
     rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in history)
     return {
         "epochs": max((entry["epoch"] for entry in history), default=0),
-        "seconds": seconds,
-        "rows_per_second": rows / seconds if seconds > 0 else 0.0,
+        "run": {"seconds": seconds, "rows_per_second": rows / seconds if seconds > 0 else 0.0},
     }

@@ -24,7 +24,7 @@ def create_task_pipeline(task: str) -> Pipeline:
     nodes = [
         node(
             judge,
-            ["ctr_model", "predictions", "training_history", *clicks, "truth", "params:processing"],
+            ["ctr_model", "predictions", "training_history", *clicks, "truth", "rules"],
             "metrics",
             name="evaluate",
         ),
@@ -32,7 +32,7 @@ def create_task_pipeline(task: str) -> Pipeline:
         node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
         node(
             write_task_report,
-            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", *NAMES],
+            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules", *NAMES],
             "report",
             name="write_report",
         ),
@@ -41,7 +41,6 @@ def create_task_pipeline(task: str) -> Pipeline:
         nodes,
         namespace=task,
         inputs={*clicks, "truth", "item_content", *shared},
-        parameters={"params:processing"},
         tags="reporting",
     )
 

@@ -36,6 +36,7 @@ def task_page(
     data_report: dict[str, Any],
     data_diagnostics: dict[str, Any],
     worst_rows: dict[str, Any],
+    rules: list[dict[str, Any]],
     settings: CtrParams | FixedCtrParams,
     figures: dict[str, Any],
 ) -> str:
@@ -70,9 +71,13 @@ def task_page(
         "<h2>Test rows</h2>",
         paragraph(text.about_test(metrics)),
         data_section(raw_files, data_report, data_diagnostics),
+        "<h2>Rules</h2>",
+        paragraph(text.about_rules(rules)),
+        details("Every rule", _rules(rules)),
         "<h2>Settings</h2>",
         fact_list(_settings(task, settings)),
         _reproduce(f"kedro run --pipeline {task}", _given(task, settings)),
+        _run({task: metrics}, details("Every epoch", _times(history))),
     ]
     return html_page(f"{label}: {_headline(metrics)}", _joined(body), {**figures, **data_figures(data_diagnostics)})
 
@@ -116,6 +121,7 @@ def combined_page(
         paragraph(text.about_covers(cover_report)),
         details("By item", fact_list(flat(cover_report))),
         _reproduce("kedro run", []),
+        _run(metrics),
     ]
     drawn = {**draw(metrics, histories), **data_figures(data_diagnostics)}
     return html_page(f"MM-CTR: {title}", _joined(body), drawn)
@@ -136,7 +142,6 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
         ("valid logloss", f"{metrics['logloss']:.4f}"),
         ("calibration error", f"{metrics['calibration_error']:.4f}"),
         (f"epochs (best: {metrics['best_epoch']})", f"{metrics['epochs']}"),
-        ("training time", text.duration(metrics["seconds"])),
     ]
 
 
@@ -149,7 +154,6 @@ def _side_by_side(metrics: dict[str, Metrics]) -> str:
         "logloss": lambda of: f"{of['logloss']:.4f}",
         "calibration": lambda of: f"{of['calibration_error']:.3f}",
         "epoch kept": lambda of: f"{of['best_epoch']} of {of['epochs']}",
-        "time": lambda of: text.duration(of["seconds"]),
     }
     rows = (
         [f"{LABELS[task]} · {of['model']}", *(value(of) for value in columns.values())] for task, of in metrics.items()
@@ -169,9 +173,15 @@ def _epochs(history: History) -> str:
         "valid_auc": ".4f",
         "valid_logloss": ".4f",
         "learning_rate": "g",
-        "seconds": ".1f",
-        "rows_per_second": ",.0f",
     }
+    return _of_history(history, forms)
+
+
+def _times(history: History) -> str:
+    return _of_history(history, {"epoch": "d", "seconds": ".1f", "rows_per_second": ",.0f"})
+
+
+def _of_history(history: History, forms: dict[str, str]) -> str:
     header = [name.replace("_", " ").replace("auc", "AUC") for name in forms]
     return table(header, ([format(entry[name], form) for name, form in forms.items()] for entry in history))
 
@@ -211,6 +221,20 @@ def _worst_rows(found: dict[str, Any]) -> str:
         )
         for name, title in titles.items()
     )
+
+
+def _rules(rules: list[dict[str, Any]]) -> str:
+    rows = ([entry["rule"], "yes" if entry["held"] else "NO", entry["evidence"], entry["source"]] for entry in rules)
+    return table(["rule", "held", "evidence", "source"], rows)
+
+
+def _run(metrics: dict[str, Metrics], more: str = "") -> str:
+    """All that tells of this run alone: the same run, repeated, gives the same page outside this section."""
+    rows = (
+        [LABELS[task], text.duration(of["run"]["seconds"]), f"{of['run']['rows_per_second']:,.0f}"]
+        for task, of in metrics.items()
+    )
+    return f'<section id="run"><h2>This run</h2>{table(["", "training time", "rows a second"], rows)}{more}</section>'
 
 
 def _unofficial(metrics: dict[str, Metrics]) -> str:

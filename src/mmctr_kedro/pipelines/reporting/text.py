@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH
-from mmctr_kedro.params import FixedCtrParams, TrainingControls
+from mmctr_kedro.params import TrainingControls
 
 Metrics = dict[str, Any]
 
@@ -79,10 +78,9 @@ def about_best(metrics: Metrics) -> str:
 
 
 def about_training(metrics: Metrics, settings: TrainingControls | None = None) -> str:
-    """How long training took and why it ended."""
+    """How far training went and why it ended."""
     epochs, kept = metrics["epochs"], metrics["best_epoch"]
-    said = f"Training ran {epochs} epoch{'s' if epochs != 1 else ''} in {duration(metrics['seconds'])}"
-    said += f" ({metrics['rows_per_second']:,.0f} rows a second); epoch {kept} had the best valid AUC,"
+    said = f"Training ran {epochs} epoch{'s' if epochs != 1 else ''}; epoch {kept} had the best valid AUC,"
     said += " and its weights were kept."
     if settings is not None and epochs >= settings.epochs and kept == epochs:
         said += " The last epoch was the best one: more epochs may still gain."
@@ -157,25 +155,10 @@ def about_covers(cover_report: dict[str, Any]) -> str:
     return f"{encoded:,} of {items:,} items have a cover that could be encoded; of the others: {gaps}."
 
 
-def unofficial(
-    settings: TrainingControls, embedding_width: int = EMBEDDING_WIDTH, max_history: int = HISTORY_WIDTH
-) -> list[str]:
-    """What differs from the organisers' values and may not be tuned: results made so are not for submission.
-
-    Task 1 fixes run controls and the history's length too; the other tasks choose their own model and training.
-    """
-    official, changed = FixedCtrParams(), []
-    if isinstance(settings, FixedCtrParams):
-        changed = [
-            f"{name} is {getattr(settings, name)}, not {getattr(official, name)}"
-            for name in ("epochs", "patience", "precision")
-            if getattr(settings, name) != getattr(official, name)
-        ]
-        if max_history != HISTORY_WIDTH:
-            changed.append(f"histories end at {max_history} clicks, not {HISTORY_WIDTH}")
-    if embedding_width != EMBEDDING_WIDTH:
-        changed.append(f"the embedding is {embedding_width} wide, not {EMBEDDING_WIDTH}")
-    return changed
+def about_rules(rules: list[dict[str, Any]]) -> str:
+    """How many rules of the challenge held."""
+    held = sum(entry["held"] for entry in rules)
+    return f"{held} of {len(rules)} rules held. A submission that breaks one is refused, or marked for research."
 
 
 def about_unofficial(metrics: dict[str, Metrics]) -> str:
@@ -186,7 +169,7 @@ def about_unofficial(metrics: dict[str, Metrics]) -> str:
         for task, of in metrics.items()
         if of["not_submittable"]
     ]
-    return f"Not submittable. {'; '.join(marked)}. The organisers' values are fixed." if marked else ""
+    return f"Not submittable. {'; '.join(marked)}." if marked else ""
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,8 @@
+"""The challenge's rules as code: what each says, where it stands, whether it held, and what shows it.
+
+``settings`` and ``wiring`` can be judged before any work, ``artifacts`` once a model has predicted.
+"""
+
+from mmctr_kedro.rules.verdict import Verdict, broken, print_rules, refusal
+
+__all__ = ["Verdict", "broken", "print_rules", "refusal"]
