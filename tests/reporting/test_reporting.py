@@ -1,6 +1,7 @@
 """Reports say what the predictions of the valid rows are worth, and work without a network."""
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,7 +16,7 @@ from kedro_datasets.plotly import JSONDataset as FigureDataset
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import TASKS, CtrParams, FixedCtrParams, ProcessingParams
+from mmctr_kedro.params import TASKS, CtrParams, FixedCtrParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline, text
 from mmctr_kedro.pipelines.reporting.examples import worst_rows
 from mmctr_kedro.pipelines.reporting.figures import NAMES
@@ -77,6 +78,10 @@ COVER_REPORT = {
 }
 
 
+HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]
+BROKEN = {"rule": "As given.", "source": "", "held": False, "evidence": "epochs is 2, not 100", "remedy": "Set it."}
+
+
 @pytest.fixture
 def inputs(clicks):
     """Six valid rows: clicks score .8 .4 .7, the others .6 .2 .1; the truth ranks all of them right."""
@@ -101,7 +106,7 @@ def inputs(clicks):
                 "posterior": [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.5, 0.5, 0.5],
             }
         ),
-        "processing": ProcessingParams(),
+        "rules": HELD,
     }
 
 
@@ -119,8 +124,8 @@ def test_metrics_are_those_of_the_valid_rows(inputs):
     assert metrics["best_reachable_auc"] == 1.0
     assert metrics["logloss"] == pytest.approx(-np.mean(np.log([0.8, 0.4, 0.4, 0.8, 0.7, 0.9])), abs=1e-6)
     assert (metrics["rows"], metrics["clicks"], metrics["click_share"]) == (6, 3, 0.5)
-    assert (metrics["epochs"], metrics["best_epoch"], metrics["seconds"]) == (3, 2, 6.0)
-    assert metrics["rows_per_second"] == pytest.approx(100)
+    assert (metrics["epochs"], metrics["best_epoch"], metrics["run"]["seconds"]) == (3, 2, 6.0)
+    assert metrics["run"]["rows_per_second"] == pytest.approx(100)
 
 
 def test_slices_are_tenths_by_clicks_in_train_history_lengths_and_items_never_trained_on(inputs):
@@ -237,7 +242,7 @@ def trained(fixed: bool = False, **settings) -> TrainedModel:
 def task_page(metrics: dict, history: list, **settings) -> str:
     figures = draw_figures(metrics, history)
     return write_task_report(
-        trained(**settings), metrics, history, RAW_FILES, DATA_REPORT, DIAGNOSTICS, WORST, *figures
+        trained(**settings), metrics, history, RAW_FILES, DATA_REPORT, DIAGNOSTICS, WORST, HELD, *figures
     )
 
 
@@ -296,25 +301,28 @@ def test_the_same_inputs_give_the_same_page(inputs):
     assert page() == page()
 
 
-def test_results_under_other_than_the_official_run_controls_are_marked():
-    assert text.unofficial(FixedCtrParams(batch_size=512, net_dropout=0.3)) == []
-    assert text.unofficial(FixedCtrParams(epochs=2)) == ["epochs is 2, not 100"]
-    assert text.unofficial(FixedCtrParams(), embedding_width=64) == ["the embedding is 64 wide, not 128"]
-    assert text.unofficial(FixedCtrParams(), max_history=16) == ["histories end at 16 clicks, not 64"]
+def test_a_repeated_run_gives_the_same_page_outside_the_run_section(inputs):
+    def page(seconds: float) -> str:
+        history = [
+            entry | {"seconds": seconds, "rows_per_second": 600 / seconds} for entry in inputs["training_history"]
+        ]
+        metrics = evaluate(**{**inputs, "training_history": history}, task="task1")
+        return task_page(metrics, history)
 
-
-def test_task_2_may_choose_its_own_training():
-    assert text.unofficial(CtrParams(epochs=2, patience=1), max_history=16) == []
+    slow, quick = page(7.0), page(3.0)
+    assert slow != quick
+    without = re.compile(r'<section id="run">.*?</section>', re.DOTALL)
+    assert without.sub("", slow) == without.sub("", quick)
 
 
 def test_pages_and_metrics_mark_what_may_not_be_submitted(inputs):
     official = evaluate(**inputs, task="task2")
-    short = evaluate(**{**inputs, "ctr_model": trained(fixed=True, epochs=2, patience=1)}, task="task1")
+    short = evaluate(**{**inputs, "rules": [*HELD, BROKEN]}, task="task1")
     assert official["not_submittable"] == []
-    assert short["not_submittable"] == ["epochs is 2, not 100", "patience is 1, not 3"]
+    assert short["not_submittable"] == ["epochs is 2, not 100"]
     history, shared = inputs["training_history"], (RAW_FILES, DATA_REPORT, DIAGNOSTICS, COVER_REPORT)
     together = write_report(short, official, official, history, history, history, *shared)
-    assert "Not submittable. Task 1: epochs is 2, not 100, patience is 1, not 3." in together
+    assert "Not submittable. Task 1: epochs is 2, not 100." in together
     assert "Not submittable. epochs is 2" in task_page(short, history)
     assert "Not submittable" not in write_report(*[official] * 3, *[history] * 3, *shared)
 
@@ -362,12 +370,11 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     }
     given = {
         **shared,
-        **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history", "processing"}},
-        "params:processing": inputs["processing"],
+        **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history", "rules"}},
     }
     catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()})
     for task in TASKS:
-        for name in ("predictions", "training_history"):
+        for name in ("predictions", "training_history", "rules"):
             catalog[f"{task}.{name}"] = MemoryDataset(inputs[name])
         catalog[f"{task}.ctr_model"] = trained(fixed=task == "task1")
         catalog[f"{task}.worst_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_worst.json"))
@@ -387,7 +394,7 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
         "item_content", "raw_files", "data_report", "data_diagnostics", "task2.ctr_model",
-        "params:processing",
+        "task2.rules",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
 

@@ -10,11 +10,17 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from mmctr_kedro.batch import Clicks
+from mmctr_kedro.challenge import Submission
 from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
 from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.params import SubmissionParams
 from mmctr_kedro.pipelines.submission import create_pipeline, create_task_pipeline
 from mmctr_kedro.pipelines.submission.checks import check_predictions
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+
+OFFICIAL, RESEARCH = SubmissionParams(), SubmissionParams(rules="research")
+HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]
+BROKEN = [*HELD, {"rule": "No twos.", "source": "page 2", "held": False, "evidence": "a 2", "remedy": "take it out"}]
 
 
 @pytest.fixture
@@ -44,8 +50,8 @@ def predictions() -> pd.DataFrame:
     )
 
 
-def csv_of(table: pd.DataFrame, path) -> str:
-    SubmissionZipDataset(filepath=str(path)).save(table)
+def csv_of(submission: Submission, path) -> str:
+    SubmissionZipDataset(filepath=str(path)).save(submission)
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["prediction.csv"]
         return archive.read("prediction.csv").decode()
@@ -55,30 +61,33 @@ def csv_of(table: pd.DataFrame, path) -> str:
     ("task", "header"), [("task1", "ID,Task1"), ("task2", "ID,Task2"), ("task1_and_2", "ID,Task1&2")]
 )
 def test_a_task_gets_its_own_header_and_the_test_rows_in_order(task, header, predictions, clicks_test, tmp_path):
-    text = csv_of(make_submission(predictions, clicks_test, task=task), tmp_path / "a.zip")
+    text = csv_of(make_submission(OFFICIAL, predictions, clicks_test, HELD, task=task), tmp_path / "a.zip")
     assert text == f"{header}\n0,0.25\n1,0.5\n2,0.125\n3,1\n"
 
 
 def test_the_combined_submission_has_the_three_columns_in_the_challenges_order(predictions, clicks_test, tmp_path):
     third = predictions.assign(pctr=predictions["pctr"] / 2)
-    text = csv_of(combine_submissions(predictions, predictions, third, clicks_test), tmp_path / "a.zip")
+    text = csv_of(
+        combine_submissions(OFFICIAL, predictions, predictions, third, HELD, HELD, HELD, clicks_test),
+        tmp_path / "a.zip",
+    )
     assert text.splitlines()[:3] == ["ID,Task1,Task2,Task1&2", "0,0.25,0.25,0.125", "1,0.5,0.5,0.25"]
 
 
 def test_valid_rows_are_never_in_a_submission(predictions, clicks_test):
-    table = make_submission(predictions, clicks_test, task="task1")
+    table = make_submission(OFFICIAL, predictions, clicks_test, HELD, task="task1").table
     assert len(table) == 4
     assert not set(table["Task1"]) & {np.float32(0.9), np.float32(0.8)}
 
 
 def test_making_a_submission_leaves_its_inputs_alone(predictions, clicks_test):
     before = predictions.copy()
-    make_submission(predictions, clicks_test, task="task1")
+    make_submission(OFFICIAL, predictions, clicks_test, HELD, task="task1")
     pd.testing.assert_frame_equal(predictions, before)
 
 
 def test_the_same_table_gives_the_same_bytes(predictions, clicks_test, tmp_path):
-    table = make_submission(predictions, clicks_test, task="task1")
+    table = make_submission(OFFICIAL, predictions, clicks_test, HELD, task="task1")
     for name in ("a.zip", "b.zip"):
         SubmissionZipDataset(filepath=str(tmp_path / name)).save(table)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
@@ -93,8 +102,8 @@ def test_neighbouring_float32_scores_keep_their_order_and_come_back_exactly(tmp_
     random = np.random.default_rng(1).random(50_000, dtype=np.float32)
     scores = np.concatenate([tiny, np.array(close, np.float32), random])
     table = pd.DataFrame({"ID": np.arange(len(scores)), "Task1": scores})
-    text = csv_of(table, tmp_path / "a.zip")
-    pd.testing.assert_frame_equal(SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).load(), table)
+    text = csv_of(Submission(table), tmp_path / "a.zip")
+    pd.testing.assert_frame_equal(SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).load().table, table)
     # A judge reads float64: the order, ties included, must be the same there.
     read = np.array([line.split(",")[1] for line in text.splitlines()[1:]], dtype=np.float64)
     assert np.array_equal(np.unique(read, return_inverse=True)[1], np.unique(scores, return_inverse=True)[1])
@@ -163,11 +172,13 @@ def test_a_refused_prediction_leaves_the_old_zip_as_it_was(predictions, clicks_t
         {
             "task1.predictions": MemoryDataset(bad),
             "clicks_test": MemoryDataset(clicks_test),
+            "task1.rules": MemoryDataset(HELD),
+            "params:submission": MemoryDataset(OFFICIAL),
             "task1.submission": SubmissionZipDataset(filepath=str(path)),
         }
     )
     with pytest.raises(MmctrError, match=r"task1.submission \(task1.predictions\)"):
-        SequentialRunner().run(create_task_pipeline("task1"), catalog)
+        SequentialRunner().run(create_task_pipeline("task1").only_nodes("task1.make_submission"), catalog)
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -178,26 +189,49 @@ def test_the_pipelines_write_each_tasks_zip_and_the_combined_one(predictions, cl
     catalog = DataCatalog(
         {
             "clicks_test": MemoryDataset(clicks_test),
+            "params:submission": MemoryDataset(OFFICIAL),
             **{f"{task}.predictions": MemoryDataset(predictions) for task in tasks},
+            **{f"{task}.rules": MemoryDataset(HELD) for task in tasks},
             **{name: SubmissionZipDataset(filepath=str(tmp_path / f"{name}.zip")) for name in names},
         }
     )
     together = sum((create_task_pipeline(task) for task in tasks), start=create_pipeline())
-    SequentialRunner().run(together, catalog)
-    assert list(catalog["submission"].load().columns) == ["ID", "Task1", "Task2", "Task1&2"]
-    assert list(catalog["task1_and_2.submission"].load().columns) == ["ID", "Task1&2"]
+    SequentialRunner().run(together.only_nodes_with_outputs(*names), catalog)
+    assert list(catalog["submission"].load().table.columns) == ["ID", "Task1", "Task2", "Task1&2"]
+    assert list(catalog["task1_and_2.submission"].load().table.columns) == ["ID", "Task1&2"]
     assert catalog["task1.submission"].preview()["columns"] == ["ID", "Task1"]
 
 
 def test_a_pipeline_of_one_task_touches_nothing_of_the_others():
     pipeline = create_task_pipeline("task2")
-    assert pipeline.inputs() == {"task2.predictions", "clicks_test"}
-    assert pipeline.outputs() == {"task2.submission"}
+    assert {name.split(".")[0] for name in pipeline.inputs() if "." in name} == {"task2"}
+    assert pipeline.outputs() == {"task2.bundle"}
 
 
 def test_the_challenges_size_is_written_in_seconds(tmp_path):
     rows = 379_142
     scores = np.random.default_rng(2).random(rows, dtype=np.float32)
+    submission = Submission(pd.DataFrame({"ID": np.arange(rows), "Task1": scores}))
     start = time.perf_counter()
-    SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).save(pd.DataFrame({"ID": np.arange(rows), "Task1": scores}))
+    SubmissionZipDataset(filepath=str(tmp_path / "a.zip")).save(submission)
     assert time.perf_counter() - start < 5  # 0.8 s on an idle core
+
+
+def test_a_broken_rule_fails_the_submission_with_rule_value_and_remedy(predictions, clicks_test):
+    message = r"(?s)No twos.*source: page 2.*found: a 2.*mend: take it out.*submission.rules=research"
+    with pytest.raises(MmctrError, match=message):
+        make_submission(OFFICIAL, predictions, clicks_test, BROKEN, task="task1")
+    with pytest.raises(MmctrError, match=message):
+        combine_submissions(OFFICIAL, *[predictions] * 3, HELD, BROKEN, HELD, clicks_test)
+
+
+def test_research_builds_the_file_and_marks_it_inside(predictions, clicks_test, tmp_path):
+    built = make_submission(RESEARCH, predictions, clicks_test, BROKEN, task="task1")
+    dataset = SubmissionZipDataset(filepath=str(tmp_path / "a.zip"))
+    dataset.save(built)
+    assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == ["prediction.csv", "NOT_SUBMITTABLE.txt"]
+    assert dataset.load().not_submittable == ("task1: a 2",)
+
+
+def test_a_file_for_which_every_rule_held_is_not_marked(predictions, clicks_test, tmp_path):
+    csv_of(make_submission(OFFICIAL, predictions, clicks_test, HELD, task="task1"), tmp_path / "a.zip")

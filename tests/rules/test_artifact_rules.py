@@ -1,0 +1,188 @@
+"""Every way round a rule that artifacts can show is found, and an honest run breaks none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from torch import nn
+
+from mmctr_kedro.batch import Clicks, digest
+from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.models import restore_model as honest_restore
+from mmctr_kedro.params import TASKS
+from mmctr_kedro.pipelines.ctr.nodes import predict, train_model
+from mmctr_kedro.rules import artifacts
+from mmctr_kedro.rules.artifacts import judge_artifacts
+from tests.rules.conftest import SETTINGS
+
+
+def broken(task: str, found) -> dict[str, str]:
+    """Evidence by rule, of the broken ones."""
+    return {verdict.rule: verdict.evidence for verdict in judge_artifacts(task, found) if not verdict.held}
+
+
+def with_settings(model: TrainedModel, **changes) -> TrainedModel:
+    return TrainedModel({**model.settings, **changes}, model.weights)
+
+
+def trained_on(model: TrainedModel, **digests) -> TrainedModel:
+    """A model that claims to have been trained on this."""
+    return with_settings(model, trained_on={**model.settings["trained_on"], **digests})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_honest_run_breaks_no_rule(task, finished):
+    verdicts = list(judge_artifacts(task, finished[task]))
+    assert [verdict.evidence for verdict in verdicts if not verdict.held] == []
+    assert len(verdicts) == 6
+    assert all(verdict.source and verdict.evidence for verdict in verdicts)
+
+
+def test_valid_rows_smuggled_into_train_are_found_though_the_model_knows_no_better(spoil, finished):
+    of = finished["task2"]
+    shift, histories = len(of.train.history_items), len(of.train.history_user)
+    both = Clicks(
+        history_user=np.concatenate([of.train.history_user, of.valid.history_user]),
+        history_offsets=np.concatenate([of.train.history_offsets, shift + of.valid.history_offsets[1:]]),
+        history_items=np.concatenate([of.train.history_items, of.valid.history_items]),
+        history=np.concatenate([of.train.history, histories + of.valid.history]).astype(np.int32),
+        **{
+            name: np.concatenate([getattr(of.train, name), getattr(of.valid, name)])
+            for name in ("item", "likes_level", "views_level", "row_id", "label")
+        },
+    )
+    model, history = train_model(SETTINGS["task2"], both, of.valid, of.item_tags, of.embedding)
+    predictions = predict(model, of.valid, of.test, of.item_tags, of.embedding)
+    found = broken("task2", spoil("task2", train=both, model=model, history=history, predictions=predictions))
+    assert "train.parquet has 400 rows, clicks_train 600" in str(found)
+
+
+def test_a_model_trained_on_other_rows_than_these_is_found(spoil, finished):
+    of = finished["task2"]
+    changed = replace(of.train, label=1 - np.asarray(of.train.label))
+    found = broken("task2", spoil("task2", train=changed))
+    assert "trained on other rows" in str(found)
+    found = broken("task2", spoil("task2", train=changed, model=trained_on(of.model, clicks_train=changed.digest())))
+    assert "clicks_train has another label than MicroLens_1M_x1/train.parquet" in str(found)
+
+
+def test_test_rows_with_labels_are_found(spoil, finished):
+    of = finished["task2"]
+    assert "clicks_test has labels" in str(broken("task2", spoil("task2", test=replace(of.test, label=of.valid.label))))
+
+
+def test_one_changed_number_of_the_provided_embedding_is_found(spoil, finished):
+    of = finished["task2"]
+    embedding = np.array(of.embedding)
+    embedding[7, 3] = np.nextafter(embedding[7, 3], np.float32(9))
+    model = trained_on(of.model, item_embedding=digest(item_embedding=embedding))
+    found = broken("task2", spoil("task2", embedding=embedding, model=model))
+    assert "that of MicroLens_1M_x1/item_info.parquet" in found["The item embedding is the provided one."]
+
+
+def test_a_feature_hidden_in_the_tags_is_found(spoil, finished):
+    of = finished["task2"]
+    wide = np.hstack([of.item_tags, of.item_tags[:, :2]])
+    assert "item_tags has 7 columns, not 5" in str(broken("task2", spoil("task2", item_tags=wide)))
+    other = np.array(of.item_tags)
+    other[5, 0] += 1
+    model = trained_on(of.model, item_tags=digest(item_tags=other))
+    found = broken("task2", spoil("task2", item_tags=other, model=model))
+    assert "item_tags differs from MicroLens_1M_x1/item_info.parquet for 1 items, first 5" in str(found)
+
+
+@pytest.mark.parametrize("task", ["task1", "task1_and_2"])
+def test_an_embedding_that_training_moved_is_found(task, spoil, finished):
+    moved = np.array(finished[task].embedding) * np.float32(1.001)
+    found = broken(task, spoil(task, embedding=moved))
+    assert "the embedding is not the one that training was given" in str(found)
+
+
+def test_an_embedding_kept_as_a_weight_is_found(spoil, finished):
+    of = finished["task1_and_2"]
+    model = TrainedModel(of.model.settings, {**of.model.weights, "shared": np.array(of.embedding)})
+    assert "weight shared is the embedding itself" in str(broken("task1_and_2", spoil("task1_and_2", model=model)))
+
+
+def test_another_model_than_the_fixed_din_is_found_in_task_1(spoil, finished):
+    code_match = finished["task1_and_2"].model
+    found = broken("task1", spoil("task1", model=code_match))
+    assert "it is not the fixed model; it is code_match, not din" in str(found)
+    assert "it is code_match, not din" in str(
+        broken("task1", spoil("task1", model=with_settings(code_match, fixed=True)))
+    )
+
+
+def test_a_second_network_among_the_weights_is_found(spoil, finished):
+    of = finished["task2"]
+    doubled = {**of.model.weights, **{f"second.{name}": weight for name, weight in of.model.weights.items()}}
+    found = broken("task2", spoil("task2", model=TrainedModel(of.model.settings, doubled)))
+    assert "its weights do not fit code_match" in str(found)
+
+
+def test_a_pretrained_part_inside_the_model_is_found(finished, monkeypatch):
+    encoder = type("Encoder", (nn.Module,), {"__module__": "transformers.models.bert"})
+
+    def with_encoder(*arguments):
+        model = honest_restore(*arguments)
+        model.encoder = encoder()
+        return model
+
+    monkeypatch.setattr(artifacts, "restore_model", with_encoder)
+    assert "it has a part from transformers" in str(broken("task2", finished["task2"]))
+
+
+def test_a_frozen_weight_is_found(finished, monkeypatch):
+    def frozen(*arguments):
+        model = honest_restore(*arguments)
+        next(model.parameters()).requires_grad_(False)
+        return model
+
+    monkeypatch.setattr(artifacts, "restore_model", frozen)
+    assert "is frozen" in str(broken("task2", finished["task2"]))
+
+
+def test_a_weight_that_is_not_finite_is_found(spoil, finished):
+    of = finished["task2"]
+    name, weight = next(iter(of.model.weights.items()))
+    bad = TrainedModel(of.model.settings, {**of.model.weights, name: np.full_like(weight, np.nan)})
+    assert f"weight {name} is not finite" in str(broken("task2", spoil("task2", model=bad)))
+
+
+def test_weights_of_another_evaluation_than_the_best_on_valid_are_found(spoil, finished):
+    of = finished["task1"]
+    assert len(of.history) > 1
+    worse = next(entry for entry in of.history if entry["step"] != of.model.settings["best_step"])
+    model = with_settings(of.model, best_epoch=worse["epoch"], best_step=worse["step"])
+    assert "the weights are of step" in str(broken("task1", spoil("task1", model=model)))
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_predictions_averaged_with_another_run_are_found(split, spoil, finished, another):
+    of = finished["task2"]
+    mean = (of.predictions["pctr"] + another["pctr"]) / 2
+    averaged = of.predictions.assign(pctr=of.predictions["pctr"].where(of.predictions["split"] != split, mean))
+    found = broken("task2", spoil("task2", predictions=averaged))
+    assert "predicted again by this model one differs by" in str(found)
+
+
+def test_predictions_of_another_seed_are_found(spoil, another):
+    found = broken("task2", spoil("task2", predictions=another))
+    assert "valid AUC is" in str(found)
+    assert "predicted again by this model one differs by" in str(found)
+
+
+def test_predictions_calibrated_afterwards_are_found(spoil, finished):
+    of = finished["task2"]
+    assert broken("task2", spoil("task2", predictions=of.predictions.assign(pctr=of.predictions["pctr"] * 0.9)))
+
+
+def test_a_missing_prediction_is_found(spoil, finished):
+    found = broken("task2", spoil("task2", predictions=finished["task2"].predictions.iloc[:-1]))
+    assert "199 predictions for 200 test rows" in str(found)
+
+
+def test_raw_files_that_are_gone_leave_the_rules_about_them_broken(spoil, tmp_path):
+    found = broken("task2", spoil("task2", raw=type(spoil("task2").raw)(tmp_path)))
+    assert len(found) == 3
+    assert "cannot be read" in str(found)

@@ -1,0 +1,254 @@
+"""What a participant does: official runs from a clean commit, and a stranger who verifies them."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DatasetError
+
+from mmctr_kedro.datasets.bundle import BundleDataset
+from mmctr_kedro.errors import MmctrError
+
+PROJECT = Path(__file__).parents[1]
+PARTS = ["src", "conf", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", "Makefile"]
+PARTS += [".gitignore", ".telemetry"]  # without the latter Kedro writes into pyproject.toml
+OFFICIAL = {"submission": {"rules": "official"}, "task1": {"ctr": {"epochs": 100}}}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def run(project: Path, pipeline: str, **given) -> None:
+    bootstrap_project(PROJECT)  # the package is the same; its settings must not come from a copy
+    with KedroSession.create(project, env="smoke", runtime_params=given) as session:
+        session.run(pipeline_names=[pipeline])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A clean clone of this project as it is now, whatever git knows of it."""
+    folder = tmp_path_factory.mktemp("clone")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "local")
+    for part in PARTS:
+        source = PROJECT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=ignored)
+        else:
+            shutil.copy(source, folder / part)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "as it is")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def official(project) -> Path:
+    """The outputs of an official run of Task 1, whose rules are the strictest."""
+    run(project, "task1", **OFFICIAL)
+    return project / "data" / "smoke" / "08_reporting" / "task1"
+
+
+def test_an_official_run_ends_with_every_rule_held_a_clean_zip_and_a_bundle(official):
+    rules = json.loads((official / "rules.json").read_text())
+    assert [entry["evidence"] for entry in rules if not entry["held"]] == []
+    with zipfile.ZipFile(official / "submission.zip") as archive:
+        assert archive.namelist() == ["prediction.csv"]
+    manifest = BundleDataset(filepath=str(official / "bundle.zip")).load().manifest
+    assert manifest["not_submittable"] == manifest["changes"] == []
+    assert len(manifest["commit"]) == 40
+
+
+def test_the_bundle_has_the_code_of_the_commit_the_lock_and_the_commands(official, project):
+    files = BundleDataset(filepath=str(official / "bundle.zip")).load().files
+    assert {"source.tar", "requirements.lock", "conf/parameters.yml", "REPRODUCE.md", "submission.zip"} <= set(files)
+    assert b"src/mmctr_kedro/models/din.py" in files["source.tar"]
+    assert files["requirements.lock"] == (project / "requirements.lock").read_bytes()
+    assert "verify.mode=full" in files["REPRODUCE.md"].decode()
+    assert files["submission.zip"] == (official / "submission.zip").read_bytes()
+
+
+def test_the_settings_in_a_bundle_are_an_environment_that_makes_the_same_submission(official, project, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(project, other, ignore=shutil.ignore_patterns("data", ".git"))
+    files = BundleDataset(filepath=str(official / "bundle.zip")).load().files
+    (other / "conf" / "again").mkdir()
+    for name in ("parameters.yml", "globals.yml"):
+        (other / "conf" / "again" / name).write_bytes(files[f"conf/{name}"])
+    bootstrap_project(PROJECT)
+    with KedroSession.create(other, env="again", runtime_params={"submission": {"rules": "research"}}) as session:
+        session.run(pipeline_names=["task1"])
+    made = other / "data" / "reproduced"
+    assert (made / "06_models" / "task1" / "ctr_model.safetensors").read_bytes() == files["task1/ctr_model.safetensors"]
+
+
+@pytest.mark.parametrize("mode", ["quick", "full"])
+def test_a_stranger_verifies_the_bundle_alone(mode, official, project, tmp_path, capsys):
+    bundle = shutil.copy(official / "bundle.zip", tmp_path)
+    run(project, "verify", root=str(tmp_path / "data"), verify={"bundle": bundle, "mode": mode})
+    said = capsys.readouterr().out
+    assert f"The bundle holds ({mode})" in said
+    assert "valid and test rows predicted again, all equal" in said
+    assert "differs" not in said
+    if mode == "full":
+        assert "weights equal, byte for byte" in said
+        assert "item embedding: equal, byte for byte" in said
+    found = json.loads((tmp_path / "data" / "09_verification" / "verification.json").read_text())
+    assert found["passed"] is True
+
+
+def rebundled(official: Path, place: Path, change) -> str:
+    """The bundle with its contents changed by a forger who mends the manifest's sums too."""
+    import hashlib
+
+    dataset = BundleDataset(filepath=str(official / "bundle.zip"))
+    bundle = dataset.load()
+    change(bundle)
+    bundle.manifest["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in bundle.files.items()}
+    forged = BundleDataset(filepath=str(place / "forged.zip"))
+    forged.save(bundle)
+    return str(place / "forged.zip")
+
+
+def other_predictions(bundle) -> None:
+    import pandas as pd
+
+    from mmctr_kedro.challenge import Submission
+    from mmctr_kedro.datasets.submission_zip import read_submission, submission_bytes
+
+    table = pd.read_parquet(io.BytesIO(bundle.files["task1/predictions.parquet"]))
+    table["pctr"] = table["pctr"] ** 2
+    buffer = io.BytesIO()
+    table.to_parquet(buffer)
+    bundle.files["task1/predictions.parquet"] = buffer.getvalue()
+    submission = read_submission(io.BytesIO(bundle.files["submission.zip"]))
+    squared = submission.table.assign(Task1=submission.table["Task1"] ** 2)
+    bundle.files["submission.zip"] = submission_bytes(Submission(squared))
+
+
+def other_submission(bundle) -> None:
+    from mmctr_kedro.challenge import Submission
+    from mmctr_kedro.datasets.submission_zip import read_submission, submission_bytes
+
+    table = read_submission(io.BytesIO(bundle.files["submission.zip"])).table
+    bundle.files["submission.zip"] = submission_bytes(Submission(table.assign(Task1=table["Task1"] / 2)))
+
+
+def other_data(bundle) -> None:
+    bundle.manifest["settings"]["simulate"]["seed"] = 1
+
+
+def better_auc(bundle) -> None:
+    bundle.manifest["metrics"]["task1"]["auc"] += 0.01
+
+
+@pytest.mark.parametrize(
+    ("forge", "found"),
+    [
+        (other_predictions, "FAIL  task1 inference"),
+        (other_submission, "FAIL  submission: column Task1 is not what"),
+        (other_data, "FAIL  raw data: "),
+        (better_auc, "FAIL  task1 valid AUC"),
+    ],
+)
+def test_a_bundle_that_does_not_hold_fails_and_says_where(forge, found, official, project, tmp_path):
+    bundle = rebundled(official, tmp_path, forge)
+    with pytest.raises(MmctrError) as error:
+        run(project, "verify", root=str(tmp_path / "data"), verify={"bundle": bundle})
+    assert found in str(error.value)
+    assert json.loads((tmp_path / "data" / "09_verification" / "verification.json").read_text())["passed"] is False
+
+
+def test_other_versions_lock_settings_and_code_are_told(official, project, tmp_path, capsys):
+    def older(bundle) -> None:
+        bundle.manifest["versions"]["torch"] = "1.0"
+        bundle.files["requirements.lock"] += b"# other\n"
+
+    (project / "src" / "mmctr_kedro" / "batch.py").write_text("# changed\n")
+    try:
+        bundle = rebundled(official, tmp_path, older)
+        run(project, "verify", root=str(tmp_path / "data"), verify={"bundle": bundle})
+    finally:
+        git(project, "checkout", "-q", ".")
+    said = capsys.readouterr().out
+    assert "differs: versions: torch 1.0 -> " in said
+    assert "differs: lock: another requirements.lock" in said
+    assert "differs: code" in said
+    assert "src/mmctr_kedro/batch.py" in said
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: b"", lambda data: b"PK" + data[2:500]])
+def test_a_damaged_bundle_is_refused(damage, official, tmp_path):
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(damage((official / "bundle.zip").read_bytes()))
+    with pytest.raises(DatasetError, match="is no bundle of this project, or a damaged one"):
+        BundleDataset(filepath=str(path)).load()
+
+
+def test_a_bundle_with_a_member_changed_is_refused(official, tmp_path):
+    path = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(official / "bundle.zip") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b" " if name == "REPRODUCE.md" else b""))
+    with pytest.raises(DatasetError, match=r"REPRODUCE.md missing, unknown or not as the manifest says"):
+        BundleDataset(filepath=str(path)).load()
+
+
+def test_a_bundle_that_is_not_there_is_a_message(tmp_path):
+    with pytest.raises(DatasetError, match=r"There is no bundle .*none.zip. Name one by --params verify.bundle="):
+        BundleDataset(filepath=str(tmp_path / "none.zip")).load()
+
+
+def test_a_changed_tree_is_refused_before_any_work_and_leaves_the_old_submission(official, project):
+    before = (official / "submission.zip").read_bytes()
+    (project / "README.md").write_text("changed\n")
+    try:
+        with pytest.raises(MmctrError, match=r"(?s)The code is a commit.*not in it: README.md.*Nothing was run"):
+            run(project, "task1", **OFFICIAL)
+    finally:
+        git(project, "checkout", "-q", ".")
+    assert (official / "submission.zip").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"task1": {"ctr": {"epochs": 3}}}, "epochs is 3, not 100"),
+        ({"task1": {"ctr": {"epochs": 100, "precision": "bf16"}}}, "precision is bf16, not fp32"),
+        ({"processing": {"history_levels": True}}, "processing.history_levels is true"),
+        ({"processing": {"max_history": 16}}, "histories end at 16 clicks, not 64"),
+        ({"embedding": {"width": 64}}, "embedding.width is 64"),
+    ],
+)
+def test_settings_that_break_a_rule_are_refused_before_any_work(given, said, project, tmp_path):
+    with pytest.raises(MmctrError, match=said):
+        run(project, "task1", root=str(tmp_path / "data"), **{**OFFICIAL, **given})
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_a_run_with_an_added_feature_trains_and_is_marked_by_two_rules(project, tmp_path):
+    given = {"submission": {"rules": "research"}, "processing": {"history_levels": True}}
+    run(project, "task2", root=str(tmp_path), **given)
+    rules = json.loads((tmp_path / "08_reporting" / "task2" / "rules.json").read_text())
+    broken = {entry["evidence"] for entry in rules if not entry["held"]}
+    assert {"processing.history_levels is true", "item_tags has 7 columns, not 5"} <= broken
+    with zipfile.ZipFile(tmp_path / "08_reporting" / "task2" / "submission.zip") as archive:
+        assert "history_levels is true" in archive.read("NOT_SUBMITTABLE.txt").decode()
+
+
+def test_the_pipeline_rules_prints_every_rule_with_source_and_evidence(official, project, capsys):
+    run_rules = {"submission": {"rules": "official"}}
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project, env="smoke", runtime_params=run_rules) as session:
+        session.run(pipeline_names=["rules"], namespaces=["task1"])
+    said = capsys.readouterr().out
+    assert re.search(r"task1.rules: (\d+) of \1 held", said)
+    assert "fixed DIN with" in " ".join(said.split())
