@@ -90,6 +90,12 @@ def test_an_embedding_of_ours_has_128_numbers(task, broke, repository):
     assert bool(broken(task, repository, embedding=EmbeddingParams(width=64))) is broke
 
 
+def test_the_embedding_learns_from_train_alone(repository):
+    published = EmbeddingParams(histories="published")
+    assert broken("task1_and_2", repository, embedding=published) == ["embedding.histories is published"]
+    assert broken("task2", repository, embedding=published) == []
+
+
 def test_a_changed_file_is_named_and_so_is_a_new_one(repository):
     (repository.path / "code.py").write_text("2\n")
     (repository.path / "new file.py").write_text("")

@@ -75,6 +75,12 @@ def test_a_submission_made_of_several_predictions_is_found(graph):
     assert broken("task2", rewired(graph("task2"), "task2.make_submission", inputs=reads))
 
 
+def test_a_combined_submission_that_averages_is_found():
+    of = wiring_of(pipelines["__default__"])
+    (found,) = broken("task2", rewired(of, "combine_submissions", function="mine.mean_of_all"))
+    assert "made by mine.mean_of_all" in found
+
+
 @pytest.mark.parametrize("extra", ["task1_and_2.ctr_model", "task2.predictions", "clicks_valid", "clicks_test"])
 def test_an_embedding_that_learns_from_a_ctr_model_or_from_valid_rows_is_found(extra, graph):
     of = wiring_of(pipelines["__default__"])

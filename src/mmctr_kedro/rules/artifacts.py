@@ -18,9 +18,9 @@ from mmctr_kedro.batch import Clicks, digest
 from mmctr_kedro.challenge import EMBEDDING_WIDTH, PATHS, TAG_WIDTH, RawFolder
 from mmctr_kedro.models import TrainedModel, restore_model
 from mmctr_kedro.params import CtrParams
-from mmctr_kedro.rules.settings import FEATURES
+from mmctr_kedro.rules.settings import FEATURES, SPLIT
 from mmctr_kedro.rules.verdict import Verdict
-from mmctr_kedro.rules.wiring import CASCADE, GIVEN, ONE_MODEL, SPLIT
+from mmctr_kedro.rules.wiring import CASCADE, GIVEN, ONE_MODEL
 
 PREDICTED_AGAIN = 4096  # rows of each split: whole batches of training.loop.predict, so the same bits come out
 TOLERANCE = 1e-6  # of a pCTR predicted again on the same machine; what an average of two models is far beyond

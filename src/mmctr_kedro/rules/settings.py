@@ -20,6 +20,7 @@ from mmctr_kedro.rules.verdict import Verdict
 TASK1 = "organisers' page, Task 1: a fixed CTR model, five values may be tuned"
 TASK2 = "organisers' page, Task 2: model structure and hyperparameters may change"
 FEATURES = "organisers' page: the input features may not change, no additional features"
+SPLIT = "organisers' page: trained end to end on the given features and split"
 FINAL = "organisers' page, final round: training and inference must be reproducible from the submitted code"
 
 _TUNABLE = [name for name in FixedCtrParams.model_fields if name not in TrainingControls.model_fields]
@@ -68,6 +69,13 @@ def judge_settings(
             embedding.width == EMBEDDING_WIDTH,
             f"embedding.width is {embedding.width}",
             f"--params embedding.width={EMBEDDING_WIDTH}",
+        )
+        yield Verdict(
+            "The embedding learns from the clicks of train alone.",
+            SPLIT + "; item_seq.parquet has the histories of valid and test users too",
+            embedding.histories == "train",
+            f"embedding.histories is {embedding.histories}",
+            "--params embedding.histories=train",
         )
     yield _reproducible(project)
     yield Verdict(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from mmctr_kedro.rules.settings import FEATURES
+from mmctr_kedro.params import TASKS
+from mmctr_kedro.rules.settings import FEATURES, SPLIT
 from mmctr_kedro.rules.verdict import Verdict
 
 ONE_MODEL = "organisers' page: one neural network, no ensembles, for training or testing"
-SPLIT = "organisers' page: trained end to end on the given features and split"
 CASCADE = "organisers' page, Task 1 & 2: two separate models, trained separately"
 GIVEN = "organisers' page, Task 2: the provided embedding"
 
@@ -24,6 +24,7 @@ PREDICT = f"{_NODES}ctr.nodes.predict"
 PROCESS = f"{_NODES}data_processing.nodes.process_raw_files"
 PREPARE = f"{_NODES}data_processing.nodes.prepare_raw_files"
 SUBMIT = f"{_NODES}submission.nodes.make_submission"
+COMBINE = f"{_NODES}submission.nodes.combine_submissions"
 EMBED = {f"{_NODES}embedding.nodes.{name}" for name in ("encode_titles", "encode_covers", "fuse")}
 # Told apart from ctr/pipeline.py on purpose: a rule that reads what it judges holds always.
 EMBEDDING = {
@@ -67,6 +68,18 @@ def judge_wiring(task: str, graph: Sequence[NodeFacts]) -> Iterator[Verdict]:
         SUBMIT,
         {f"{task}.predictions", "clicks_test", f"{task}.rules", "params:submission"},
     )
+    if "submission" in made:
+        yield _reads(
+            "The combined submission has each type's own column, and none is made of several.",
+            ONE_MODEL,
+            made["submission"],
+            COMBINE,
+            {
+                *(f"{of}.{name}" for of in TASKS for name in ("predictions", "rules")),
+                "clicks_test",
+                "params:submission",
+            },
+        )
     yield _sources(task, made, tables)
     if task != "task2":
         yield _embedding(made)
