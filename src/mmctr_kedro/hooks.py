@@ -16,7 +16,7 @@ from mmctr_kedro.datasets.wiring import wiring_of
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find
 from mmctr_kedro.project import Project
-from mmctr_kedro.rules import print_rules, refusal
+from mmctr_kedro.rules import listing, refusal
 from mmctr_kedro.rules.settings import judge_settings
 from mmctr_kedro.rules.wiring import judge_wiring
 
@@ -81,14 +81,19 @@ class ProjectHooks:
         made = pipeline.all_outputs()
         rules = [f"{task}.rules" for task in TASKS]
         if set(rules) & made and not {f"{task}.submission" for task in TASKS} & made:  # the pipeline rules
-            print_rules({name: catalog.load(name) for name in rules if name in made})
+            print(
+                "\n\n".join(["", *(listing(name, catalog.load(name)) for name in rules if name in made), ""]),
+                flush=True,
+            )
         scores = (f"{task}.metrics" for task in TASKS)
         metrics = {name.removesuffix(".metrics"): catalog.load(name) for name in scores if name in made}
         lines = [_score(task, of) for task, of in metrics.items()]
-        for kind in ("report", "submission", "bundle"):
-            if wanted := sorted(name for name in made if name.split(".")[-1] == kind):
-                # The combined one says it all; single ones are named when they are all there is.
-                lines += [_place(name, catalog) for name in ([kind] if kind in wanted else wanted)]
+        kinds = ("report", "submission", "bundle")
+        # The combined one says it all; single ones are named when they are all there is.
+        places = {kind: [kind] if kind in made else [f"{task}.{kind}" for task in TASKS] for kind in kinds}
+        wanted = [name for names in places.values() for name in names if name in made]
+        width = max(12, *map(len, wanted), 0)
+        lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
         lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
@@ -112,6 +117,6 @@ def _marks(reasons: dict[str, list[str]]) -> list[str]:
     return ["", "not submittable, and marked so:", *(f"  {', '.join(of)}: {why}" for why, of in tasks_of.items())]
 
 
-def _place(name: str, catalog: CatalogProtocol) -> str:
+def _place(name: str, catalog: CatalogProtocol) -> Path:
     path = Path(getattr(catalog.get(name), "_filepath", ""))
-    return f"{name:<12} {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,18 +50,11 @@ def refusal(what: str, verdicts: Iterable[dict[str, Any]]) -> str:
     return "\n".join([f"{what} would break {rules}:", *lines, RESEARCH])
 
 
-def print_rules(verdicts: dict[str, list[dict[str, Any]]]) -> None:
-    """A table per submission type on the terminal: rule, whether it held, evidence, source."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    for name, found in verdicts.items():
-        held = sum(entry["held"] for entry in found)
-        table = Table(
-            "rule", "held", "evidence", "source", title=f"{name}: {held} of {len(found)} held", show_lines=True
-        )
-        for entry in found:
-            mended = "" if entry["held"] else f"\nmend: {entry['remedy']}"
-            table.add_row(entry["rule"], "yes" if entry["held"] else "NO", entry["evidence"] + mended, entry["source"])
-        console.print(table)
+def listing(name: str, verdicts: Sequence[dict[str, Any]]) -> str:
+    """Every rule with its source, whether it held, and the evidence, for a terminal of any width."""
+    held = sum(entry["held"] for entry in verdicts)
+    lines = [f"{name}: {held} of {len(verdicts)} rules held"]
+    for entry in verdicts:
+        lines.append(f"  {'held  ' if entry['held'] else 'BROKEN'}  {entry['rule']}")
+        lines += [f"          {what:<9} {entry[what]}" for what in ("source", "evidence", "remedy") if entry[what]]
+    return "\n".join(lines)
