@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from mmctr_kedro.params import TASKS, check_settings
+from mmctr_kedro.pipelines.check_submission.nodes import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class ProjectHooks:
             if wanted := sorted(name for name in made if name.split(".")[-1] == kind):
                 # The combined one says it all; single ones are named when they are all there is.
                 lines += [_place(name, catalog) for name in ([kind] if kind in wanted else wanted)]
+        if "submission_check" in made:
+            lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
 

@@ -536,6 +536,17 @@ class FixedCtrParams(TrainingControls):
         return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **values)
 
 
+# --- check_submission ------------------------------------------------------------------------------------
+
+
+class CheckSubmissionParams(Params):
+    """A submission looked at from outside (pipeline ``check_submission``)."""
+
+    file: str | None = Field(None, description="A prediction.csv or a zip; None: the combined submission below root.")
+    test: str | None = Field(None, description="The test.parquet it answers; None: that of challenge_folder.")
+    few_scores: int = Field(100, ge=2, description="Fewer distinct scores than this in a column earn a warning.")
+
+
 # --- every block of conf/ --------------------------------------------------------------------------------
 
 SETTINGS: dict[str, type[Params]] = {
@@ -549,6 +560,7 @@ SETTINGS: dict[str, type[Params]] = {
     "task1.ctr": FixedCtrParams,
     "task2.ctr": CtrParams,
     "task1_and_2.ctr": CtrParams,
+    "check_submission": CheckSubmissionParams,
 }
 
 
