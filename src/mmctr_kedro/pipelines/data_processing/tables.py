@@ -85,7 +85,7 @@ def open_table(folder: RawFolder, name: str, problems: Problems) -> Table:
 
     A file that is no parquet raises here, one with broken pages later: use it within ``problems.reading``.
     """
-    parquet = pq.ParquetFile(folder.file(name))
+    parquet = pq.ParquetFile(folder.file(name), page_checksum_verification=True)  # ours have such sums
     columns = _usable_columns(name, parquet.schema_arrow, problems)
     if parquet.metadata.num_rows == 0 and name != "tag_words":  # data without tags has no words for them
         problems.add(PATHS[name], "has no rows; expected at least one")
