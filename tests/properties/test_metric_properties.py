@@ -1,6 +1,7 @@
 """Measures do not depend on what they must not depend on, and are those of scikit-learn or of a slow loop."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_auc_is_the_share_of_pairs_in_the_right_order_whatever_the_order_of_rows
 @quick
 @given(BOTH)
 def test_auc_sees_only_the_order_of_scores(rows):
-    """Ranks, logits of ranks and halved logits score alike; so does every row twice. The other way round is the rest."""
+    """Ranks and what rises with them score alike, and so does every row twice; the other way round is the rest."""
     label, score = arrays(rows)
     rank = np.unique(score, return_inverse=True)[1]
     for same in (rank, 1 / (1 + np.exp(-(rank - 3.0) / 40)), rank.astype(np.float64) ** 3 - 1e6):
@@ -121,7 +122,7 @@ def test_calibration_bins_hold_every_row_once_in_order_of_score(rows, data):
     order = np.argsort(score, kind="stable")
     edges = np.cumsum([0] + [bin_["rows"] for bin_ in bins])
     assert edges[-1] == len(label)
-    for (a, b), bin_ in zip(zip(edges, edges[1:], strict=False), bins, strict=True):
+    for (a, b), bin_ in zip(pairwise(edges), bins, strict=True):
         own = order[a:b]
         assert bin_["mean_prediction"] == pytest.approx(score[own].astype(np.float64).mean(), abs=1e-9)
         assert bin_["click_share"] == pytest.approx(label[own].mean(), abs=1e-12)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -106,10 +107,7 @@ def test_one_changed_cell_is_accepted_exactly_where_it_is_still_valid(scores, ga
     column = data.draw(st.integers(0, 3), label="column")
     old, lines[row][column] = lines[row][column], cell
     names = ["ID", *COLUMNS.values()]
-    if row == 0:
-        valid = cell == old
-    else:
-        valid = is_whole(cell, ids[row - 1]) if column == 0 else is_number(cell)
+    valid = cell == old if row == 0 else is_whole(cell, ids[row - 1]) if column == 0 else is_number(cell)
     with tempfile.TemporaryDirectory() as folder:
         report = checked(write(lines, folder), ids)
     assert report["accepted"] == valid, (cell, report["problems"])
@@ -154,9 +152,5 @@ def test_our_own_table_with_one_bad_score_is_refused_as_the_file_would_be(scores
     check_predictions(table, ids, file="task1.submission", remedy="")
     table.loc[row, "Task1"] = np.float32(bad)
     assume(not 0 <= table.loc[row, "Task1"] <= 1)
-    try:
+    with pytest.raises(MmctrError, match=f"at ID {ids[row]};"):
         check_predictions(table, ids, file="task1.submission", remedy="")
-    except MmctrError as error:
-        assert f"at ID {ids[row]}" in str(error)
-    else:
-        raise AssertionError(f"{bad} was accepted")
