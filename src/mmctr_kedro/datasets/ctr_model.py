@@ -9,14 +9,14 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.files import atomic_write
 from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.seals import check_seal, sealed_write
 
 SETTINGS = "settings"  # key of the header's metadata
 
 
 class CtrModelDataset(AbstractDataset[TrainedModel, TrainedModel]):
-    """Load and save a ``TrainedModel``; needs no torch."""
+    """Load and save a ``TrainedModel``, sealed; needs no torch."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
@@ -25,6 +25,7 @@ class CtrModelDataset(AbstractDataset[TrainedModel, TrainedModel]):
     def load(self) -> TrainedModel:
         from safetensors import SafetensorError, safe_open
 
+        check_seal(self._filepath)
         try:
             with safe_open(self._filepath, framework="numpy") as file:
                 header = file.metadata() or {}
@@ -40,7 +41,7 @@ class CtrModelDataset(AbstractDataset[TrainedModel, TrainedModel]):
         from safetensors.numpy import save_file
 
         header = {SETTINGS: json.dumps(data.settings, sort_keys=True, allow_nan=False)}
-        with atomic_write(self._filepath) as temporary:
+        with sealed_write(self._filepath) as temporary:
             save_file(data.weights, temporary, metadata=header)
 
     def _exists(self) -> bool:

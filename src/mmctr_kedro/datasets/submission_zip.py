@@ -13,7 +13,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 from pyarrow import csv
 
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.seals import check_seal, sealed_write
 
 MEMBER = "prediction.csv"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: no clock in the bytes
@@ -33,6 +33,7 @@ class SubmissionZipDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Read the csv back: ``ID`` int64, every other column float32."""
+        check_seal(self._filepath)
         return self._read()
 
     def _read(self) -> pd.DataFrame:
@@ -54,7 +55,7 @@ class SubmissionZipDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         entry.create_system = 3  # Unix, on every system
         entry.external_attr = _PERMISSIONS
         entry.compress_type = zipfile.ZIP_DEFLATED
-        with atomic_write(self._filepath) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with sealed_write(self._filepath) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             archive.writestr(entry, buffer.getvalue(), compresslevel=6)
 
     def preview(self, nrows: int = 8) -> TablePreview:
