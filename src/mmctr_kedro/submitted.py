@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import csv
 
 from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.parquet import open_parquet, read_columns
 
 MEMBER = "prediction.csv"
 MARK = "NOT_SUBMITTABLE.txt"  # a member that says why a zip must not be handed in
@@ -84,11 +84,10 @@ def read_test_ids(path: Path) -> np.ndarray:
     if not path.is_file():
         raise MmctrError(f"{path} is missing: expected the challenge's test.parquet. {advice}")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            column = file.read(columns=["ID"])["ID"] if names.count("ID") == 1 else None
-    except (pa.ArrowException, OSError, MemoryError) as error:
-        raise MmctrError(f"{path} cannot be read as parquet ({str(error).splitlines()[0][:200]}). {advice}") from error
+        names = open_parquet(path).schema_arrow.names
+        column = read_columns(path, ["ID"])["ID"] if names.count("ID") == 1 else None
+    except MmctrError as error:
+        raise MmctrError(f"{error} {advice}") from error
     if column is None:
         raise MmctrError(
             f"{path} has {names.count('ID')} columns 'ID', expected one; {_some(names)} are there. {advice}"

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmctr_kedro.challenge import CONTAINERS, COVERS, PATHS, RawFolder
 from mmctr_kedro.covers import Covers
-from mmctr_kedro.errors import InvalidDataError
+from mmctr_kedro.errors import InvalidDataError, MmctrError
 from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
+from mmctr_kedro.parquet import open_parquet
 
 REQUIRED = ("train", "valid", "test", "item_info", "item_feature")
 OPTIONAL = ("item_emb", "item_seq", "tag_words")
@@ -45,8 +44,8 @@ def unknown_truth() -> pd.DataFrame:
 def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
     """The contract ``raw_files``: source, world version, and path, bytes, rows and SHA-256 of every file.
 
-    Rows are null where the file is no parquet; validation says what is wrong with it. ``covers`` is null where there
-    are none; the digest of a folder of covers is that of its sorted lines ``path sha256``.
+    Rows are null where the file is no sound parquet; validation says what is wrong with it. ``covers`` is null where
+    there are none; the digest of a folder of covers is that of its sorted lines ``path sha256``.
     """
     names = [name for name in PATHS if folder.file(name).is_file()]
     if missing := [name for name in REQUIRED if name not in names]:
@@ -90,8 +89,8 @@ def _advice(source: SourceParams, folder: RawFolder) -> str:
 
 def _file(path: Path, name: str) -> dict[str, Any]:
     try:
-        rows = pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError):
+        rows = open_parquet(path).metadata.num_rows
+    except MmctrError:
         rows = None
     return {"path": name, "bytes": path.stat().st_size, "rows": rows, "sha256": _sha256(path)}
 
