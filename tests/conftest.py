@@ -19,6 +19,7 @@ than its item.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +120,18 @@ def write_challenge(tmp_path: Path) -> Callable[[dict[str, pa.Table]], RawFolder
 def challenge_folder(challenge_tables, write_challenge) -> RawFolder:
     """The tiny data set as files."""
     return write_challenge(challenge_tables)
+
+
+@pytest.fixture(scope="session")
+def in_a_child() -> Callable[[Callable[[], object]], int]:
+    """Run work in a forked child, which may be killed; returns its exit code, minus the signal that ended it."""
+
+    def run(work: Callable[[], object]) -> int:
+        if (child := os.fork()) == 0:
+            try:
+                work()
+            finally:
+                os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    return run

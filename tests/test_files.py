@@ -1,10 +1,14 @@
 """Atomic writing: the old file or folder, or the new one, and nothing else left beside it."""
 
+import errno
 import os
+import signal
 
 import pytest
 
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro import files
+from mmctr_kedro.errors import DiskError
+from mmctr_kedro.files import atomic_write, sweep
 
 
 @pytest.fixture
@@ -16,8 +20,24 @@ def folder(tmp_path):
     return path
 
 
+@pytest.fixture
+def no_swap(monkeypatch):
+    """A filesystem that cannot swap two names."""
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+
+
 def contents(folder):
     return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def write_folder(path):
+    with atomic_write(path) as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("new")
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_file_appears_when_the_block_ends_well_and_its_folder_is_made(tmp_path):
@@ -34,20 +54,112 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert contents(tmp_path) == {"b.txt": "old"}
 
 
-def test_a_folder_takes_the_place_of_another_whole(folder):
-    with atomic_write(folder) as temporary:
-        temporary.mkdir()
-        (temporary / "new").write_text("new")
+@pytest.mark.parametrize("swap", [True, False])
+def test_a_folder_takes_the_place_of_another_whole(folder, swap, request):
+    if not swap:
+        request.getfixturevalue("no_swap")
+    write_folder(folder)
     assert contents(folder) == {"new": "new"}
     assert [path.name for path in folder.parent.iterdir()] == ["things"]
 
 
-def test_a_folder_that_cannot_be_replaced_is_as_it_was(folder, monkeypatch):
+def test_a_file_takes_the_place_of_a_folder_and_a_folder_that_of_a_file(folder):
+    with atomic_write(folder) as temporary:
+        temporary.write_text("file")
+    assert folder.read_text() == "file"
+    write_folder(folder)
+    assert contents(folder) == {"new": "new"}
+
+
+def test_a_folder_is_there_at_every_moment_of_its_replacement(folder, in_a_child, monkeypatch):
+    """Killed right before and right after the one step there is."""
+    swap = files._exchange
+
+    def swap_and_die(*names):
+        swap(*names)
+        die()
+
+    for step, left in [(die, {"old": "old"}), (swap_and_die, {"new": "new"})]:
+        monkeypatch.setattr(files, "_exchange", step)
+        assert in_a_child(lambda: write_folder(folder)) == -signal.SIGKILL
+        assert contents(folder) == left
+
+
+def test_a_folder_that_cannot_be_replaced_is_as_it_was(folder, no_swap, monkeypatch):
     def fail(*_):
-        raise OSError("no space left")
+        raise OSError("no luck")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="no space"), atomic_write(folder) as temporary:
-        temporary.mkdir()
+    with pytest.raises(OSError, match="no luck"):
+        write_folder(folder)
     assert contents(folder) == {"old": "old"}
     assert [path.name for path in folder.parent.iterdir()] == ["things"]
+
+
+def test_a_folder_moved_aside_by_a_killed_writer_is_put_back(folder, no_swap, in_a_child, monkeypatch):
+    monkeypatch.setattr(os, "replace", die)
+    assert in_a_child(lambda: write_folder(folder)) == -signal.SIGKILL
+    assert not folder.exists()
+    sweep(folder)
+    assert contents(folder) == {"old": "old"}
+    assert [path.name for path in folder.parent.iterdir()] == ["things"]
+
+
+def test_the_next_write_removes_what_a_killed_writer_left(folder, in_a_child):
+    def write_and_die():
+        with atomic_write(folder / "new") as temporary:
+            temporary.write_text("half")
+            die()
+
+    assert in_a_child(write_and_die) == -signal.SIGKILL
+    assert len(list(folder.glob(".new.*"))) == 1
+    with atomic_write(folder / "new") as temporary:
+        temporary.write_text("new")
+    assert contents(folder) == {"old": "old", "new": "new"}
+
+
+def test_a_living_writers_room_is_left_alone(tmp_path):
+    with atomic_write(tmp_path / "a") as slow:
+        slow.write_text("slow")
+        with atomic_write(tmp_path / "a") as quick:
+            quick.write_text("quick")
+        assert (tmp_path / "a").read_text() == "quick"
+        assert slow.read_text() == "slow"
+    assert contents(tmp_path) == {"a": "slow"}
+
+
+def test_another_names_room_is_left_alone(tmp_path):
+    for name in (".a.b.abcdefgh", ".a.sha256", ".a.tarballs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".a.b.abcdefgh" / "half").touch()
+    sweep(tmp_path / "a")
+    assert {path.name for path in tmp_path.iterdir()} == {".a.b.abcdefgh", ".a.sha256"}  # tarballs has eight letters
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_that_refuses_is_a_message_and_the_old_file_stays(tmp_path, monkeypatch, code, step):
+    (tmp_path / "b.txt").write_text("old")
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, step, refuse)
+    with (
+        pytest.raises(DiskError, match=rf"b\.txt could not be written: {os.strerror(code)}.*as it was.*--params root="),
+        atomic_write(tmp_path / "b.txt") as temporary,
+    ):
+        temporary.write_text("new")
+    assert contents(tmp_path) == {"b.txt": "old"}
+
+
+def test_no_permission_is_a_message_and_another_files_matter_is_not(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".b.abcdefgh"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "mkdtemp", refuse)
+        with pytest.raises(DiskError, match="Make that place writable"), atomic_write(tmp_path / "b"):
+            pass
+    with pytest.raises(PermissionError), atomic_write(tmp_path / "b"):
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")

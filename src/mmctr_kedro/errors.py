@@ -14,3 +14,7 @@ class InvalidDataError(MmctrError):
         self.problems = list(problems)
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the input files:"
         super().__init__("\n".join([count, *(f"  - {problem}" for problem in self.problems), advice]).rstrip())
+
+
+class DiskError(MmctrError):
+    """A disk that is full or may not be written; what was there before the write is there still."""

@@ -15,6 +15,7 @@ from kedro.pipeline.node import Node
 from mmctr_kedro.datasets.wiring import wiring_of
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find
+from mmctr_kedro.pipelines.check_submission.nodes import in_words
 from mmctr_kedro.project import Project
 from mmctr_kedro.rules import listing, refusal
 from mmctr_kedro.rules.settings import judge_settings
@@ -95,6 +96,8 @@ class ProjectHooks:
         width = max(12, *map(len, wanted), 0)
         lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
         lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
+        if "submission_check" in made:
+            lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
 

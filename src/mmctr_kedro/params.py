@@ -568,6 +568,17 @@ class VerifyParams(Params):
     auc_tolerance: float = Field(0.005, ge=0, description="Of the retrained valid AUC, likewise.")
 
 
+# --- check_submission ------------------------------------------------------------------------------------
+
+
+class CheckSubmissionParams(Params):
+    """A submission looked at from outside (pipeline ``check_submission``)."""
+
+    file: str | None = Field(None, description="A prediction.csv or a zip; None: the combined submission below root.")
+    test: str | None = Field(None, description="The test.parquet it answers; None: that of challenge_folder.")
+    few_scores: int = Field(100, ge=2, description="Fewer distinct scores than this in a column earn a warning.")
+
+
 # --- every block of conf/ --------------------------------------------------------------------------------
 
 SETTINGS: dict[str, type[Params]] = {
@@ -583,6 +594,7 @@ SETTINGS: dict[str, type[Params]] = {
     "task1_and_2.ctr": CtrParams,
     "submission": SubmissionParams,
     "verify": VerifyParams,
+    "check_submission": CheckSubmissionParams,
 }
 
 

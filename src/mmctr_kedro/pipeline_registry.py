@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline
 
 from mmctr_kedro.params import TASKS
 from mmctr_kedro.pipelines import (
+    check_submission,
     ctr,
     data_diagnostics,
     data_processing,
@@ -50,4 +51,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),
         "submission": sum((submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()),
         "verify": verify.create_pipeline(),
+        "check_submission": check_submission.create_pipeline(),
     }

@@ -17,6 +17,7 @@ from mmctr_kedro.datasets.clicks import ClicksDataset
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
+from mmctr_kedro.pipelines.data_processing.raw_files import describe
 from mmctr_kedro.training.loop import Training
 
 CODE_MATCH = {"heads": 2, "codes": 4, "width": 8, "tag_width": 4, "head_units": [8]}
@@ -252,7 +253,7 @@ def test_the_labels_of_a_log_are_those_it_writes_where_it_writes_any(tmp_path, c
     (log / "items.csv").write_text("item,title,tags\n" + "".join(f"{item},T{item},a\n" for item in range(1, 20)))
     few = {"train_negatives_per_click": 1, "eval_negatives_per_click": 2, "eval_negatives": "uniform"}
     import_log(InteractionLogParams(**few), RawFolder(log), RawFolder(challenge))
-    raw_files = {"files": dict.fromkeys(["train", "valid", "test", "item_info", "item_feature", "tag_words"])}
+    raw_files = describe(SourceParams(name="interaction_log"), RawFolder(challenge))
     *_, valid, test, _ = process_raw_files(ProcessingParams(), raw_files, RawFolder(challenge))
     monkeypatch.setattr(data, "_log_folder", lambda choice: log)
     labels = {}

@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import pickle
+import re
 import sys
 import tarfile
 import zipfile
@@ -115,10 +116,15 @@ def test_two_files_of_one_item_are_reported_and_the_shorter_name_is_used(tmp_pat
     assert dict(covers.read([7])) == {7: b"first"}
 
 
-def test_a_member_that_points_outside_is_only_read(tmp_path):
-    write_tar(tmp_path, {"../../5.jpg": b"five", "/etc/6.jpg": b"six"})
+@pytest.mark.parametrize(
+    "name", ["../../5.jpg", "a/../../5.jpg", "/etc/5.jpg", "C:\\5.jpg", "..\\5.jpg", "../notes.txt"]
+)
+@pytest.mark.parametrize("write", ARCHIVES)
+def test_an_archive_with_a_path_that_leads_out_of_it_is_refused_and_nothing_written(tmp_path, write, name):
+    write(tmp_path, {"7.jpg": b"seven", name: b"five"})
     before = sorted(tmp_path.rglob("*"))
-    assert dict(Covers.find(tmp_path).read([5, 6])) == {5: b"five", 6: b"six"}
+    with pytest.raises(MmctrError, match=rf"item_images\.\w+.*'{re.escape(name)}', which names a place outside it"):
+        Covers.find(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
 

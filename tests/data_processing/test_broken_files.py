@@ -12,14 +12,16 @@ import pytest
 
 from mmctr_kedro.challenge import PATHS
 from mmctr_kedro.errors import InvalidDataError
-from mmctr_kedro.params import ProcessingParams
+from mmctr_kedro.params import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
+from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
 Tables = dict[str, pa.Table]
 
 
-def process(folder, names) -> None:
-    process_raw_files(ProcessingParams(), {"files": dict.fromkeys(names)}, folder)
+def process(folder, names) -> tuple:
+    described = describe(SourceParams(name="challenge_files"), folder)["files"]
+    return process_raw_files(ProcessingParams(), {"files": {name: described[name] for name in names}}, folder)
 
 
 def put(name: str, column: str, values: list, kind: pa.DataType | None = None) -> Callable[[Tables], None]:
@@ -336,7 +338,7 @@ def test_a_vocabulary_without_words_is_none(challenge_tables, write_challenge):
     put("item_feature", "item_tags", [[], [], []])(challenge_tables)
     put("item_info", "item_tags", [[0] * 5] * 4)(challenge_tables)
     folder = write_challenge(challenge_tables)
-    content, tags, *_ = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)
+    content, tags, *_ = process(folder, challenge_tables)
     assert [len(words) for words in content["tag_words"]] == [0, 0, 0]
     assert not tags.any()
 
@@ -344,7 +346,7 @@ def test_a_vocabulary_without_words_is_none(challenge_tables, write_challenge):
 def test_text_may_come_as_views(challenge_tables, write_challenge):
     put("item_feature", "item_title", ["red fox", None, "blue whale"], pa.string_view())(challenge_tables)
     folder = write_challenge(challenge_tables)
-    content = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)[0]
+    content = process(folder, challenge_tables)[0]
     assert content["title"].tolist() == ["red fox", "", "blue whale"]
 
 
@@ -369,11 +371,11 @@ def test_every_published_form_of_a_column_is_accepted(integer, floating, variant
         return pa.large_list(inner) if variant == "large list" else pa.list_(inner)
 
     names = list(challenge_tables)
-    expected = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(names)}, write_challenge(challenge_tables))
+    expected = process(write_challenge(challenge_tables), names)
     for name, table in challenge_tables.items():
         kinds = {field.name: cast(field.type) for field in table.schema}
         challenge_tables[name] = pa.table({c: pa.array(table[c].to_pylist(), kinds[c]) for c in kinds})
-    found = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(names)}, write_challenge(challenge_tables))
+    found = process(write_challenge(challenge_tables), names)
     assert found[0].equals(expected[0])
     assert all(np.array_equal(found[i], expected[i]) for i in (1, 2))
     for split, other in zip(found[3:6], expected[3:6], strict=True):
@@ -388,7 +390,7 @@ def test_histories_of_any_width_padded_or_not_are_accepted(challenge_tables, wri
     histories = [[1] * 10 + [2] * 60, [1], [0, 0, 3], []]
     put("train", "item_seq", histories, LISTS)(challenge_tables)
     folder = write_challenge(challenge_tables)
-    train = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)[3]
+    train = process(folder, challenge_tables)[3]
     assert train.history_items.tolist() == [1] * 4 + [2] * 60 + [1] + [3]
     assert train.history_length.tolist() == [64, 1, 1, 0]
 
@@ -397,7 +399,7 @@ def test_the_older_left_padded_item_seq_with_several_rows_per_user_is_accepted(c
     sequences = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 3]]
     challenge_tables["item_seq"] = pa.table({"user_id": [1, 1, 1, 2], "item_seq": sequences})
     folder = write_challenge(challenge_tables)
-    report = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(challenge_tables)}, folder)[6]
+    report = process(folder, challenge_tables)[6]
     assert report["item_seq"] == {"rows": 4, "users": 2}
 
 

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import tarfile
 from importlib import import_module
 
 import pandas as pd
 import pytest
 
 from mmctr_kedro.challenge import PATHS, RawFolder
+from mmctr_kedro.covers import Covers
 from mmctr_kedro.errors import InvalidDataError
 from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files
@@ -80,7 +82,30 @@ def test_a_file_that_is_no_parquet_has_no_rows_yet(challenge_folder):
 @pytest.mark.parametrize("name", ["item_images.zip", "item_images.tar", "item_images.rar"])
 def test_an_archive_of_covers_is_named(name, challenge_folder):
     (challenge_folder.path / name).write_bytes(b"")
-    assert prepare("challenge_files", challenge_folder)[0]["covers"] == name
+    covers = prepare("challenge_files", challenge_folder)[0]["covers"]
+    assert covers == {"path": name, "files": 1, "bytes": 0, "sha256": hashlib.sha256().hexdigest()}
+
+
+def test_a_folder_of_covers_has_one_digest_over_names_and_contents(challenge_folder):
+    folder = challenge_folder.path / "item_images"
+    (folder / "more").mkdir(parents=True)
+    contents = {"10.jpg": b"ten", "2.jpg": b"two", "more/3.jpg": b"three"}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    lines = "".join(f"{name} {hashlib.sha256(contents[name]).hexdigest()}\n" for name in sorted(contents))
+    expected = {"path": "item_images", "files": 3, "bytes": 11, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    assert prepare("challenge_files", challenge_folder)[0]["covers"] == expected
+    (folder / "2.jpg").rename(folder / "4.jpg")
+    assert prepare("challenge_files", challenge_folder)[0]["covers"]["sha256"] != expected["sha256"]
+
+
+def test_the_covers_described_are_those_that_are_read(challenge_folder):
+    (challenge_folder.path / "item_images").mkdir()
+    (challenge_folder.path / "item_images" / "1.jpg.part").write_bytes(b"not yet")
+    with tarfile.open(challenge_folder.path / "item_images.tar", "w"):
+        pass
+    assert Covers.find(challenge_folder.path).path.name == "item_images.tar"
+    assert prepare("challenge_files", challenge_folder)[0]["covers"]["path"] == "item_images.tar"
 
 
 def test_a_simulated_world_is_written_and_its_truth_handed_on(tmp_path):

@@ -4,14 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmctr_kedro.params import ProcessingParams
+from mmctr_kedro.errors import InvalidDataError
+from mmctr_kedro.params import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
+from mmctr_kedro.pipelines.data_processing.raw_files import REQUIRED, describe
 
 NAMES = ("item_content", "item_tags", "provided_item_embedding", "train", "valid", "test", "data_report")
 
 
 def processed(folder, max_history=64, names=("item_emb", "item_seq", "tag_words")) -> dict:
-    raw_files = {"files": dict.fromkeys(("train", "valid", "test", "item_info", "item_feature", *names))}
+    described = describe(SourceParams(name="challenge_files"), folder)["files"]
+    raw_files = {"files": {name: described[name] for name in (*REQUIRED, *names)}}
     made = process_raw_files(ProcessingParams(max_history=max_history), raw_files, folder)
     return dict(zip(NAMES, made, strict=True))
 
@@ -179,3 +182,23 @@ def test_gaps_in_test_ids_are_reported_and_kept(challenge_tables, write_challeng
     contracts = processed(write_challenge(challenge_tables))
     assert contracts["test"].row_id.tolist() == [2, 5]
     assert contracts["data_report"]["test"]["row_id_gaps"] == 4
+
+
+@pytest.mark.parametrize("name", ["train", "item_emb"])
+def test_a_file_that_changes_after_it_was_described_is_refused_with_both_digests(name, challenge_folder):
+    raw_files = describe(SourceParams(name="challenge_files"), challenge_folder)
+    path = challenge_folder.file(name)
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(InvalidDataError) as error:
+        process_raw_files(ProcessingParams(), raw_files, challenge_folder)
+    now = describe(SourceParams(name="challenge_files"), challenge_folder)["files"][name]["sha256"]
+    assert len(error.value.problems) == 1
+    assert f"SHA-256 {raw_files['files'][name]['sha256']}, the file now {now}" in error.value.problems[0]
+    assert "kedro run --pipeline data_processing" in str(error.value)
+
+
+def test_a_file_that_is_gone_after_it_was_described_is_refused(challenge_folder):
+    raw_files = describe(SourceParams(name="challenge_files"), challenge_folder)
+    challenge_folder.file("valid").unlink()
+    with pytest.raises(InvalidDataError, match=r"valid\.parquet: raw_files has SHA-256 \w{64}, the file now no file"):
+        process_raw_files(ProcessingParams(), raw_files, challenge_folder)

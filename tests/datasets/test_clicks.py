@@ -81,7 +81,7 @@ def test_another_split_replaces_the_folder_and_old_maps_stay_whole(dataset, clic
     dataset.save(replace(clicks, item=clicks.item + 1))
     assert dataset.load().item.tolist() == [8, 9, 8]
     assert old.item.tolist() == [7, 8, 7]
-    assert [path.name for path in dataset._filepath.parent.iterdir()] == ["clicks"]
+    assert {path.name for path in dataset._filepath.parent.iterdir()} == {"clicks", ".clicks.sha256"}
 
 
 def test_a_folder_that_lacks_an_array_does_not_exist_and_says_what_to_run(dataset, clicks):

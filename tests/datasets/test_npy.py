@@ -73,9 +73,9 @@ def test_a_broken_file_is_replaced(dataset, tmp_path):
     assert dataset.load().tolist() == [0, 1, 2]
 
 
-def test_nothing_but_the_file_is_left_behind(dataset, tmp_path):
+def test_nothing_but_the_file_and_its_seal_is_left_behind(dataset, tmp_path):
     dataset.save(np.arange(3))
-    assert [path.name for path in (tmp_path / "below").iterdir()] == ["array.npy"]
+    assert {path.name for path in (tmp_path / "below").iterdir()} == {"array.npy", ".array.npy.sha256"}
 
 
 def test_python_objects_are_refused_and_the_old_file_stays(dataset):

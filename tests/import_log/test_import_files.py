@@ -13,8 +13,9 @@ from PIL import Image
 
 from mmctr_kedro.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.covers import Covers
-from mmctr_kedro.params import ProcessingParams
+from mmctr_kedro.params import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
+from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -167,7 +168,9 @@ def test_a_signed_id_is_a_word(imported):
 def test_a_log_without_tags_passes_validation(imported):
     items = "item,title\n" + "".join(f"{10 * n},Title {n}\n" for n in range(1, 13))
     out = imported(items=items, item_table={"tags": None})
-    content, tags, *_ = process_raw_files(ProcessingParams(), {"files": dict.fromkeys(PATHS)}, RawFolder(out.path))
+    folder = RawFolder(out.path)
+    raw_files = describe(SourceParams(name="interaction_log"), folder)
+    content, tags, *_ = process_raw_files(ProcessingParams(), raw_files, folder)
     assert content["title"].iloc[0] == "Title 1"
     assert not tags.any()
 

@@ -14,7 +14,7 @@ from kedro_datasets._typing import JSONPreview
 
 from mmctr_kedro.datasets.submission_zip import zip_entry
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.seals import check_seal, sealed_write
 
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
@@ -38,6 +38,7 @@ class BundleDataset(AbstractDataset[Bundle, Bundle]):
         self.metadata = metadata
 
     def load(self) -> Bundle:
+        check_seal(self._filepath)
         files = self._read()
         try:
             manifest = json.loads(files.pop(MANIFEST))
@@ -70,7 +71,7 @@ class BundleDataset(AbstractDataset[Bundle, Bundle]):
 
     def save(self, data: Bundle) -> None:
         manifest = json.dumps(data.manifest, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        with atomic_write(self._filepath) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with sealed_write(self._filepath) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name, content in {MANIFEST: manifest.encode(), **data.files}.items():
                 archive.writestr(zip_entry(name), content, compresslevel=6)
 

@@ -13,21 +13,23 @@ from kedro_datasets._typing import TablePreview
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.datasets.npy import PREVIEW_ROWS, holds, load_array
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.seals import check_seal, seal, sealed_write
 
 _NAMES = [field.name for field in fields(Clicks)]
 _OPTIONAL = {"label"}  # test has none
 
 
 class ClicksDataset(AbstractDataset[Clicks, Clicks]):
-    """``Clicks`` on disk. Loads read-only memory maps; saves the whole folder atomically, if it differs."""
+    """``Clicks`` on disk, sealed. Loads read-only memory maps; saves the whole folder atomically, if it differs."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> Clicks:
-        return Clicks(**self._read())
+        arrays = self._read()
+        check_seal(self._filepath)
+        return Clicks(**arrays)
 
     def _read(self) -> dict[str, np.ndarray]:
         if missing := [name for name in _NAMES if name not in _OPTIONAL and not self._file(name).is_file()]:
@@ -40,8 +42,9 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
     def save(self, data: Clicks) -> None:
         arrays = {name: np.asarray(value, order="C") for name in _NAMES if (value := getattr(data, name)) is not None}
         if self._holds(arrays):
+            seal(self._filepath)
             return
-        with atomic_write(self._filepath) as temporary:
+        with sealed_write(self._filepath) as temporary:
             temporary.mkdir()
             for name, array in arrays.items():
                 np.save(temporary / f"{name}.npy", array, allow_pickle=False)

@@ -10,25 +10,26 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.files import atomic_write
 from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.seals import check_seal, sealed_write
 
 SETTINGS = "settings"  # key of the header's metadata
 
 
 class CtrModelDataset(AbstractDataset[TrainedModel, TrainedModel]):
-    """Load and save a ``TrainedModel``; needs no torch."""
+    """Load and save a ``TrainedModel``, sealed; needs no torch."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> TrainedModel:
+        check_seal(self._filepath)
         return read_model(self._filepath.read_bytes(), self._filepath)
 
     def save(self, data: TrainedModel) -> None:
         content = model_bytes(data)
-        with atomic_write(self._filepath) as temporary:
+        with sealed_write(self._filepath) as temporary:
             temporary.write_bytes(content)
 
     def _exists(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.seals import check_seal, seal, sealed_write
 
 PIECE = 1 << 24  # bytes
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 8
@@ -44,7 +44,7 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 
 class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
-    """A ``.npy`` file. Loads a read-only memory map; saves atomically, and only what differs.
+    """A ``.npy`` file, sealed. Loads a read-only memory map; saves atomically, and only what differs.
 
     An array equal to the stored one leaves the file alone, so that two pipelines sharing a contract may both
     make it.
@@ -55,13 +55,15 @@ class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
         self.metadata = metadata
 
     def load(self) -> np.ndarray:
+        check_seal(self._filepath)
         return load_array(self._filepath)
 
     def save(self, data: np.ndarray) -> None:
         array = np.asarray(data, order="C")
         if holds(self._filepath, array):
+            seal(self._filepath)
             return
-        with atomic_write(self._filepath) as temporary:
+        with sealed_write(self._filepath) as temporary:
             np.save(temporary, array, allow_pickle=False)
 
     def preview(self) -> TablePreview:

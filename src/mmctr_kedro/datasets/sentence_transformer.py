@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from mmctr_kedro.encoders.base import quiet_transformers
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.seals import check_seal, sealed_write
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -22,13 +22,14 @@ class SentenceTransformerDataset(AbstractDataset["SentenceTransformer", "Sentenc
         self.metadata = metadata
 
     def load(self) -> SentenceTransformer:
+        check_seal(self._filepath)
         with quiet_transformers(offline=True):
             from sentence_transformers import SentenceTransformer
 
             return SentenceTransformer(str(self._filepath), device="cpu", local_files_only=True)
 
     def save(self, data: SentenceTransformer) -> None:
-        with atomic_write(self._filepath) as temporary, quiet_transformers(offline=True):
+        with sealed_write(self._filepath) as temporary, quiet_transformers(offline=True):
             data.save_pretrained(str(temporary), create_model_card=False)
 
     def _exists(self) -> bool:

@@ -13,7 +13,7 @@ from kedro_datasets._typing import TablePreview
 from pyarrow import csv
 
 from mmctr_kedro.challenge import Submission
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.seals import check_seal, sealed_write
 
 MEMBER = "prediction.csv"
 MARK = "NOT_SUBMITTABLE.txt"
@@ -34,12 +34,13 @@ class SubmissionZipDataset(AbstractDataset[Submission, Submission]):
 
     def load(self) -> Submission:
         """Read the csv back: ``ID`` int64, every other column float32."""
+        check_seal(self._filepath)
         return read_submission(self._filepath)
 
     def save(self, data: Submission) -> None:
         """Write the table in its row and column order, replacing the file in one step."""
         content = submission_bytes(data)
-        with atomic_write(self._filepath) as temporary:
+        with sealed_write(self._filepath) as temporary:
             temporary.write_bytes(content)
 
     def preview(self, nrows: int = 8) -> TablePreview:

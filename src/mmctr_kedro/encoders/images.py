@@ -6,13 +6,15 @@ The whole cover is squeezed into the square, not cropped: posters carry subject 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -25,6 +27,8 @@ K = TypeVar("K")  # what names a cover
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # no format that starts another program
 DECODING = 1  # part of an encoder's identity: raise it when the same cover comes to give other pixels
 MAX_PIXELS = 50_000_000  # a photograph of 8,000 x 6,000; more is a mistake or an attack
+_LARGE = 4_000_000  # pixels; beyond, images are decoded one at a time: of the largest each takes up to 800 MB
+_ONE_LARGE_IMAGE = Lock()
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -41,30 +45,45 @@ def decode(data: bytes | None, side: int, smallest_side: int = 1) -> np.ndarray 
 
     Of an animation the first frame; grey, palette and CMYK become RGB; what is transparent becomes white.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     if data is None:
         return Refused("missing", "no file")
     if not data:
         return Refused("unreadable", "no bytes that can be read")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with opened(data) as image:
             width, height = image.size
             if min(width, height) < smallest_side:
                 return Refused("tiny", f"{width} x {height} pixels")
-            if width * height > MAX_PIXELS:
-                return Refused("unreadable", f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-            return _square(image, side)
+            image.draft("RGB", (side, side))  # JPEG only: decode at 1/2, 1/4 or 1/8 where that is still large enough
+            with _ONE_LARGE_IMAGE if image.width * image.height > _LARGE else nullcontext():
+                return _square(image, side)
     except UnidentifiedImageError:  # its text holds a memory address
         return Refused("unreadable", f"not an image in a format we read ({', '.join(FORMATS)})")
     except Exception as error:  # on damaged bytes a decoder may raise nearly anything; the reason is reported
-        return Refused("unreadable", f"{type(error).__name__}: {error}")
+        return Refused("unreadable", f"{type(error).__name__}: {_one_line(error)}")
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image]:
+    """An image in a format we read, of at most ``MAX_PIXELS`` by its header; nothing is decoded yet."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
+        yield image
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, without addresses in memory, which differ from run to run."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))[:200]
 
 
 def _square(image: Image, side: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
-    image.draft("RGB", (side, side))  # JPEG only: decode at 1/2, 1/4 or 1/8 where that is still large enough
     image.load()
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from mmctr_kedro.challenge import PATHS, RawFolder
 from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.parquet import open_parquet, read_columns
 
 COLUMNS = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
 
@@ -19,12 +19,12 @@ def item_feature_vectors(folder: RawFolder, modality: str) -> np.ndarray:
         modality: A key of ``COLUMNS``.
     """
     column, path = COLUMNS[modality], folder.file("item_feature")
-    if column not in pq.read_schema(path).names:
+    if column not in open_parquet(path).schema_arrow.names:
         raise MmctrError(
             f"{PATHS['item_feature']} has no column '{column}', so there are no {modality} vectors to take. Encode "
             f"instead: leave embedding.{modality}.name out."
         )
-    table = pq.read_table(path, columns=["item_id", column])
+    table = read_columns(path, ["item_id", column])
     ids = table["item_id"].to_numpy().astype(np.int64)
     values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     vectors = np.zeros((len(ids) + 1, len(values) // max(1, len(ids))), dtype=np.float32)

@@ -34,7 +34,9 @@ def table_writer(folder: RawFolder, name: str) -> Iterator[TableWriter]:
     floats = any(pa.types.is_floating(getattr(field.type, "value_type", field.type)) for field in schema)
     with (
         atomic_write(folder.file(name)) as path,
-        pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=not floats) as writer,
+        pq.ParquetWriter(
+            path, schema, compression="zstd", use_dictionary=not floats, write_page_checksum=True
+        ) as writer,
     ):
         yield TableWriter(schema, writer)
 

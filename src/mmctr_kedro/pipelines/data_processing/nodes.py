@@ -24,7 +24,7 @@ def prepare_raw_files(
     """Have the challenge's files in ``challenge_folder``, whatever their source.
 
     Returns:
-        raw_files: Source, world version, and path, bytes, rows and SHA-256 of every file.
+        raw_files: Source, world version, and path, bytes, rows and SHA-256 of every file; of the covers together.
         truth: ``split``, ``row_id``, ``posterior`` of every valid and test row; no rows where nobody knows.
     """
     from mmctr_kedro.pipelines.data_processing.raw_files import describe, provide
@@ -45,13 +45,15 @@ def process_raw_files(
         data_report; docs/architecture.md says what each is.
 
     Raises:
-        InvalidDataError: Everything that is wrong in any of the files.
+        InvalidDataError: Files that are not those of ``raw_files`` any more, or everything that is wrong in any.
     """
     from mmctr_kedro.pipelines.data_processing.items import read_items, with_levels
     from mmctr_kedro.pipelines.data_processing.problems import Problems
+    from mmctr_kedro.pipelines.data_processing.raw_files import refuse_changed
     from mmctr_kedro.pipelines.data_processing.report import report
     from mmctr_kedro.pipelines.data_processing.rows import check_item_seq, read_clicks
 
+    refuse_changed(raw_files, challenge_folder)
     problems = Problems()
     items = read_items(challenge_folder, list(raw_files["files"]), problems)
     splits: dict[str, Clicks | None] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mmctr_kedro.errors import InvalidDataError
+from mmctr_kedro.errors import InvalidDataError, MmctrError
 
 EXAMPLES = 5
 
@@ -55,8 +55,10 @@ class Problems:
         """Turn whatever keeps a file from being read into a problem of that file."""
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
+        except MmctrError as error:  # it names the file by its whole path
+            self.add(file, str(error).split(f"{file}: ", 1)[-1])
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+            reason = " ".join(str(error).split())[:200]
             self.add(file, f"cannot be read as parquet; if it is truncated, copy it again ({reason})")
 
     def in_file(self, file: str) -> bool:

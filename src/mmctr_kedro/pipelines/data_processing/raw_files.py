@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmctr_kedro.challenge import CONTAINERS, COVERS, PATHS, RawFolder
-from mmctr_kedro.errors import InvalidDataError
+from mmctr_kedro.covers import Covers
+from mmctr_kedro.errors import InvalidDataError, MmctrError
 from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
+from mmctr_kedro.parquet import open_parquet
 
 REQUIRED = ("train", "valid", "test", "item_info", "item_feature")
 OPTIONAL = ("item_emb", "item_seq", "tag_words")
@@ -44,19 +44,40 @@ def unknown_truth() -> pd.DataFrame:
 def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
     """The contract ``raw_files``: source, world version, and path, bytes, rows and SHA-256 of every file.
 
-    Rows are null where the file is no parquet; validation says what is wrong with it.
+    Rows are null where the file is no sound parquet; validation says what is wrong with it. ``covers`` is null where
+    there are none; the digest of a folder of covers is that of its sorted lines ``path sha256``.
     """
     names = [name for name in PATHS if folder.file(name).is_file()]
     if missing := [name for name in REQUIRED if name not in names]:
         raise InvalidDataError([f"{PATHS[name]} is missing" for name in missing], _advice(source, folder))
     world = folder.path / "world.json"
-    covers = [f"{COVERS}{end}" for end in CONTAINERS if (folder.path / f"{COVERS}{end}").exists()]
+    covers = _covers_of(folder.path)
     return {
         "source": source.name,
         "world_version": json.loads(world.read_text())["world_version"] if world.is_file() else None,
         "files": {name: _file(folder.file(name), PATHS[name]) for name in names},
-        "covers": covers[0] if covers else None,
+        "covers": None if covers is None else _covers(covers),
     }
+
+
+def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
+    """Make sure that every file is still the one ``describe`` saw.
+
+    Raises:
+        InvalidDataError: Which files are gone or have another SHA-256, with both digests.
+    """
+    problems = []
+    for name, entry in raw_files["files"].items():
+        path = folder.file(name)
+        seen = _sha256(path) if path.is_file() else "no file"
+        if seen != entry["sha256"]:
+            problems.append(f"{PATHS[name]}: raw_files has SHA-256 {entry['sha256']}, the file now {seen}")
+    if problems:
+        raise InvalidDataError(
+            problems,
+            f"Files in {folder.path} have changed since they were described. If that is meant, describe them again: "
+            "kedro run --pipeline data_processing",
+        )
 
 
 def _advice(source: SourceParams, folder: RawFolder) -> str:
@@ -68,12 +89,34 @@ def _advice(source: SourceParams, folder: RawFolder) -> str:
 
 def _file(path: Path, name: str) -> dict[str, Any]:
     try:
-        rows = pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError):
+        rows = open_parquet(path).metadata.num_rows
+    except MmctrError:
         rows = None
+    return {"path": name, "bytes": path.stat().st_size, "rows": rows, "sha256": _sha256(path)}
+
+
+def _covers_of(folder: Path) -> Path | None:
+    """The folder or archive that ``Covers.find`` reads, found without opening an archive."""
+    found = [path for end in CONTAINERS if (path := folder / f"{COVERS}{end}").exists()]
+    return next((path for path in found if path.is_file() or len(Covers(path))), found[-1] if found else None)
+
+
+def _covers(path: Path) -> dict[str, Any]:
+    if path.is_file():
+        return {"path": path.name, "files": 1, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    names = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    lines = [f"{name} {_sha256(file)}\n" for name, file in sorted(names.items())]
+    return {
+        "path": path.name,
+        "files": len(names),
+        "bytes": sum(file.stat().st_size for file in names.values()),
+        "sha256": hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest(),
+    }
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"path": name, "bytes": path.stat().st_size, "rows": rows, "sha256": digest}
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 # Both writers bring heavy imports of their own.

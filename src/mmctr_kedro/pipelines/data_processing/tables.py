@@ -16,9 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmctr_kedro.challenge import PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.parquet import open_parquet
 from mmctr_kedro.pipelines.data_processing.jagged import offsets_of
 from mmctr_kedro.pipelines.data_processing.problems import Problems
 from mmctr_kedro.pipelines.data_processing.schemas import validate
+
+MOST_TEXT = 1 << 16  # bytes of one text; the challenge's longest title has some hundred
+MOST_TEXTS = 2 << 30  # bytes of a column of texts
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,24 @@ class Table:
     def scalars(self) -> pd.DataFrame:
         """Every column that holds no lists, validated; an integer column with nulls is float64 with NaN."""
         names = [name for name in self.columns if not is_list(self.parquet.schema_arrow.field(name).type)]
-        table = self.parquet.read(columns=names)
+        table = self._written_out(self.parquet.read(columns=names))
         frame = table.to_pandas(ignore_metadata=True, split_blocks=True)  # a stored index is no row number
         validate(self.name, frame, self.file, self.problems)
         return frame
+
+    def _written_out(self, table: pa.Table) -> pa.Table:
+        """Texts as such instead of by reference, once it is known how much that is."""
+        for place, field in enumerate(table.schema):
+            if pa.types.is_dictionary(field.type):
+                sizes = [_text_sizes(chunk) for chunk in table[place].chunks]
+                longest, total = max((longest for longest, _ in sizes), default=0), sum(total for _, total in sizes)
+                if longest > MOST_TEXT or total > MOST_TEXTS:
+                    raise MmctrError(
+                        f"{self.file}: column '{field.name}': expected texts of at most {MOST_TEXT:,} bytes and "
+                        f"{MOST_TEXTS:,} together, found one of {longest:,} and {total:,} together"
+                    )
+                table = table.set_column(place, field.name, table[place].cast(field.type.value_type))
+        return table
 
     def lists(self, column: str, batch_rows: int) -> Iterator[Lists]:
         """A list column in batches, in row order. Null lists and null values are reported and left out."""
@@ -51,6 +70,8 @@ class Table:
         for batch in self.parquet.iter_batches(batch_size=batch_rows, columns=[column]):
             yield self._lists(batch.column(0), column, start)
             start += batch.num_rows
+        if start != len(self):
+            raise MmctrError(f"{self.file}: column '{column}': expected {len(self):,} rows, found {start:,}")
 
     def _lists(self, array: pa.Array, column: str, start: int) -> Lists:
         if array.null_count:
@@ -83,9 +104,10 @@ class Lists:
 def open_table(folder: RawFolder, name: str, problems: Problems) -> Table:
     """Open a challenge file and check which of the published columns are there and of the right kind.
 
-    A file that is no parquet raises here, one with broken pages later: use it within ``problems.reading``.
+    A file that is no parquet, or an absurd one, raises here, one with broken pages later: use it within
+    ``problems.reading``.
     """
-    parquet = pq.ParquetFile(folder.file(name))
+    parquet = open_parquet(folder.file(name), [field.name for field in SCHEMAS[name] if pa.types.is_string(field.type)])
     columns = _usable_columns(name, parquet.schema_arrow, problems)
     if parquet.metadata.num_rows == 0 and name != "tag_words":  # data without tags has no words for them
         problems.add(PATHS[name], "has no rows; expected at least one")
@@ -119,6 +141,12 @@ def _missing(column: str, spare: list[str]) -> str:
     return f"column '{column}' is missing.{hint} Columns that are not expected: {', '.join(spare) or 'none'}"
 
 
+def _text_sizes(texts: pa.DictionaryArray) -> tuple[int, int]:
+    """Bytes of the longest of some texts, and of all of them."""
+    lengths = pc.binary_length(texts.dictionary.cast(pa.large_binary()))
+    return pc.max(lengths).as_py() or 0, pc.sum(pc.take(lengths, texts.indices)).as_py() or 0
+
+
 def _kind(kind: pa.DataType) -> str:
     """What a column's values are, whatever their width: types of one kind are taken for each other."""
     if is_list(kind):
@@ -127,6 +155,7 @@ def _kind(kind: pa.DataType) -> str:
         return "integers"
     if pa.types.is_floating(kind):
         return "floats"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    text = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_string_view(text):
         return "text"
     return str(kind)

@@ -6,11 +6,11 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.challenge import HISTORY_WIDTH, PATHS, RawFolder
 from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.parquet import read_columns
 from mmctr_kedro.pipelines.data_processing.jagged import keep_newest, strip_padding
 
 
@@ -28,7 +28,7 @@ def with_published(train: Clicks, folder: RawFolder) -> Clicks:
             f"embedding.histories is 'published', but {PATHS['item_seq']} is not in {folder.path}. Fetch it, or learn "
             "from train alone: --params embedding.histories=train"
         )
-    table = pq.read_table(path, columns=["user_id", "item_seq"])
+    table = read_columns(path, ["user_id", "item_seq"])
     lists = table["item_seq"].cast(pa.large_list(pa.int64())).combine_chunks()
     lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
     first = lists.offsets[0].as_py()

@@ -6,7 +6,6 @@ uses; never from clicks.
 
 from __future__ import annotations
 
-import io
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -131,10 +130,12 @@ def _thumbnail(data: bytes | None) -> np.ndarray | None:
     """A cover as ``[32, 32, 3]`` uint8; None where it cannot be decoded."""
     from PIL import Image
 
+    from mmctr_kedro.encoders.images import opened
+
     size = (vectors.THUMBNAIL, vectors.THUMBNAIL)
     try:
-        with Image.open(io.BytesIO(data or b"")) as picture:
+        with opened(data or b"") as picture:
             picture.draft("RGB", (4 * size[0], 4 * size[1]))  # JPEGs are decoded at a fraction of their size
             return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # on damaged bytes a decoder may raise nearly anything
         return None

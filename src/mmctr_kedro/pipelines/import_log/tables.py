@@ -15,6 +15,8 @@ from pyarrow import csv as arrow_csv
 from mmctr_kedro.errors import InvalidDataError, MmctrError
 
 SHOWN = 5  # problems of one kind that an error lists
+MOST_LINE = 1 << 20  # characters; pyarrow reads blocks of a MiB and takes no row that is longer
+MOST_COLUMNS = 10_000
 TEXT = pa.string()
 ID = pa.dictionary(pa.int32(), pa.string())  # ids are few against the rows they stand in
 
@@ -30,10 +32,10 @@ def read_table(
     """
     _require_file(path, wanted, block)
     _require_columns(path, separator, names, wanted, block)
-    bad_rows: list[str] = []
+    bad_rows: set[int] = set()  # the numbers of their values
 
     def refuse(row: arrow_csv.InvalidRow) -> str:
-        bad_rows.append(row.text)
+        bad_rows.add(row.actual_columns)
         return "skip"
 
     try:
@@ -47,7 +49,16 @@ def read_table(
         raise MmctrError(f"{path} is no UTF-8 table separated by {separator!r}: {error}") from error
     if bad_rows:
         raise InvalidDataError(_misshapen(path, separator, names))
-    return table.unify_dictionaries().combine_chunks()
+    table = table.unify_dictionaries().combine_chunks()
+    for name in wanted:
+        values = table[name].combine_chunks()
+        texts = values.dictionary if pa.types.is_dictionary(values.type) else values
+        # A text that ends in NUL would lose it, and be another's id.
+        if (holes := pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)).any():
+            bad = holes[values.indices.to_numpy()] if texts is not values else holes
+            problems = bad_values(path, separator, not names, name, values, bad, "text without NUL characters")
+            raise InvalidDataError(problems, f"{path} is damaged, or no text: fetch it again.")
+    return table
 
 
 def _require_file(path: Path, wanted: Iterable[str], block: str) -> None:
@@ -70,6 +81,8 @@ def _require_columns(
         raise MmctrError(
             f"{path} has {len(first)} columns in line 1, {block}.columns names {len(names)}: {', '.join(names)}."
         )
+    if len(first) > MOST_COLUMNS:
+        raise MmctrError(f"{path} has {len(first):,} columns in line 1, expected at most {MOST_COLUMNS:,}: {block}.")
     known = list(names or first)
     problems = []
     for name in wanted:
@@ -78,27 +91,40 @@ def _require_columns(
         elif not times:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            problems.append(f"{path.name}: no column '{name}'.{hint} It has: {', '.join(known)}.")
+            problems.append(f"{path.name}: no column '{name}'.{hint} It has: {', '.join(known)[:500]}.")
     if problems:
         raise InvalidDataError(problems, f"Set the names, separator and columns of {path} in {block}.")
 
 
 def _lines(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Rows with the number of the line they end in, empty lines left out, as pyarrow leaves them out."""
+
+    def bounded() -> Iterator[str]:
+        for line in iter(lambda: file.readline(MOST_LINE + 1), ""):
+            if len(line) > MOST_LINE:
+                raise MmctrError(f"{path}:{reader.line_num + 1}: a line of more than {MOST_LINE:,} characters")
+            yield line
+
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=separator)
-        yield from ((reader.line_num, row) for row in reader if row)
+        reader = csv.reader(bounded(), delimiter=separator)
+        try:
+            yield from ((reader.line_num, row) for row in reader if row)
+        except csv.Error as error:  # a value without end: quotes that are never closed
+            raise MmctrError(f"{path}:{reader.line_num}: {error}; are quotes unbalanced above?") from error
 
 
 def _misshapen(path: Path, separator: str, names: Sequence[str] | None) -> list[str]:
     """The rows whose number of values is wrong."""
     problems: list[str] = []
-    width = len(names) if names else 0
+    width, count = len(names) if names else 0, 0
     for line, row in _lines(path, separator):
         width = width or len(row)
         if len(row) != width:
-            problems.append(f"{path.name}:{line}: {len(row)} values, expected {width}: {separator.join(row)[:80]!r}")
-    return [*problems[:SHOWN], *_and_more(len(problems))] or [f"{path.name}: unbalanced quotes"]
+            count += 1
+            if count <= SHOWN:
+                text = separator.join(row)[:80]
+                problems.append(f"{path.name}:{line}: {len(row)} values, expected {width}: {text!r}")
+    return [*problems, *_and_more(count)] or [f"{path.name}: unbalanced quotes"]
 
 
 def _and_more(count: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -23,15 +24,16 @@ def check_predictions(submission: pd.DataFrame, test_ids: np.ndarray, *, file: s
         MmctrError: an ID missing, unknown, twice or out of order; a score not finite, outside [0, 1]; a
             column of equal scores, which ranks nothing.
     """
-    problems = list(_id_problems(submission["ID"].to_numpy(), np.asarray(test_ids)))
+    problems = list(id_problems(submission["ID"].to_numpy(), np.asarray(test_ids)))
     for name in submission.columns.drop("ID"):
-        problems += _score_problems(name, submission["ID"].to_numpy(), submission[name].to_numpy())
+        problems += score_problems(name, submission["ID"].to_numpy(), submission[name].to_numpy())
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise MmctrError(f"{file} is not a valid submission:\n{listed}\n{remedy}")
 
 
-def _id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
+def id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
+    """What is wrong with the IDs of a submission; ``expected`` are those of the test file, ascending."""
     if np.array_equal(ids, expected):
         return
     if len(missing := np.setdiff1d(expected, ids)):
@@ -46,7 +48,8 @@ def _id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
         yield f"ID: not ascending, row {row} has {ids[row]} after {ids[row - 1]}; expected the file's order"
 
 
-def _score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[str]:
+def score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[str]:
+    """What is wrong with one column of scores; ``ids`` name the rows."""
     finite = np.isfinite(scores)
     for bad, expected in (
         (~finite, "a finite number"),
@@ -57,3 +60,10 @@ def _score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[
             yield f"{name}: {len(rows)} scores, first {scores[row]} at ID {ids[row]}; expected {expected}"
     if len(scores) > 1 and finite.all() and np.ptp(scores) == 0:
         yield f"{name}: all {len(scores)} scores are {scores[0]}, which ranks nothing"
+
+
+def twin_problems(scores: dict[str, np.ndarray]) -> Iterator[str]:
+    """Columns of several tasks that hold the same scores in every row: one model handed in twice."""
+    for (name, column), (other, twin) in combinations(scores.items(), 2):
+        if len(column) and np.array_equal(column, twin):
+            yield f"{name} and {other} are equal in all {len(column)} rows; expected a model for each task"
