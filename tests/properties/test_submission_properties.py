@@ -10,12 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmctr_kedro.batch import Clicks
+from mmctr_kedro.challenge import SUBMISSION_COLUMNS
 from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CheckSubmissionParams
+from mmctr_kedro.params import CheckSubmissionParams, SubmissionParams
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted
 from mmctr_kedro.pipelines.submission.checks import check_predictions
-from mmctr_kedro.pipelines.submission.nodes import COLUMNS, combine_submissions, make_submission
+from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
 from mmctr_kedro.submitted import read_submitted
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -47,15 +48,15 @@ def test_scores_of_three_tasks_come_back_bit_for_bit_and_the_checker_accepts_the
     thirds = np.array(scores, np.float32).reshape(3, -1)
     ids = np.cumsum(gaps[: thirds.shape[1]]) - 1
     tables = [predictions_of(third, ids) for third in thirds]
-    combined = combine_submissions(*tables, clicks_with(ids))
-    alone = make_submission(tables[1], clicks_with(ids), task="task2")
+    combined = combine_submissions(SubmissionParams(), *tables, [], [], [], clicks_with(ids))
+    alone = make_submission(SubmissionParams(), tables[1], clicks_with(ids), [], task="task2")
     with tempfile.TemporaryDirectory() as folder:
         for name, made, columns in (("all", combined, range(3)), ("one", alone, [1])):
             dataset = SubmissionZipDataset(filepath=f"{folder}/{name}.zip")
             dataset.save(made)
-            found = dataset.load()
+            found = dataset.load().table
             assert found["ID"].tolist() == ids.tolist()
-            assert found.columns.tolist() == ["ID", *(list(COLUMNS.values())[column] for column in columns)]
+            assert found.columns.tolist() == ["ID", *(list(SUBMISSION_COLUMNS.values())[column] for column in columns)]
             back = found.drop(columns="ID").to_numpy(np.float32).T
             assert back.tobytes() == np.abs(thirds[list(columns)]).tobytes()  # -0.0 is 0
             report = checked(Path(folder) / f"{name}.zip", ids)
@@ -65,7 +66,10 @@ def test_scores_of_three_tasks_come_back_bit_for_bit_and_the_checker_accepts_the
 def lines_of(scores: list[float], ids: np.ndarray) -> list[list[str]]:
     """A valid csv by cells, header first."""
     thirds = np.array(scores, np.float32).reshape(3, -1).T
-    return [["ID", *COLUMNS.values()], *([str(i), *map(str, row)] for i, row in zip(ids, thirds.tolist(), strict=True))]
+    return [
+        ["ID", *SUBMISSION_COLUMNS.values()],
+        *([str(i), *map(str, row)] for i, row in zip(ids, thirds.tolist(), strict=True)),
+    ]
 
 
 def write(lines: list[list[str]], folder: str) -> Path:
@@ -106,7 +110,7 @@ def test_one_changed_cell_is_accepted_exactly_where_it_is_still_valid(scores, ga
     row = data.draw(st.integers(0, len(lines) - 1), label="row")
     column = data.draw(st.integers(0, 3), label="column")
     old, lines[row][column] = lines[row][column], cell
-    names = ["ID", *COLUMNS.values()]
+    names = ["ID", *SUBMISSION_COLUMNS.values()]
     valid = cell == old if row == 0 else is_whole(cell, ids[row - 1]) if column == 0 else is_number(cell)
     with tempfile.TemporaryDirectory() as folder:
         report = checked(write(lines, folder), ids)
