@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from mmctr_kedro.encoders.base import quiet_transformers
+from mmctr_kedro.encoders.weights import refuse_unsafe
 from mmctr_kedro.files import atomic_write
+from mmctr_kedro.params import HubModelParams
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -22,10 +24,14 @@ class SentenceTransformerDataset(AbstractDataset["SentenceTransformer", "Sentenc
         self.metadata = metadata
 
     def load(self) -> SentenceTransformer:
+        if self._exists():
+            refuse_unsafe(HubModelParams(model=str(self._filepath)), f"tuned_encoder, {self._filepath}")
         with quiet_transformers(offline=True):
             from sentence_transformers import SentenceTransformer
 
-            return SentenceTransformer(str(self._filepath), device="cpu", local_files_only=True)
+            return SentenceTransformer(
+                str(self._filepath), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
 
     def save(self, data: SentenceTransformer) -> None:
         with atomic_write(self._filepath) as temporary, quiet_transformers(offline=True):
