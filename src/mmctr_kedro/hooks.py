@@ -6,20 +6,24 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import yaml
+from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from mmctr_kedro.credentials import know, redact_logs, refuse_credentials
 from mmctr_kedro.datasets.wiring import wiring_of
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find
+from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find, leaves
 from mmctr_kedro.pipelines.check_submission.nodes import in_words
 from mmctr_kedro.project import Project
 from mmctr_kedro.rules import listing, refusal
 from mmctr_kedro.rules.settings import judge_settings
 from mmctr_kedro.rules.wiring import judge_wiring
+from mmctr_kedro.safety import check_catalog
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +33,16 @@ class ProjectHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work."""
-        self._parameters, self._project = context.config_loader["parameters"], Project(Path(context.project_path))
-        check_settings(
-            parameters=context.config_loader["parameters"],
-            one_line_choices=context.config_loader["globals"],
-            given=context.config_loader.runtime_params or {},
-        )
+        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
+
+        Before that, whatever is not safe: credentials in settings, and classes of strangers in the catalog.
+        """
+        self._project = Project(Path(context.project_path))
+        given = context.config_loader.runtime_params or {}
+        catalog, parameters, one_line_choices = _read_safely(context.config_loader, given)
+        check_catalog(catalog)
+        self._parameters = parameters
+        check_settings(parameters=parameters, one_line_choices=one_line_choices, given=given)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -100,6 +107,30 @@ class ProjectHooks:
             lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
+
+
+def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Catalog, parameters and globals, once no credential can get out of them or into a log."""
+    redact_logs()
+    refuse_credentials(given, "--params")
+    trees = []
+    for name in ("credentials", "catalog", "parameters", "globals"):
+        try:
+            trees.append(loader[name])
+        except MissingConfigException:
+            if name != "credentials":  # which nobody has to have
+                raise
+            trees.append({})
+        except yaml.YAMLError as error:
+            raise MmctrError(
+                f"The {name} in conf/ cannot be read ({' '.join(str(error).split())[:300]}). YAML there is plain: no "
+                "tags such as !!python/object, which would run what they name."
+            ) from error
+    credentials, *others = trees
+    know(value for _, value in leaves(credentials) if isinstance(value, str))
+    for name, tree in zip(("catalog", "parameters", "globals"), others, strict=True):
+        refuse_credentials(tree, f"the {name} of conf/")
+    return others
 
 
 def _score(task: str, metrics: dict[str, Any]) -> str:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmctr_kedro.batch import Clicks, digest
 from mmctr_kedro.challenge import EMBEDDING_WIDTH, PATHS, TAG_WIDTH, RawFolder
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, restore_model
 from mmctr_kedro.params import CtrParams
+from mmctr_kedro.parquet import read_columns
 from mmctr_kedro.rules.settings import FEATURES, SPLIT
 from mmctr_kedro.rules.verdict import Verdict
 from mmctr_kedro.rules.wiring import CASCADE, GIVEN, ONE_MODEL
@@ -79,9 +79,9 @@ def _unlike_raw(name: str, clicks: Clicks, raw: RawFolder) -> list[str]:
     """Where a split's rows differ from its raw file's, told by target item, user, levels and label or ID."""
     last = "ID" if name == "test" else "label"
     try:
-        table = pq.read_table(raw.file(name), columns=["user_id", "item_id", "likes_level", "views_level", last])
-    except (OSError, pa.ArrowException) as error:
-        return [f"{PATHS[name]} cannot be read ({error})"]
+        table = read_columns(raw.file(name), ["user_id", "item_id", "likes_level", "views_level", last])
+    except MmctrError as error:
+        return [str(error)]
     ours = {
         "user_id": clicks.user,
         "item_id": clicks.item,
@@ -123,11 +123,11 @@ def _features(found: Artifacts, again: str) -> Verdict:
 def _item_info(raw: RawFolder, column: str, wrong: list[str]) -> np.ndarray:
     """A list column of item_info.parquet in item-id order, ``[N + 1, width]``; ``[0, 0]`` where it cannot be read."""
     try:
-        table = pq.read_table(raw.file("item_info"), columns=["item_id", column])
+        table = read_columns(raw.file("item_info"), ["item_id", column])
         order = np.argsort(table["item_id"].to_numpy(), kind="stable")
         values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return values.reshape(len(order), -1)[order]
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except ValueError as error:  # of ours, or of values that do not make a table
         wrong.append(f"{PATHS['item_info']} cannot be read ({error})")
         return np.empty((0, 0))
 

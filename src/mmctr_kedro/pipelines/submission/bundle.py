@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from mmctr_kedro.challenge import Submission
+from mmctr_kedro.credentials import redacted
 from mmctr_kedro.datasets.bundle import Bundle
 from mmctr_kedro.datasets.ctr_model import model_bytes
 from mmctr_kedro.datasets.submission_zip import submission_bytes
@@ -118,7 +119,7 @@ def _bundle(
             "artifacts": {name: sha for name, sha in artifacts.items() if name.endswith(TIMED)},
         },
     }
-    return Bundle(manifest, files)
+    return Bundle(redacted(manifest), files)
 
 
 def resolved(parameters: dict[str, Any]) -> dict[str, Any]:
