@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from time import monotonic_ns
+
+_written: dict[Path, int] = {}  # what this process has put in place, and when
 
 
 @contextmanager
@@ -26,8 +29,14 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         _sync(temporary)
         _replace(temporary, path, room)
         _sync_entry(path.parent)
+        _written[path.absolute()] = monotonic_ns()
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def written_since(moment: int) -> list[Path]:
+    """The paths that this process has put in place since a moment of ``time.monotonic_ns()``."""
+    return [path for path, when in _written.items() if when >= moment]
 
 
 def _replace(temporary: Path, path: Path, room: Path) -> None:
