@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -95,8 +95,7 @@ class Planner:
         moment = time.monotonic_ns()
         settings = {name: _plain(self._catalog.load(name)) for name in node.inputs if _is_setting(name)}
         datasets = {name: self._catalog.get(name) for name in (*node.inputs, *node.outputs) if name not in settings}
-        functions, constants = _unfold(node.func)
-        source = self._source(functions, datasets.values())
+        source = self._source(self.starts(node))
         looks, inputs, unknown = self._inputs(node, settings)
         unknown += [f"{name} lies in no file" for name in node.outputs if not self._path(name)]
         if not node.outputs:
@@ -106,7 +105,7 @@ class Planner:
             unknown.append(f"source changed while this process runs: {', '.join(touched)}")
         parts = {
             "node": repr(node),
-            "constants": constants,
+            "constants": unfold(node.func)[1],
             "settings": settings,
             "entries": {name: _entry(dataset) for name, dataset in datasets.items()},
             "inputs": inputs,
@@ -181,13 +180,17 @@ class Planner:
         path = self._path(name)
         return self._contents.digest(path, look(path)) if path else None
 
-    def _source(self, functions: set[Symbol], datasets: Iterable[Any]) -> dict[str, str | None]:
-        """Digests of the code that a node runs; of a function from elsewhere its whole file, None where it has none."""
-        kinds = {(type(dataset).__module__, type(dataset).__qualname__) for dataset in datasets}
-        foreign = {module for module, _ in functions if module not in self._sources.modules}
+    def starts(self, node: Node) -> set[Symbol]:
+        """Where the code of a node begins: its functions and the classes of its datasets."""
+        kinds = {type(self._catalog.get(name)) for name in (*node.inputs, *node.outputs) if not _is_setting(name)}
+        return unfold(node.func)[0] | {(kind.__module__, kind.__qualname__) for kind in kinds}
+
+    def _source(self, starts: set[Symbol]) -> dict[str, str | None]:
+        """Digests of the code that a node runs; of what is not ours the whole file, None where there is none."""
+        foreign = {module for module, _ in starts if module not in self._sources.modules}
         files = {module: Path(getattr(sys.modules.get(module), "__file__", None) or "") for module in foreign}
         elsewhere = {f"module {module}": self._contents.digest(file, look(file)) for module, file in files.items()}
-        return {**self._sources.digests(functions | kinds), **elsewhere}
+        return {**self._sources.digests(starts), **elsewhere}
 
     @cached_property
     def _environment(self) -> dict[str, dict[str, str]]:
@@ -274,8 +277,8 @@ def _entry(dataset: Any) -> Any:
     return _plain({"type": f"{type(dataset).__module__}.{type(dataset).__qualname__}", **arguments})
 
 
-def _unfold(function: Any) -> tuple[set[Symbol], list[Any]]:
-    """The functions in partials, wrappers and closures, each by module and top-level name, and what is bound to them."""
+def unfold(function: Any) -> tuple[set[Symbol], list[Any]]:
+    """The functions in partials, wrappers and closures, by module and top-level name, and what is bound to them."""
     symbols: set[Symbol] = set()
     constants: list[Any] = []
     todo, done = [function], set[int]()

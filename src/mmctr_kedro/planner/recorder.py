@@ -23,12 +23,13 @@ class Recorder:
 
     Attributes:
         planner: Of the current session, once its catalog is made.
+        sources: The code as it was when the process began.
         reasons: Why a node runs, by its name, where somebody has asked.
     """
 
     def __init__(self, package: Path = Path(mmctr_kedro.__file__).parent) -> None:
         self.planner: Planner | None = None
-        self._sources = Sources(package)
+        self.sources = Sources(package)
         self.reasons: dict[str, list[str]] = {}
         self._begun: dict[str, State] = {}
         self._saved: dict[str, set[str]] = {}
@@ -44,7 +45,7 @@ class Recorder:
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
         """Make the planner of this session."""
-        self.planner = Planner(catalog, self._folder, self._sources, self._lock)
+        self.planner = Planner(catalog, self._folder, self.sources, self._lock)
         self._begun, self._saved = {}, {}
 
     @hook_impl

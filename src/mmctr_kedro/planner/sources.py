@@ -57,7 +57,8 @@ class Sources:
 
     def touched(self, files: Iterable[str]) -> list[str]:
         """Those of these files that are no longer what they were: what this process has imported cannot be told."""
-        return sorted(file for file in files if _signature(self.root / file) != self._seen.get(self.root / file))
+        paths = {file: self.root / file for file in files}
+        return [f for f, path in paths.items() if path in self._seen and _signature(path) != self._seen[path]]
 
     def _module(self, name: str) -> _Module:
         if name not in self._parsed:
