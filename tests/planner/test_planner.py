@@ -7,7 +7,7 @@ from functools import partial, update_wrapper
 from pathlib import Path
 
 import pytest
-from kedro.io import AbstractDataset, MemoryDataset
+from kedro.io import AbstractDataset, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline, node
 from kedro_datasets.text import TextDataset
 
@@ -188,6 +188,43 @@ def test_an_input_that_changes_while_a_node_reads_it_is_not_taken_for_read(fresh
     fresh.edit("nodes", "    return raw.upper()", f"    open({str(raw)!r}, 'w').write('late')\n    return raw.upper()")
     assert "loud" in fresh.update()
     assert fresh.why("loud") == "not run before"
+
+
+class Fleeting(TextDataset):
+    """Another one as soon as it was read."""
+
+    def load(self) -> str:
+        text = super().load()
+        Path(self._filepath).write_text(text + "more")
+        return text
+
+
+def test_an_input_that_changes_between_loading_and_running_is_not_taken_for_read(fresh):
+    fresh.extra = {"raw": Fleeting(filepath=str(fresh.data / "raw.txt"))}
+    fresh.update()
+    assert fresh.why("length") == "not run before"
+
+
+class Full(TextDataset):
+    def save(self, data: str) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_node_whose_second_output_was_not_saved_is_not_kept(toy):
+    toy.pipeline = lambda: Pipeline([node(both, "raw", ["length", "second"], name="both")])
+    path = str(toy.data / "second.txt")
+    toy.extra = {"second": TextDataset(filepath=path)}
+    assert toy.update() == ["both"]
+    (toy.data / "raw.txt").write_text("xyz")
+    toy.extra = {"second": Full(filepath=path)}
+    with pytest.raises(DatasetError):
+        toy.update()
+    toy.extra = {"second": TextDataset(filepath=path)}
+    assert toy.why("both") == "raw changed; length is not what this node wrote"
+
+
+def both(text: str) -> tuple[str, str]:
+    return text + "1", text + "2"
 
 
 def test_source_that_changes_while_the_process_runs_is_not_taken_for_run(fresh):
