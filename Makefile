@@ -9,8 +9,8 @@ ARGS   ?=
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
-run: $(VENV)/.base  ## install if needed, then `kedro run`; more by ARGS="--env movielens"
-	$(BIN)/kedro run $(ARGS)
+run: $(VENV)/.base  ## install if needed, then run what is stale; more by ARGS="--env movielens" or ARGS=--dry-run
+	$(BIN)/kedro update $(ARGS)
 
 test: $(VENV)/.dev  ## the whole test suite; more by ARGS="-k name"
 	$(BIN)/pytest $(ARGS)

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from time import monotonic_ns
 
 from mmctr_kedro.errors import DiskError
 
+_written: dict[Path, int] = {}  # what this process has put in place, and when
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM}
 _LIBC = ctypes.CDLL(None)
@@ -45,6 +47,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
             _sync(temporary)
             _replace(temporary, path, room)
             _sync_entry(path.parent)
+            _written[path.absolute()] = monotonic_ns()
     except Exception as error:
         if words := _refusal(error, path):
             raise DiskError(words) from error
@@ -89,6 +92,11 @@ def _room(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(room, ignore_errors=True)
         os.close(descriptor)
+
+
+def written_since(moment: int) -> list[Path]:
+    """The paths that this process has put in place since a moment of ``time.monotonic_ns()``."""
+    return [path for path, when in _written.items() if when >= moment]
 
 
 def _replace(temporary: Path, path: Path, room: Path) -> None:

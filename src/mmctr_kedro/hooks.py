@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from mmctr_kedro.credentials import know, redact_logs, refuse_credentials
 from mmctr_kedro.datasets.wiring import wiring_of
@@ -24,8 +22,6 @@ from mmctr_kedro.rules import listing, refusal
 from mmctr_kedro.rules.settings import judge_settings
 from mmctr_kedro.rules.wiring import judge_wiring
 from mmctr_kedro.safety import check_catalog
-
-logger = logging.getLogger(__name__)
 
 
 class ProjectHooks:
@@ -77,11 +73,6 @@ class ProjectHooks:
         task, _, name = dataset_name.rpartition(".")
         if name == "training_history":
             self._catalog.load(f"{task}.checkpoint").clear()
-
-    @hook_impl
-    def before_node_run(self, node: Node) -> None:
-        """Say what begins: the long nodes report progress themselves, but not whose they are."""
-        logger.info("%s", node.name)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
@@ -16,6 +16,8 @@ class CheckpointsDataset(AbstractDataset[Checkpoints, Checkpoints]):
     A store, as a raw folder is: the node that trains takes it as an input and writes through it. It is empty
     again once that node's outputs are saved (``hooks``).
     """
+
+    cache: ClassVar[bool] = True  # what lies there decides no result, only how soon it is there (planner)
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)

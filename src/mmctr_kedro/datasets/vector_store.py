@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
@@ -15,6 +15,8 @@ class VectorStoreDataset(AbstractDataset[VectorStore, VectorStore]):
 
     It only grows: remove the folder to be rid of what no item needs any more.
     """
+
+    cache: ClassVar[bool] = True  # what lies there decides no result, only how soon it is there (planner)
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._path = Path(filepath)
