@@ -33,6 +33,10 @@ QUICK = ",".join(
 )
 
 
+# The planner's hooks are next; credentials are blotted out of whatever is logged.
+NOT_A_NODES = (str(PACKAGE / "planner"), str(PACKAGE / "credentials.py"))
+
+
 class Witness:
     """Notes every function of the project that runs while a node runs."""
 
@@ -46,7 +50,7 @@ class Witness:
         def note(frame, event, _) -> None:
             code = frame.f_code
             file = code.co_filename
-            ours = file.startswith(str(PACKAGE)) and not file.startswith(str(PACKAGE / "planner"))  # its hooks are next
+            ours = file.startswith(str(PACKAGE)) and not file.startswith(NOT_A_NODES)
             if event == "call" and ours and code.co_flags & inspect.CO_OPTIMIZED:  # no class or module being made
                 found.add((file, code.co_firstlineno))
 
