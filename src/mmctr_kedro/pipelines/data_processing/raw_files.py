@@ -49,14 +49,23 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
     names = [name for name in PATHS if folder.file(name).is_file()]
     if missing := [name for name in REQUIRED if name not in names]:
         raise InvalidDataError([f"{PATHS[name]} is missing" for name in missing], _advice(source, folder))
-    world = folder.path / "world.json"
+    records = {name: _record(folder.path / name) for name in ("world.json", "import_log.json")}
+    if halves := [name for name, record in records.items() if record.get("finished") is False]:
+        raise InvalidDataError(
+            [f"{name} says that the run which wrote these files did not end" for name in halves],
+            f"Make them again in {folder.path}: kedro run, with the source they are from (simulated, interaction_log)",
+        )
     covers = [f"{COVERS}{end}" for end in CONTAINERS if (folder.path / f"{COVERS}{end}").exists()]
     return {
         "source": source.name,
-        "world_version": json.loads(world.read_text())["world_version"] if world.is_file() else None,
+        "world_version": records["world.json"].get("world_version"),
         "files": {name: _file(folder.file(name), PATHS[name]) for name in names},
         "covers": covers[0] if covers else None,
     }
+
+
+def _record(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _advice(source: SourceParams, folder: RawFolder) -> str:
