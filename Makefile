@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench study clean help
+.PHONY: run test check format lock viz bench study chaos clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -35,6 +35,10 @@ bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; m
 # Hours; go on after a stop by running it again. In the background: nohup make study > study.log &
 study: $(VENV)/.dev  ## compare the models, write docs/results.md; more by ARGS="--list" or ARGS="--jobs 4"
 	$(BIN)/python -m benchmarks.study $(ARGS)
+
+# Some 6 minutes; the small full disk needs the right to mount and is left out without it.
+chaos: $(VENV)/.dev  ## kill, fill and lock, write benchmarks/chaos.json; more by ARGS="--writer-kills 1000"
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
 $(VENV)/.base: pyproject.toml requirements.lock
