@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import pandas as pd
 import pyarrow as pa
 
 from mmctr_kedro.batch import Clicks
+from mmctr_kedro.challenge import Submission
 from mmctr_kedro.datasets.arrow import ArrowTableDataset
 from mmctr_kedro.datasets.atomic import JSONDataset, ParquetDataset, PlotlyDataset, TextDataset
+from mmctr_kedro.datasets.bundle import Bundle, BundleDataset
 from mmctr_kedro.datasets.clicks import ClicksDataset
 from mmctr_kedro.datasets.ctr_model import CtrModelDataset
 from mmctr_kedro.datasets.npy import NpyDataset
@@ -59,6 +62,7 @@ def kinds(heavy: bool = True) -> list[Kind]:
         _kind("report.html", TextDataset, lambda version: f"<p>{version}</p>" * ROWS),
         _kind("figure.json", PlotlyDataset, _figure),
         _kind("submission.zip", SubmissionZipDataset, _submission),
+        _kind("bundle.zip", BundleDataset, _bundle),
     ]
     return [*light, _encoder(), _checkpoint()] if heavy else light
 
@@ -81,8 +85,15 @@ def _table(version: int) -> pd.DataFrame:
     return pd.DataFrame({"row_id": np.arange(ROWS), "pctr": _numbers(version).astype(np.float32)})
 
 
-def _submission(version: int) -> pd.DataFrame:
-    return pd.DataFrame({"ID": np.arange(ROWS), "Task1": _numbers(version).astype(np.float32)})
+def _submission(version: int) -> Submission:
+    """Version 1 is marked: a member more."""
+    table = pd.DataFrame({"ID": np.arange(ROWS), "Task1": _numbers(version).astype(np.float32)})
+    return Submission(table, ("not for sending in",) * version)
+
+
+def _bundle(version: int) -> Bundle:
+    weights = _numbers(version).tobytes()
+    return Bundle({"files": {"weights": hashlib.sha256(weights).hexdigest()}}, {"weights": weights})
 
 
 def _clicks(version: int) -> Clicks:
