@@ -6,12 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import TASKS, check_settings
 from mmctr_kedro.pipelines.check_submission.nodes import in_words
 
@@ -24,11 +26,7 @@ class ProjectHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work."""
-        check_settings(
-            parameters=context.config_loader["parameters"],
-            one_line_choices=context.config_loader["globals"],
-            given=context.config_loader.runtime_params or {},
-        )
+        check_configuration(context.config_loader)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -73,3 +71,22 @@ def _score(name: str, metrics: dict[str, Any]) -> str:
 def _place(name: str, catalog: CatalogProtocol) -> str:
     path = Path(getattr(catalog.get(name), "_filepath", ""))
     return f"{name:<12} {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
+
+
+def check_configuration(loader: AbstractConfigLoader) -> None:
+    """Check every setting in conf/ and ``--params``.
+
+    Raises:
+        MmctrError: What cannot be read, or every setting that is unknown, misspelt or impossible.
+    """
+    try:
+        parameters, choices = loader["parameters"], loader["globals"]
+    except MissingConfigException:
+        raise
+    except Exception as error:  # Kedro, OmegaConf and YAML raise a dozen classes
+        reason = " ".join(str(error).split())[:500]
+        raise MmctrError(
+            f"{loader.conf_source} cannot be read: {reason} ({type(error).__name__}). Mend the file, or get it back: "
+            "git checkout conf"
+        ) from error
+    check_settings(parameters, choices, given=loader.runtime_params or {})
