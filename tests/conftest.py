@@ -124,14 +124,15 @@ def challenge_folder(challenge_tables, write_challenge) -> RawFolder:
 
 @pytest.fixture(scope="session")
 def in_a_child() -> Callable[[Callable[[], object]], int]:
-    """Run work in a forked child, which may be killed; returns its exit code, minus the signal that ended it."""
+    """Run work in a forked child, which may be killed; returns minus the signal that ended it, 1 for an error."""
 
     def run(work: Callable[[], object]) -> int:
         if (child := os.fork()) == 0:
             try:
                 work()
-            finally:
                 os._exit(0)
+            except Exception:
+                os._exit(1)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     return run

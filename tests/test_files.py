@@ -8,7 +8,7 @@ import pytest
 
 from mmctr_kedro import files
 from mmctr_kedro.errors import DiskError
-from mmctr_kedro.files import atomic_write, sweep
+from mmctr_kedro.files import atomic_write, remove, sweep, sweep_below
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def write_folder(path):
         (temporary / "new").write_text("new")
 
 
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -128,12 +128,20 @@ def test_a_living_writers_room_is_left_alone(tmp_path):
     assert contents(tmp_path) == {"a": "slow"}
 
 
-def test_another_names_room_is_left_alone(tmp_path):
-    for name in (".a.b.abcdefgh", ".a.sha256", ".a.tarballs"):
+def test_another_names_room_and_a_users_folder_are_left_alone(tmp_path):
+    others = {".a.b.abcdefgh.part", ".a.settings", ".a.part"}
+    for name in (*others, ".a.abcdefgh.part"):
         (tmp_path / name).mkdir()
-    (tmp_path / ".a.b.abcdefgh" / "half").touch()
     sweep(tmp_path / "a")
-    assert {path.name for path in tmp_path.iterdir()} == {".a.b.abcdefgh", ".a.sha256"}  # tarballs has eight letters
+    assert {path.name for path in tmp_path.iterdir()} == others
+
+
+def test_a_whole_tree_is_swept_of_killed_writers_and_of_nothing_else(tmp_path):
+    (tmp_path / "deep" / ".a.abcdefgh.part").mkdir(parents=True)
+    with atomic_write(tmp_path / "deep" / "b") as living:
+        sweep_below(tmp_path)
+        living.write_text("here")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["b"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG])
@@ -163,3 +171,13 @@ def test_no_permission_is_a_message_and_another_files_matter_is_not(tmp_path, mo
             pass
     with pytest.raises(PermissionError), atomic_write(tmp_path / "b"):
         raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
+
+
+def test_a_folder_is_removed_in_one_step(folder, in_a_child, monkeypatch):
+    monkeypatch.setattr(files.shutil, "rmtree", die)
+    assert in_a_child(lambda: remove(folder)) == -signal.SIGKILL
+    assert not folder.exists()
+    monkeypatch.undo()
+    remove(folder)
+    sweep(folder)
+    assert list(folder.parent.iterdir()) == []

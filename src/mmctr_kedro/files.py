@@ -1,7 +1,7 @@
 """Writing files so that a reader sees the old one or the new one, never a half.
 
-A writer works in a folder of its own beside its goal, ``.NAME.xxxxxxxx``, and locks it. The kernel drops that lock
-with the process, so the next writer of the same name knows which of these rooms a kill has left, and removes them.
+A writer works in a folder of its own beside its goal, ``.NAME.xxxxxxxx.part``, and locks it. The kernel drops that
+lock with the process, so the next writer knows which of these rooms a kill has left, and removes them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM}
 _LIBC = ctypes.CDLL(None)
 _AT_FDCWD, _SWAP = -100, 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
+_ROOM = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
 _MANY = 64  # files
 _TORCH_WRITER = "inline_container.cc"
 
@@ -51,25 +52,41 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         raise
 
 
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there, so that no reader ever sees a part of it."""
+    if path.exists():
+        with _room(path) as room:
+            path.rename(room / path.name)
+
+
 def sweep(path: Path) -> None:
     """Remove the rooms that killed writers of ``path`` left; put back a folder they had moved aside."""
-    name = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")  # as mkdtemp ends a name
     with suppress(OSError):
-        for room in [Path(entry) for entry in os.scandir(path.parent) if name.fullmatch(entry.name)]:
-            with suppress(OSError):
-                _sweep_room(room, path)
+        for entry in os.scandir(path.parent):
+            if (room := _ROOM.fullmatch(entry.name)) and room["name"] == path.name:
+                _sweep_room(Path(entry), path)
+
+
+def sweep_below(top: Path) -> None:
+    """The same for whatever lies in ``top`` or deeper."""
+    for parent, folders, _ in os.walk(top):
+        rooms = [room for folder in folders if (room := _ROOM.fullmatch(folder))]
+        folders[:] = [folder for folder in folders if not _ROOM.fullmatch(folder)]
+        for room in rooms:
+            _sweep_room(Path(parent, room[0]), Path(parent, room["name"]))
 
 
 def _sweep_room(room: Path, path: Path) -> None:
-    descriptor = os.open(room, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its writer lives: BlockingIOError
-        aside = _aside(room, path)
-        if aside.exists() and not os.path.lexists(path):
-            aside.rename(path)
-        shutil.rmtree(room, ignore_errors=True)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        descriptor = os.open(room, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its writer lives: BlockingIOError
+            aside = _aside(room, path)
+            if aside.exists() and not os.path.lexists(path):
+                aside.rename(path)
+            shutil.rmtree(room, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -77,7 +94,7 @@ def _room(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
     while True:
-        room = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        room = Path(mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         descriptor = os.open(room, os.O_RDONLY)
         with suppress(OSError):  # where a filesystem has no locks, nothing is swept either
             fcntl.flock(descriptor, fcntl.LOCK_EX)

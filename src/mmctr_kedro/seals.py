@@ -36,6 +36,7 @@ def sealed_write(path: Path | str) -> Iterator[Path]:
 
 def seal(path: Path | str) -> None:
     """Seal the artifact as it is now, for a writer that found exactly what it would have written."""
+    sweep(Path(path))
     _write(Path(path), [_digests(Path(path))])
 
 
@@ -137,7 +138,9 @@ def _old(path: Path) -> list[Digests]:
 
 def _write(path: Path, listed: list[Digests]) -> None:
     distinct = [digests for turn, digests in enumerate(listed) if digests not in listed[:turn]]
-    if distinct != _listed(path):
+    if distinct == _listed(path):
+        sweep(seal_of(path))
+    else:
         with atomic_write(seal_of(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
             for digests in distinct:
                 file.write(f"# To check: sha256sum -c {seal_of(path).name}\n")

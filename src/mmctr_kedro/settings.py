@@ -3,13 +3,14 @@
 import warnings
 
 from mmctr_kedro.hooks import ProjectHooks
+from mmctr_kedro.run_lock import RunLock
 
 # kedro 1.7.0 registers its resolvers through a call that omegaconf 2.4 has deprecated; nothing of ours can change that.
 warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=UserWarning)
 # The combined report and submission read `task1.predictions` and its like from the tasks' namespaces, as they should.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.' characters", category=UserWarning)
 
-HOOKS = (ProjectHooks(),)
+HOOKS = (ProjectHooks(), RunLock())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

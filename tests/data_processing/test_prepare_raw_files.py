@@ -124,3 +124,10 @@ def test_an_interaction_log_is_imported_from_its_folder(tmp_path, monkeypatch, c
     assert seen == [(RawFolder(tmp_path / "log"), challenge_folder)]
     assert isinstance(truth, pd.DataFrame)
     assert truth.empty
+
+
+@pytest.mark.parametrize("record", ["world.json", "import_log.json"])
+def test_files_of_a_killed_simulation_or_import_are_not_taken_for_whole(challenge_folder, record):
+    (challenge_folder.path / record).write_text('{"world_version": "3", "finished": false}')
+    with pytest.raises(InvalidDataError, match=rf"{record} says that the run which wrote these files did not end"):
+        prepare("challenge_files", challenge_folder)

@@ -170,6 +170,19 @@ def test_world_json_names_version_and_settings(small):
     assert WorldParams(**described["params"]) == SMALL.model_copy(update={"silent_users": 7})
 
 
+def test_world_json_says_so_until_the_world_is_whole(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmctr_kedro.worlds.world._write_users", stop)
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path)
+    assert json.loads((tmp_path / "world.json").read_text())["finished"] is False
+    monkeypatch.undo()
+    _write(tmp_path)
+    assert "finished" not in json.loads((tmp_path / "world.json").read_text())
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     first, again, other = (_write(tmp_path / name, seed=seed)[0].path for name, seed in (("a", 5), ("b", 5), ("c", 6)))
     assert _digests(first) == _digests(again)

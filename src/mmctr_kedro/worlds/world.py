@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mmctr_kedro.challenge import COVERS, RawFolder
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.files import atomic_write, remove
 from mmctr_kedro.params import WorldParams
 from mmctr_kedro.worlds import users as crowd
 from mmctr_kedro.worlds import vectors
@@ -46,19 +45,22 @@ def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
     _claim(folder, params)
     items = draw_items(params)
     _write_items(items, params, folder)
-    return _write_users(items, params, folder)
+    truth = _write_users(items, params, folder)
+    _describe(folder, params)
+    return truth
 
 
 def _claim(folder: RawFolder, params: WorldParams) -> None:
     """Write world.json, having made sure that no data but an earlier world's is overwritten."""
-    description = folder.path / _DESCRIPTION
     folder.refuse_foreign(_DESCRIPTION, "simulated")
-    with atomic_write(description) as path:
-        path.write_text(
-            json.dumps({"world_version": WORLD_VERSION, "params": params.model_dump()}, indent=1, sort_keys=True) + "\n"
-        )
-    if (folder.path / COVERS).exists():
-        shutil.rmtree(folder.path / COVERS)  # an earlier world's; this one may have fewer or none
+    _describe(folder, params, finished=False)
+    remove(folder.path / COVERS)  # an earlier world's; this one may have fewer or none
+
+
+def _describe(folder: RawFolder, params: WorldParams, **more: bool) -> None:
+    content = {"world_version": WORLD_VERSION, "params": params.model_dump(), **more}
+    with atomic_write(folder.path / _DESCRIPTION) as path:
+        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 # --- items -----------------------------------------------------------------------------------------------

@@ -50,11 +50,16 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
     names = [name for name in PATHS if folder.file(name).is_file()]
     if missing := [name for name in REQUIRED if name not in names]:
         raise InvalidDataError([f"{PATHS[name]} is missing" for name in missing], _advice(source, folder))
-    world = folder.path / "world.json"
+    records = {name: _record(folder.path / name) for name in ("world.json", "import_log.json")}
+    if halves := [name for name, record in records.items() if record.get("finished") is False]:
+        raise InvalidDataError(
+            [f"{name} says that the run which wrote these files did not end" for name in halves],
+            f"Make them again in {folder.path}: kedro run, with the source they are from (simulated, interaction_log)",
+        )
     covers = _covers_of(folder.path)
     return {
         "source": source.name,
-        "world_version": json.loads(world.read_text())["world_version"] if world.is_file() else None,
+        "world_version": records["world.json"].get("world_version"),
         "files": {name: _file(folder.file(name), PATHS[name]) for name in names},
         "covers": None if covers is None else _covers(covers),
     }
@@ -78,6 +83,20 @@ def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
             f"Files in {folder.path} have changed since they were described. If that is meant, describe them again: "
             "kedro run --pipeline data_processing",
         )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What a writer of ours says of the files beside it; nothing where none did."""
+    try:
+        record = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise InvalidDataError(
+            [f"{path.name} is no JSON object"],
+            f"It says who wrote the files in {path.parent}: make them again (kedro run) or, if they are yours, remove it.",
+        )
+    return record
 
 
 def _advice(source: SourceParams, folder: RawFolder) -> str:
