@@ -10,17 +10,18 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
+from mmctr_kedro.configuration import ConfigLoader
 from mmctr_kedro.covers import Covers
 from mmctr_kedro.encoders.images import Refused, decode
 from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.hooks import check_configuration
+from mmctr_kedro.hooks import ProjectHooks
 from mmctr_kedro.pipelines.import_log.log_files import ItemTable, Log
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
@@ -52,13 +53,13 @@ def plain_rows(folder: Path) -> tuple[Log, ItemTable]:
     header, *rows = _lines(folder / "interactions.csv", ",")
     user, item, rating, time = (header.index(name) for name in ("user", "item", "rating", "timestamp"))
     events = [(row[user].strip(), row[item].strip(), int(row[time]), float(row[rating]) >= 3) for row in rows]
-    return _numbered(events, folder)
+    return _numbered(events, [user for user, *_ in events], folder)
 
 
 def plain_sequences(folder: Path) -> tuple[Log, ItemTable]:
     rows = _lines(folder / "pairs.tsv", "\t")
     events = [(user.strip(), item, at, True) for user, items in rows for at, item in enumerate(items.split())]
-    return _numbered(events, folder)
+    return _numbered(events, [user.strip() for user, _ in rows], folder)
 
 
 def _lines(path: Path, separator: str) -> list[list[str]]:
@@ -66,12 +67,12 @@ def _lines(path: Path, separator: str) -> list[list[str]]:
         return [row for row in csv.reader(file, delimiter=separator) if row]
 
 
-def _numbered(events: list[tuple[str, str, int, bool]], folder: Path) -> tuple[Log, ItemTable]:
+def _numbered(events: list[tuple[str, str, int, bool]], users_named: list[str], folder: Path) -> tuple[Log, ItemTable]:
     """Source ids numbered from 1 in their order, events by user, time and place."""
     header, *rows = _lines(folder / "items.csv", ",")
     place = {name: header.index(name) for name in ("item", "title", "tags")}
     table = {row[place["item"]].strip(): row for row in rows}
-    users, user_ids = _sorted_ids([user for user, *_ in events])
+    users, user_ids = _sorted_ids(users_named)
     items, item_ids = _sorted_ids([*(item for _, item, *_ in events), *table])
     order = sorted(range(len(events)), key=lambda at: (users[events[at][0]], events[at][2]))
     in_log = {items[item] for _, item, *_ in events}
@@ -189,32 +190,36 @@ def plain_test_ids(folder: Path) -> np.ndarray:
 
 # --- settings --------------------------------------------------------------------------------------------
 
+FILES = ("parameters*.yml", "globals.yml", "catalog*.yml")
+
 
 def make_settings(folder: Path) -> None:
     for env in ("base", "smoke"):
         (folder / env).mkdir()
-        for pattern in ("parameters*.yml", "globals.yml"):
+        for pattern in FILES:
             for file in (CONF / env).glob(pattern):
                 shutil.copy(file, folder / env)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    loader = OmegaConfigLoader(str(folder), env="smoke", **CONFIG_LOADER_ARGS)
-    check_configuration(loader)
-    return _without_interpolations(loader["parameters"], loader["globals"])
+    """As a run reads them before any work."""
+    loader = ConfigLoader(str(folder), env="smoke", **CONFIG_LOADER_ARGS)
+    ProjectHooks().after_context_created(SimpleNamespace(config_loader=loader))  # type: ignore[arg-type]
+    return {name: dict(loader[name]) for name in ("parameters", "globals", "catalog")}
 
 
 def plain_settings(folder: Path) -> dict[str, Any]:
-    return _without_interpolations(_merged(folder, "parameters*"), _merged(folder, "globals*"))
-
-
-def _merged(folder: Path, pattern: str) -> dict[str, Any]:
-    """What the files say, those of smoke over those of base."""
-    merged: dict[str, Any] = {}
-    for env in ("base", "smoke"):
-        for file in sorted((folder / env).glob(f"{pattern}.yml")):
-            _lay_over(merged, OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
-    return merged
+    """What the files say, those of smoke over those of base; what they take from elsewhere follows from the rest."""
+    resolved = read_settings(folder)
+    plain: dict[str, Any] = {}
+    for pattern in FILES:
+        merged: dict[str, Any] = {}
+        for env in ("base", "smoke"):
+            for file in sorted((folder / env).glob(pattern)):
+                _lay_over(merged, OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+        name = pattern.partition(".")[0].rstrip("*")
+        plain[name] = _filled(merged, resolved[name])
+    return plain
 
 
 def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> None:
@@ -225,8 +230,8 @@ def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> None:
             below[key] = value
 
 
-def _without_interpolations(parameters: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
-    """Less what the files take from elsewhere (``${...}``), which follows from the rest."""
-    embedding = {key: value for key, value in (parameters.get("embedding") or {}).items() if key != "variant"}
-    others = {key: value for key, value in parameters.items() if key not in ("task2", "task1_and_2")}
-    return {"parameters": others | {"embedding": embedding}, "globals": choices}
+def _filled(raw: Any, resolved: Any) -> Any:
+    """The raw tree with the resolved value wherever it says ``${...}``."""
+    if isinstance(raw, dict) and isinstance(resolved, dict):
+        return {key: _filled(value, resolved.get(key)) for key, value in raw.items()}
+    return resolved if isinstance(raw, str) and "${" in raw else raw

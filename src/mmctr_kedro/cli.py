@@ -8,6 +8,7 @@ import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 
+from mmctr_kedro.credentials import redacted
 from mmctr_kedro.errors import MmctrError
 
 # The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
@@ -21,7 +22,7 @@ class _Run(click.Command):
         except Exception as error:
             if (mistake := _users_mistake(error)) is None:
                 raise
-            raise click.ClickException(mistake) from error
+            raise click.ClickException(redacted(mistake)) from error
 
 
 def _users_mistake(error: BaseException | None) -> str | None:

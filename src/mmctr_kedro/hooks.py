@@ -13,9 +13,10 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import TASKS, check_settings
+from mmctr_kedro.credentials import know, redact_logs, refuse_credentials
+from mmctr_kedro.params import TASKS, check_settings, leaves
 from mmctr_kedro.pipelines.check_submission.nodes import in_words
+from mmctr_kedro.safety import check_catalog
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,14 @@ class ProjectHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work."""
-        check_configuration(context.config_loader)
+        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
+
+        Before that, whatever is not safe: credentials in settings, and classes of strangers in the catalog.
+        """
+        given = context.config_loader.runtime_params or {}
+        catalog, parameters, one_line_choices = _read_safely(context.config_loader, given)
+        check_catalog(catalog)
+        check_settings(parameters=parameters, one_line_choices=one_line_choices, given=given)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -61,6 +68,25 @@ class ProjectHooks:
             print("\n" + "\n".join(lines) + "\n", flush=True)
 
 
+def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Catalog, parameters and globals, once no credential can get out of them or into a log."""
+    redact_logs()
+    refuse_credentials(given, "--params")
+    trees = []
+    for name in ("credentials", "catalog", "parameters", "globals"):
+        try:
+            trees.append(loader[name])
+        except MissingConfigException:
+            if name != "credentials":  # which nobody has to have
+                raise
+            trees.append({})
+    credentials, *others = trees
+    know(value for _, value in leaves(credentials) if isinstance(value, str))
+    for name, tree in zip(("catalog", "parameters", "globals"), others, strict=True):
+        refuse_credentials(tree, f"the {name} of conf/")
+    return others
+
+
 def _score(name: str, metrics: dict[str, Any]) -> str:
     best = metrics["best_reachable_auc"]
     ceiling = f"   (best reachable in this world {best:.4f})" if best is not None else ""
@@ -71,22 +97,3 @@ def _score(name: str, metrics: dict[str, Any]) -> str:
 def _place(name: str, catalog: CatalogProtocol) -> str:
     path = Path(getattr(catalog.get(name), "_filepath", ""))
     return f"{name:<12} {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
-
-
-def check_configuration(loader: AbstractConfigLoader) -> None:
-    """Check every setting in conf/ and ``--params``.
-
-    Raises:
-        MmctrError: What cannot be read, or every setting that is unknown, misspelt or impossible.
-    """
-    try:
-        parameters, choices = loader["parameters"], loader["globals"]
-    except MissingConfigException:
-        raise
-    except Exception as error:  # Kedro, OmegaConf and YAML raise a dozen classes
-        reason = " ".join(str(error).split())[:500]
-        raise MmctrError(
-            f"{loader.conf_source} cannot be read: {reason} ({type(error).__name__}). Mend the file, or get it back: "
-            "git checkout conf"
-        ) from error
-    check_settings(parameters, choices, given=loader.runtime_params or {})

@@ -10,6 +10,7 @@ import numpy as np
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.seals import check_seal, seal, sealed_write
 
 PIECE = 1 << 24  # bytes
@@ -17,13 +18,34 @@ PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 8
 
 
 def load_array(path: Path) -> np.ndarray:
-    """The array in ``path``, memory-mapped where it has any bytes (nothing cannot be mapped), read-only."""
+    """The array in ``path``, memory-mapped where it has any bytes (nothing cannot be mapped), read-only.
+
+    Raises:
+        MmctrError: It is no array, one of Python objects (a pickle), or shorter than its header says.
+    """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        array = np.load(path, allow_pickle=False)
-        array.flags.writeable = False
-        return array
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError:
+            array = _empty_array(path)
+    except (ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise MmctrError(
+            f"{path} cannot be read as a .npy array ({' '.join(str(error).split())[:200]}). Make it again: "
+            "kedro run, with the pipeline that makes it"
+        ) from error
+    array.flags.writeable = False
+    return array
+
+
+def _empty_array(path: Path) -> np.ndarray:
+    """An array without any number in it, from its header alone: nothing is taken on the word of a header."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if dtype.hasobject or 0 not in shape:
+        raise ValueError(f"its header says {dtype} {list(shape)}, which is not what follows")
+    return np.empty(shape, dtype)
 
 
 def holds(path: Path, array: np.ndarray) -> bool:

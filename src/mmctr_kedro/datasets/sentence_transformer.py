@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from mmctr_kedro.encoders.base import quiet_transformers
+from mmctr_kedro.encoders.weights import refuse_unsafe
+from mmctr_kedro.params import HubModelParams
 from mmctr_kedro.seals import check_seal, sealed_write
 
 if TYPE_CHECKING:
@@ -23,10 +25,14 @@ class SentenceTransformerDataset(AbstractDataset["SentenceTransformer", "Sentenc
 
     def load(self) -> SentenceTransformer:
         check_seal(self._filepath)
+        if self._exists():
+            refuse_unsafe(HubModelParams(model=str(self._filepath)), f"tuned_encoder, {self._filepath}")
         with quiet_transformers(offline=True):
             from sentence_transformers import SentenceTransformer
 
-            return SentenceTransformer(str(self._filepath), device="cpu", local_files_only=True)
+            return SentenceTransformer(
+                str(self._filepath), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
 
     def save(self, data: SentenceTransformer) -> None:
         with sealed_write(self._filepath) as temporary, quiet_transformers(offline=True):

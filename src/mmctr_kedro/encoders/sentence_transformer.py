@@ -23,6 +23,7 @@ from mmctr_kedro.encoders.base import (
     versions,
 )
 from mmctr_kedro.encoders.images import DECODING
+from mmctr_kedro.encoders.weights import refuse_unsafe
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 
@@ -84,9 +85,10 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     """The model, in evaluation mode, quietly; from a folder nothing is looked up on the network.
 
     Raises:
-        MmctrError: It is not there, or does not read this modality.
+        MmctrError: It is not there, is not safe to load (``weights``), or does not read this modality.
     """
-    local = Path(settings.model).is_dir()
+    local, setting = Path(settings.model).is_dir(), f"embedding.{modality}.sentence_transformer.model"
+    refuse_unsafe(settings, setting)
     with quiet_transformers(offline=local):
         from sentence_transformers import SentenceTransformer
 
@@ -97,10 +99,9 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
                 revision=settings.revision,
                 trust_remote_code=settings.trust_remote_code,
                 local_files_only=local,
-                model_kwargs={"dtype": torch_dtype(settings.precision)},
+                model_kwargs={"dtype": torch_dtype(settings.precision), "use_safetensors": True},
             )
-        except (OSError, ValueError, ImportError) as error:
-            setting = f"embedding.{modality}.sentence_transformer.model"
+        except Exception as error:  # on a damaged model the libraries raise nearly anything
             raise loading_failed(f"{modality} encoder", settings.model, error, setting) from error
     if modality not in model.modalities:
         raise MmctrError(

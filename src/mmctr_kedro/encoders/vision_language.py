@@ -24,6 +24,7 @@ from mmctr_kedro.encoders.base import (
     versions,
 )
 from mmctr_kedro.encoders.images import DECODING
+from mmctr_kedro.encoders.weights import refuse_unsafe
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import ImageEncoderParams, VisionLanguageParams
 
@@ -140,8 +141,9 @@ def load(settings: VisionLanguageParams) -> tuple[Any, Any, Any]:
     """Model in evaluation mode, tokenizer and image processor; from a folder nothing is looked up on the network.
 
     Raises:
-        MmctrError: It is not there, or incomplete, or no vision-language model.
+        MmctrError: It is not there, incomplete, not safe to load (``weights``), or no vision-language model.
     """
+    refuse_unsafe(settings, _SETTING)
     import torch
 
     local = Path(settings.model).is_dir()
@@ -156,11 +158,15 @@ def load(settings: VisionLanguageParams) -> tuple[Any, Any, Any]:
         try:
             # AutoModel: without the head that turns hidden states into words, which nobody needs here.
             model, found = AutoModel.from_pretrained(
-                settings.model, dtype=torch_dtype(settings.precision), output_loading_info=True, **source
+                settings.model,
+                dtype=torch_dtype(settings.precision),
+                use_safetensors=True,
+                output_loading_info=True,
+                **source,
             )
             tokenizer = AutoTokenizer.from_pretrained(settings.model, **source)
             images = AutoImageProcessor.from_pretrained(settings.model, **source)
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:  # on a damaged model the libraries raise nearly anything
             raise loading_failed("vision-language encoder", settings.model, error, _SETTING) from error
     if getattr(model.config, "image_token_id", None) is None or not hasattr(images, "merge_size"):
         raise MmctrError(

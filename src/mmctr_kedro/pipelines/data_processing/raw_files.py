@@ -94,7 +94,7 @@ def _record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise InvalidDataError(
             [f"{path.name} is no JSON object"],
-            f"It says who wrote the files in {path.parent}: make them again (kedro run) or, if they are yours, remove it.",
+            f"It says who wrote the files in {path.parent}: make them again (kedro run); if they are yours, remove it.",
         )
     return record
 
