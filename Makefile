@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench study clean help
+.PHONY: run test check format lock viz bench study fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -35,6 +35,9 @@ bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; m
 # Hours; go on after a stop by running it again. In the background: nohup make study > study.log &
 study: $(VENV)/.dev  ## compare the models, write docs/results.md; more by ARGS="--list" or ARGS="--jobs 4"
 	$(BIN)/python -m benchmarks.study $(ARGS)
+
+fuzz: $(VENV)/.dev  ## give every reader mutated files, write benchmarks/fuzz.json; more by ARGS="--only covers"
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
 $(VENV)/.base: pyproject.toml requirements.lock

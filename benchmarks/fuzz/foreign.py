@@ -218,7 +218,10 @@ def plain_settings(folder: Path) -> dict[str, Any]:
             for file in sorted((folder / env).glob(pattern)):
                 _lay_over(merged, OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
         name = pattern.partition(".")[0].rstrip("*")
-        plain[name] = _filled(merged, resolved[name])
+        shown = {
+            key: value for key, value in merged.items() if not str(key).startswith("_")
+        }  # the rest is Kedro's to use
+        plain[name] = _filled(shown, resolved[name])
     return plain
 
 

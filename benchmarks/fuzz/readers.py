@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -180,7 +181,7 @@ NAMES = ("train", "valid", "test", "item_info", "item_feature", "tag_words", "it
 
 
 def _raw_columns() -> dict[str, dict[str, Any]]:
-    """Forty items and a few rows, by file and column."""
+    """Eight items and a few rows, by file and column."""
     generator, items = np.random.default_rng(8), 8
     tables: dict[str, dict[str, Any]] = {}
     for split, rows in (("train", 24), ("valid", 8), ("test", 8)):
@@ -212,6 +213,7 @@ def _make_our_parquet(folder: Path) -> None:
     for name, columns in _raw_columns().items():
         with table_writer(RawFolder(folder), name) as table:
             table.append(columns)
+    (folder / "world.json").write_text(json.dumps({"world_version": 3, "finished": True}))
 
 
 def _make_foreign_parquet(folder: Path) -> None:
@@ -223,11 +225,13 @@ def _make_foreign_parquet(folder: Path) -> None:
 
 def _process(folder: Path) -> Any:
     raw_files = describe(SourceParams(name="challenge_files"), RawFolder(folder))
-    return plain.of_contracts(process_raw_files(ProcessingParams(), raw_files, RawFolder(folder)))
+    made = process_raw_files(ProcessingParams(), raw_files, RawFolder(folder))
+    return plain.of_contracts(made) | {"world_version": raw_files["world_version"]}
 
 
 def _plain_parquet(folder: Path) -> Any:
-    return plain.read(RawFolder(folder), list(NAMES), 64)
+    record = json.loads((folder / "world.json").read_bytes())
+    return plain.read(RawFolder(folder), list(NAMES), 64) | {"world_version": record.get("world_version")}
 
 
 _DESCRIBED: dict[str, Any] = {}
@@ -297,7 +301,7 @@ READERS = [
     Reader("check_submission zip", _make_zip, partial(_check, "a.zip"), foreign.plain_zip, weight=6),
     Reader("check_submission test file", _make_test_file, lambda folder: read_test_ids(folder / "test.parquet"),
            foreign.plain_test_ids, weight=4),
-    Reader("settings", foreign.make_settings, foreign.read_settings, foreign.plain_settings, weight=6),
+    Reader("settings", foreign.make_settings, foreign.read_settings, foreign.plain_settings, weight=4),
 ]  # fmt: skip
 SKIPPED = {
     "covers.rar": "nothing here writes one; damaged ones are cut and flipped in tests/covers/test_rar_covers.py",

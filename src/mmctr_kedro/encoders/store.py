@@ -140,7 +140,7 @@ class Shards:
         named = {entry["name"] for entry in entries}
         if lost := [shard.name for shard in self.folder.glob("*.npz") if shard.name not in named]:
             logger.warning(
-                "%s: %d shard(s) that no sound line of manifest.jsonl names, such as %s; their items will be encoded again",
+                "%s: no sound line of manifest.jsonl names %d shard(s), such as %s; their items will be encoded again",
                 self.folder, len(lost), min(lost),
             )  # fmt: skip
         return entries
