@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench study fuzz clean help
+.PHONY: run test check format lock viz bench study chaos fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -36,6 +36,11 @@ bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; m
 study: $(VENV)/.dev  ## compare the models, write docs/results.md; more by ARGS="--list" or ARGS="--jobs 4"
 	$(BIN)/python -m benchmarks.study $(ARGS)
 
+# Some 6 minutes; the small full disk needs the right to mount and is left out without it.
+chaos: $(VENV)/.dev  ## kill, fill and lock, write benchmarks/chaos.json; more by ARGS="--writer-kills 1000"
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+# Some 6 minutes.
 fuzz: $(VENV)/.dev  ## give every reader mutated files, write benchmarks/fuzz.json; more by ARGS="--only covers"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 

@@ -1,0 +1,111 @@
+"""kedro-datasets' datasets, made whole and sealed: what they save, load and show stays theirs."""
+
+import inspect
+import os
+
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, DatasetError
+from kedro.io.core import Version
+from kedro_datasets import json, pandas, plotly, text
+from pandas.testing import assert_frame_equal
+from plotly import graph_objects
+from pyarrow import parquet
+
+from mmctr_kedro.datasets.atomic import JSONDataset, ParquetDataset, PlotlyDataset, TextDataset
+from mmctr_kedro.errors import DiskError, MmctrError
+from mmctr_kedro.seals import seal_of
+
+ALL = {
+    JSONDataset: (json.JSONDataset, {"a": [1, None]}),
+    ParquetDataset: (pandas.ParquetDataset, pd.DataFrame({"a": [1, 2], "b": ["x", None]})),
+    TextDataset: (text.TextDataset, "héllo"),
+    PlotlyDataset: (plotly.JSONDataset, graph_objects.Figure(graph_objects.Scatter(y=[1, 2]))),
+}
+every = pytest.mark.parametrize("ours", ALL)
+
+
+def save(ours, path):
+    ours(filepath=str(path)).save(ALL[ours][1])
+    return ours(filepath=str(path))
+
+
+def same(left, right):
+    if isinstance(left, pd.DataFrame):
+        assert_frame_equal(left, right)
+    else:
+        assert left == right
+
+
+@every
+def test_what_is_saved_comes_back_sealed_and_the_library_reads_it_too(tmp_path, ours):
+    dataset = save(ours, tmp_path / "below" / "file")
+    same(dataset.load(), ALL[ours][1])
+    same(ALL[ours][0](filepath=str(tmp_path / "below" / "file")).load(), ALL[ours][1])
+    assert {path.name for path in (tmp_path / "below").iterdir()} == {"file", ".file.sha256"}
+
+
+@every
+def test_a_damaged_file_is_refused_and_a_users_own_is_not(tmp_path, ours):
+    dataset = save(ours, tmp_path / "file")
+    damaged = bytearray((tmp_path / "file").read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "file").write_bytes(damaged)
+    with pytest.raises(DatasetError, match="is not what was written") as error:
+        dataset.load()
+    assert isinstance(error.value.__cause__, MmctrError)
+    seal_of(tmp_path / "file").unlink()
+    ALL[ours][0](filepath=str(tmp_path / "file")).save(ALL[ours][1])
+    same(dataset.load(), ALL[ours][1])
+
+
+@every
+def test_an_error_in_the_middle_leaves_the_old_file(tmp_path, ours, monkeypatch):
+    dataset = save(ours, tmp_path / "file")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, os.strerror(28))))
+    with pytest.raises(DatasetError, match=r"could not be written: No space left.*MB free.*as it was") as error:
+        dataset.save(ALL[ours][1])
+    assert isinstance(error.value.__cause__, DiskError)
+    same(dataset.load(), ALL[ours][1])
+
+
+@every
+def test_the_viewer_shows_what_it_showed(tmp_path, ours):
+    """Kedro-Viz chooses how to show a dataset by the annotation of its preview."""
+    theirs = ALL[ours][0]
+    assert hasattr(ours, "preview") == hasattr(theirs, "preview")
+    if hasattr(ours, "preview"):
+        kind = inspect.signature(theirs.preview).return_annotation
+        assert inspect.signature(ours.preview).return_annotation == kind
+        dataset = save(ours, tmp_path / "file")
+        assert dataset.preview() == theirs(filepath=str(tmp_path / "file")).preview()
+
+
+@every
+def test_a_versioned_one_and_one_in_an_object_store_are_the_librarys(tmp_path, ours):
+    versioned = ours(filepath=str(tmp_path / "file"), version=Version(None, None))
+    versioned.save(ALL[ours][1])
+    same(versioned.load(), ALL[ours][1])
+    elsewhere = ours(filepath=f"memory://{tmp_path.name}/file")
+    elsewhere.save(ALL[ours][1])
+    same(elsewhere.load(), ALL[ours][1])
+
+
+def test_a_table_has_a_checksum_in_every_page_and_settings_of_the_catalog_still_count(tmp_path):
+    filepath = str(tmp_path / "table")
+    catalog = DataCatalog.from_config(
+        {
+            "table": {
+                "type": "mmctr_kedro.datasets.atomic.ParquetDataset",
+                "filepath": filepath,
+                "save_args": {"compression": "gzip"},
+            }
+        }
+    )
+    catalog.save("table", ALL[ParquetDataset][1])
+    assert parquet.read_metadata(filepath).row_group(0).column(0).compression == "GZIP"
+    same(parquet.read_table(filepath, page_checksum_verification=True).to_pandas(), ALL[ParquetDataset][1])
+    whole = (tmp_path / "table").read_bytes()
+    plain = tmp_path / "plain"
+    pandas.ParquetDataset(filepath=str(plain), save_args={"compression": "gzip"}).save(ALL[ParquetDataset][1])
+    assert len(whole) > len(plain.read_bytes())  # by the checksums
