@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench study chaos clean help
+.PHONY: run test check format lock viz bench study chaos fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -39,6 +39,10 @@ study: $(VENV)/.dev  ## compare the models, write docs/results.md; more by ARGS=
 # Some 6 minutes; the small full disk needs the right to mount and is left out without it.
 chaos: $(VENV)/.dev  ## kill, fill and lock, write benchmarks/chaos.json; more by ARGS="--writer-kills 1000"
 	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+# Some 6 minutes.
+fuzz: $(VENV)/.dev  ## give every reader mutated files, write benchmarks/fuzz.json; more by ARGS="--only covers"
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
 $(VENV)/.base: pyproject.toml requirements.lock

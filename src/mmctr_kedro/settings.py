@@ -2,6 +2,7 @@
 
 import warnings
 
+from mmctr_kedro.configuration import ConfigLoader
 from mmctr_kedro.hooks import ProjectHooks
 from mmctr_kedro.planner.recorder import Recorder
 from mmctr_kedro.run_lock import RunLock
@@ -13,6 +14,7 @@ warnings.filterwarnings("ignore", message="One or more dataset names contain '.'
 
 HOOKS = (ProjectHooks(), RunLock(), Recorder())
 
+CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

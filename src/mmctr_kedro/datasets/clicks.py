@@ -27,9 +27,8 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
         self.metadata = metadata
 
     def load(self) -> Clicks:
-        arrays = self._read()
         check_seal(self._filepath)
-        return Clicks(**arrays)
+        return Clicks(**self._read())
 
     def _read(self) -> dict[str, np.ndarray]:
         if missing := [name for name in _NAMES if name not in _OPTIONAL and not self._file(name).is_file()]:

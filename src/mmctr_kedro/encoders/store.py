@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -133,18 +134,29 @@ class Shards:
     def _manifest(self) -> list[Entry]:
         """Entries whose shard is there and is what they say."""
         path = self.folder / "manifest.jsonl"
-        entries = []
-        for line in path.read_bytes().splitlines() if path.is_file() else []:
-            try:
-                entry = json.loads(line)
-                shard, _ = self.folder / entry["name"], entry["width"]
-            except (ValueError, KeyError, TypeError):
-                continue  # a line that a kill cut off
-            if shard.is_file() and _stamp(shard).items() <= entry.items():
-                entries.append(entry)
-            else:
-                logger.warning("%s is damaged or gone; its %s items will be encoded again", shard, entry["rows"])
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+        found = [self._entry(line) for line in lines if line]
+        entries = [entry for entry in found if entry is not None]
+        named = {entry["name"] for entry in entries}
+        if lost := [shard.name for shard in self.folder.glob("*.npz") if shard.name not in named]:
+            logger.warning(
+                "%s: no sound line of manifest.jsonl names %d shard(s), such as %s; their items will be encoded again",
+                self.folder, len(lost), min(lost),
+            )  # fmt: skip
         return entries
+
+    def _entry(self, line: bytes) -> Entry | None:
+        """What a line of the manifest says, if that is still so."""
+        try:
+            entry = json.loads(line)
+            shard = self.folder / entry["name"]
+            sound = shard.parent == self.folder and _stamp(shard).items() <= entry.items()
+            if sound and (entry["rows"], entry["width"]) == _shape(shard):
+                return entry
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):  # a kill cut it off, or the shard is gone
+            pass
+        logger.warning("%s: a line of manifest.jsonl or its shard is damaged or gone: %s", self.folder, line[:200])
+        return None
 
     def _count_in(self, entry: Entry) -> None:
         path = self.folder / entry["name"]
@@ -167,3 +179,10 @@ def write_shard(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> Ent
 def _stamp(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "digest": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    """Rows and width of a shard's vectors, from their header."""
+    with zipfile.ZipFile(path) as archive, archive.open("vectors.npy") as file:
+        np.lib.format.read_magic(file)
+        return np.lib.format.read_array_header_1_0(file)[0]

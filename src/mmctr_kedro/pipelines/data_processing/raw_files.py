@@ -86,7 +86,17 @@ def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    """What a writer of ours says of the files beside it; nothing where none did."""
+    try:
+        record = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise InvalidDataError(
+            [f"{path.name} is no JSON object"],
+            f"It says who wrote the files in {path.parent}: make them again (kedro run); if they are yours, remove it.",
+        )
+    return record
 
 
 def _advice(source: SourceParams, folder: RawFolder) -> str:
