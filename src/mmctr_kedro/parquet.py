@@ -21,10 +21,10 @@ from mmctr_kedro.errors import MmctrError
 
 # What a file may decode to: this much, and so many times its own size. Histories that are all padding shrink by some
 # hundreds (run lengths, then zstd), whole files of the challenge's kind by less than 50.
-FLOOR, MOST_EXPANSION = 256 << 20, 1000
+FLOOR, MOST_EXPANSION = 64 << 20, 1000
 _FOOTER_STRINGS = 16 << 20  # bytes; the challenge's footers are some kilobytes, and a footer's objects far larger
 _FOOTER_ENTRIES = 200_000  # of all lists in a footer
-_PAGE_HEADER = 1 << 20  # bytes; a header with the statistics of two long texts has some thousands
+_PAGE_HEADERS = (1 << 12, 1 << 20)  # bytes: what nearly all take, and, with the statistics of long texts, the longest
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 
 
@@ -92,7 +92,7 @@ def _problem(path: Path, footer: pq.FileMetaData) -> str | None:
                     return f"{what} says it has {claimed:,} bytes, in a file of {size:,}"
                 try:  # a row group without rows need not have pages
                     values, unpacked = _pages(content, chunk) if chunk.num_values else (0, 0)
-                except (IndexError, ValueError, RecursionError):
+                except (LookupError, TypeError, ValueError, RecursionError):
                     return f"{what} has pages that cannot be followed"
                 if values != chunk.num_values:
                     return f"{what} says it has {chunk.num_values:,} values, its pages say {values:,}"
@@ -116,7 +116,10 @@ def _pages(content: mmap.mmap, chunk: pq.ColumnChunkMetaData) -> tuple[int, int]
         raise ValueError("outside the file")
     values = unpacked = 0
     while at < end:
-        header, length = _struct(content[at : min(at + _PAGE_HEADER, end)], 0)
+        try:
+            header, length = _struct(content[at : min(at + _PAGE_HEADERS[0], end)], 0)
+        except IndexError:
+            header, length = _struct(content[at : min(at + _PAGE_HEADERS[1], end)], 0)
         packed = header[3]
         if packed < 0 or header[2] < 0:
             raise ValueError("a negative size")

@@ -116,7 +116,9 @@ def test_two_files_of_one_item_are_reported_and_the_shorter_name_is_used(tmp_pat
     assert dict(covers.read([7])) == {7: b"first"}
 
 
-@pytest.mark.parametrize("name", ["../../5.jpg", "a/../../5.jpg", "/etc/5.jpg", "C:\\5.jpg", "..\\5.jpg", "../notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["../../5.jpg", "a/../../5.jpg", "/etc/5.jpg", "C:\\5.jpg", "..\\5.jpg", "../notes.txt"]
+)
 @pytest.mark.parametrize("write", ARCHIVES)
 def test_an_archive_with_a_path_that_leads_out_of_it_is_refused_and_nothing_written(tmp_path, write, name):
     write(tmp_path, {"7.jpg": b"seven", name: b"five"})
