@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 
 import click
+import yaml
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 
 from mmctr_kedro.credentials import redacted
 from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.safety import unreadable
 
 # The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
@@ -30,6 +32,8 @@ def _users_mistake(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, MmctrError | MissingConfigException):  # the latter: an unknown --env
             return str(error)
+        if isinstance(error, yaml.YAMLError):  # of globals, which Kedro reads before any of ours is asked
+            return unreadable("A file", error)
         if isinstance(error, FileNotFoundError):
             return f"A file is missing: {error}. Make it first; kedro run makes everything."
         error = error.__cause__

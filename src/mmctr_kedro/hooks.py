@@ -17,7 +17,7 @@ from kedro.pipeline.node import Node
 from mmctr_kedro.credentials import know, redact_logs, refuse_credentials
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import TASKS, check_settings, leaves
-from mmctr_kedro.safety import check_catalog
+from mmctr_kedro.safety import check_catalog, unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ class ProjectHooks:
         Before that, whatever is not safe: credentials in settings, and classes of strangers in the catalog.
         """
         given = context.config_loader.runtime_params or {}
-        catalog, parameters, one_line_choices = _read_safely(context.config_loader, given)
-        check_catalog(catalog)
-        check_settings(parameters=parameters, one_line_choices=one_line_choices, given=given)
+        read = _read_safely(context.config_loader, given)
+        check_catalog(read["catalog"])
+        check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -67,28 +67,23 @@ class ProjectHooks:
             print("\n" + "\n".join(lines) + "\n", flush=True)
 
 
-def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Catalog, parameters and globals, once no credential can get out of them or into a log."""
+def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Globals, catalog and parameters, once no credential can get out of them or into a log."""
     redact_logs()
     refuse_credentials(given, "--params")
-    trees = []
-    for name in ("credentials", "catalog", "parameters", "globals"):
+    trees = {}
+    for name in ("globals", "credentials", "catalog", "parameters"):  # the first first: the others refer to them
         try:
-            trees.append(loader[name])
+            trees[name] = loader[name]
         except MissingConfigException:
             if name != "credentials":  # which nobody has to have
                 raise
-            trees.append({})
         except yaml.YAMLError as error:
-            raise MmctrError(
-                f"The {name} in conf/ cannot be read ({' '.join(str(error).split())[:300]}). YAML there is plain: no "
-                "tags such as !!python/object, which would run what they name."
-            ) from error
-    credentials, *others = trees
-    know(value for _, value in leaves(credentials) if isinstance(value, str))
-    for name, tree in zip(("catalog", "parameters", "globals"), others, strict=True):
+            raise MmctrError(unreadable(f"The {name}", error)) from error
+    know(value for _, value in leaves(trees.pop("credentials", {})) if isinstance(value, str))
+    for name, tree in trees.items():
         refuse_credentials(tree, f"the {name} of conf/")
-    return others
+    return trees
 
 
 def _score(name: str, metrics: dict[str, Any]) -> str:

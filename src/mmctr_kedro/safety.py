@@ -41,6 +41,14 @@ def check_catalog(catalog: dict[str, Any]) -> None:
         )
 
 
+def unreadable(what: str, error: Exception) -> str:
+    """What to say of YAML that cannot be read: damaged, or with tags for objects, which no loader here takes."""
+    return (
+        f"{what} in conf/ cannot be read ({' '.join(str(error).split())[:300]}). YAML there is plain: no tags such as "
+        "!!python/object, which would run what they name."
+    )
+
+
 def _problems(name: str, entry: Any) -> Iterator[str]:
     if not isinstance(entry, dict):  # a pattern or an anchor, of which Kedro makes no dataset
         return
