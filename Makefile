@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench study chaos fuzz clean help
+.PHONY: run test check format lock viz bench study chaos fuzz attacks clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -15,11 +15,13 @@ run: $(VENV)/.base  ## install if needed, then run what is stale; more by ARGS="
 test: $(VENV)/.dev  ## the whole test suite; more by ARGS="-k name"
 	$(BIN)/pytest $(ARGS)
 
-check: $(VENV)/.dev  ## lint, format, types, import rules
+check: $(VENV)/.dev  ## lint, format, types, import rules, secrets, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	$(BIN)/python -m tools.audit
 
 format: $(VENV)/.dev  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -27,6 +29,10 @@ format: $(VENV)/.dev  ## mend what ruff can mend
 
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
+
+# Some 3 minutes, 3 GB of disk for the largest file.
+attacks: $(VENV)/.dev  ## send every attack file to its reader, write benchmarks/attacks.json; more by ARGS="--only zip"
+	$(BIN)/python -m benchmarks.attacks $(ARGS)
 
 # Leave the machine alone meanwhile; it takes some 24 minutes on 2 cores.
 bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"

@@ -34,10 +34,10 @@ class ProjectHooks:
         """
         self._project = Project(Path(context.project_path))
         given = context.config_loader.runtime_params or {}
-        catalog, parameters, one_line_choices = _read_safely(context.config_loader, given)
-        check_catalog(catalog)
-        self._parameters = parameters
-        check_settings(parameters=parameters, one_line_choices=one_line_choices, given=given)
+        read = _read_safely(context.config_loader, given)
+        check_catalog(read["catalog"])
+        check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
+        self._parameters = read["parameters"]
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -99,23 +99,21 @@ class ProjectHooks:
             print("\n" + "\n".join(lines) + "\n", flush=True)
 
 
-def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Catalog, parameters and globals, once no credential can get out of them or into a log."""
+def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Globals, catalog and parameters, once no credential can get out of them or into a log."""
     redact_logs()
     refuse_credentials(given, "--params")
-    trees = []
-    for name in ("credentials", "catalog", "parameters", "globals"):
+    trees = {}
+    for name in ("globals", "credentials", "catalog", "parameters"):  # the first first: the others refer to them
         try:
-            trees.append(loader[name])
+            trees[name] = loader[name]
         except MissingConfigException:
             if name != "credentials":  # which nobody has to have
                 raise
-            trees.append({})
-    credentials, *others = trees
-    know(value for _, value in leaves(credentials) if isinstance(value, str))
-    for name, tree in zip(("catalog", "parameters", "globals"), others, strict=True):
+    know(value for _, value in leaves(trees.pop("credentials", {})) if isinstance(value, str))
+    for name, tree in trees.items():
         refuse_credentials(tree, f"the {name} of conf/")
-    return others
+    return trees
 
 
 def _score(task: str, metrics: dict[str, Any]) -> str:

@@ -183,13 +183,10 @@ class HubModelParams(Params):
                 f"'{self.model}' is no folder here, so it is a hub model: set revision to the commit to use, or give "
                 "the path of a folder that holds it."
             )
-        if (
-            self.trust_remote_code
-            and not Path(self.model).is_dir()
-            and not re.fullmatch("[0-9a-f]{40}", str(self.revision))
-        ):
+        pinned = Path(self.model).is_dir() or re.fullmatch("[0-9a-f]{40}", str(self.revision))
+        if self.trust_remote_code and not pinned:
             raise ValueError(
-                f"trust_remote_code runs what the publishers of '{self.model}' wrote, so revision must be a whole commit "
+                f"trust_remote_code runs what the publishers of '{self.model}' wrote: revision must be a whole commit "
                 "(40 hexadecimal digits), which nobody can change; a branch or a tag can be."
             )
         return self

@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import os
 import pickle
 import re
 import sys
@@ -186,3 +187,89 @@ def test_a_store_can_be_pickled_and_read_by_threads_and_forked_processes(tmp_pat
         child.start()
         assert queue.get(timeout=30) == COVERS
         child.join()
+
+
+def test_a_folder_gives_only_plain_files_below_it_and_says_what_else_there_was(tmp_path, caplog):
+    folder = write_folder(tmp_path, {"1.jpg": b"one", "below/2.jpg": b"two"})
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "9.jpg").write_bytes(b"nine")
+    (folder / "3.jpg").symlink_to("below/2.jpg")
+    (folder / "4.jpg").symlink_to("../secret.jpg")
+    (folder / "5.jpg").symlink_to("/dev/zero")
+    (folder / "more").symlink_to(tmp_path / "outside")
+    os.mkfifo(folder / "6.jpg")
+    covers = Covers.find(tmp_path)
+    assert dict(covers.read(range(1, 10))) == {1: b"one", 2: b"two", 3: b"two"} | dict.fromkeys(range(4, 10))
+    out, special = "a link that leads out of the folder", "no plain file, but a pipe, a socket or a device"
+    assert covers.refused == {out: 3, special: 1}
+    assert f"item_images: 3 entries not read: {out}" in caplog.text
+    assert f"item_images: an entry not read: {special}" in caplog.text
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    store = write_folder(tmp_path / "store", {"1.jpg": b"one"})
+    (tmp_path / "item_images").symlink_to(store)
+    covers = Covers.find(tmp_path)
+    assert dict(covers.read([1])) == {1: b"one"}
+    assert not covers.refused
+
+
+def test_a_cover_that_became_a_pipe_since_it_was_listed_does_not_block(tmp_path):
+    folder = write_folder(tmp_path, {"1.jpg": b"one", "2.jpg": b"two"})
+    covers = Covers.find(tmp_path)
+    (folder / "1.jpg").unlink()
+    os.mkfifo(folder / "1.jpg")
+    assert dict(covers.read([1, 2])) == {1: b"", 2: b"two"}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_cover_beyond_the_limit_is_unreadable_and_the_others_are_as_they_are(tmp_path, write, monkeypatch):
+    write(tmp_path, {"1.jpg": b"one", "2.jpg": b"2" * 101, "3.jpg": b"3" * 100})
+    covers = Covers.find(tmp_path)
+    monkeypatch.setattr("mmctr_kedro.covers.MOST_BYTES", 100)
+    assert dict(covers.read([1, 2, 3])) == {1: b"one", 2: b"", 3: b"3" * 100}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_more_files_than_any_catalogue_has_are_refused(tmp_path, write, monkeypatch):
+    monkeypatch.setattr("mmctr_kedro.covers.MOST_MEMBERS", 3)
+    write(tmp_path, {f"{item}.jpg": b"" for item in range(3)})
+    assert len(Covers.find(tmp_path)) == 3
+    write(tmp_path, {f"{item}.jpg": b"" for item in range(4)})
+    with pytest.raises(MmctrError, match="more than 3 files"):
+        Covers.find(tmp_path)
+
+
+@pytest.mark.parametrize("write", ARCHIVES)
+def test_a_name_of_absurd_length_is_ignored(tmp_path, write):
+    write(tmp_path, {f"{'a/' * 10_000}5.jpg": b"five", "7.jpg": b"seven"})
+    covers = Covers.find(tmp_path)
+    assert covers.item_ids.tolist() == [7]
+    assert covers.ignored == 1
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_packing_of_a_zip_gives_the_same_bytes(tmp_path, compression):
+    noise = np.random.default_rng(0).bytes(30_000)
+    write_zip(tmp_path, {"1.jpg": noise, "2.jpg": bytes(100_000)}, compression)
+    assert dict(Covers.find(tmp_path).read([1, 2])) == {1: noise, 2: bytes(100_000)}
+
+
+@pytest.mark.parametrize("write", ARCHIVES)
+def test_a_damaged_archive_is_an_error_of_ours_or_reads_as_it_is(tmp_path, write):
+    """Bytes changed at random: what the libraries raise is many things."""
+    path = write(tmp_path, {f"{item}.jpg": b"%d" % item * 50 for item in range(20)})
+    whole, random = path.read_bytes(), np.random.default_rng(5)
+    for _ in range(150):
+        broken = bytearray(whole)
+        for at in random.integers(len(whole), size=3):
+            broken[at] = random.integers(256)
+        path.write_bytes(broken)
+        said = path.name
+        try:
+            covers = Covers.find(tmp_path)
+            assert all(len(data or b"") <= 1 << 20 for _, data in covers.read(covers.item_ids))
+        except MmctrError as error:
+            said = str(error)
+        assert path.name in said

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import warnings
 import zlib
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmctr_kedro.encoders import images
 from mmctr_kedro.encoders.images import MAX_PIXELS, Refused, decode, decoded_batches
+from mmctr_kedro.pipelines.import_log.item_files import _thumbnail
 
 SIDE = 32
 RED, GREY = (255, 0, 0), (90, 90, 90)
@@ -155,6 +158,52 @@ def test_no_more_than_two_batches_of_covers_are_in_memory():
     for number, batch in enumerate(decoded_batches(covers(), SIDE, 8, batch_size=5, threads=2), start=1):
         assert len(batch) == 5
         assert taken <= 5 * (number + 1)
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch):
+    """However many threads: a full-size one takes 800 MB."""
+    inside, most = 0, 0
+    square = images._square
+
+    def counted(*arguments):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.02)
+        inside -= 1
+        return square(*arguments)
+
+    monkeypatch.setattr(images, "_square", counted)
+    monkeypatch.setattr(images, "_LARGE", 64 * 64 - 1)
+    for size, together in ((64, False), (60, True)):
+        most = 0
+        png = saved(Image.new("RGB", (size, size)))
+        list(decoded_batches([(turn, png) for turn in range(8)], SIDE, 8, batch_size=8, threads=8))
+        assert (most > 1) is together
+
+
+@pytest.mark.parametrize("data", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"P6 9 9 255\n" + bytes(243)])
+def test_a_format_that_starts_another_program_or_that_no_cover_has_is_not_opened(data):
+    found = decode(data, SIDE)
+    assert isinstance(found, Refused)
+    assert found.why.startswith("not an image in a format we read")
+    assert _thumbnail(data) is None
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_the_import_of_a_log_takes_no_image_that_the_encoders_refuse():
+    assert _thumbnail(bomb(12_000, 8_000)) is None
+    assert _thumbnail(jpeg()).shape == (32, 32, 3)
+
+
+def test_a_reason_is_one_line_without_addresses(monkeypatch):
+    def fail(*_):
+        raise OSError("cannot read <_io.BytesIO object at 0x7f0011223344>\nat all" + "x" * 999)
+
+    monkeypatch.setattr(images, "_square", fail)
+    found = decode(jpeg(), SIDE)
+    assert found.why.startswith("OSError: cannot read <_io.BytesIO object> at all")
+    assert len(found.why) < 250
 
 
 def test_decoding_warns_of_nothing():

@@ -29,6 +29,7 @@ DECODING = 1  # part of an encoder's identity: raise it when the same cover come
 MAX_PIXELS = 50_000_000  # a photograph of 8,000 x 6,000; more is a mistake or an attack
 _LARGE = 4_000_000  # pixels; beyond, images are decoded one at a time: of the largest each takes up to 800 MB
 _ONE_LARGE_IMAGE = Lock()
+_BLOCK = 64 << 20  # bytes that Pillow takes at once: beyond 32 MiB glibc hands memory back, below each thread hoards it
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -106,6 +107,7 @@ def decoded_batches(
     from PIL import Image
 
     Image.init()  # find the formats now: not from several threads at once
+    Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]  # Pillow means it by PILLOW_BLOCK_SIZE
     decoder = partial(decode, side=side, smallest_side=smallest_side)
     stream = iter(covers)
     with _quiet_decoders(), ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:

@@ -46,7 +46,8 @@ def refuse_unsafe(settings: HubModelParams, setting: str) -> None:
     if not settings.trust_remote_code and (code := sorted(set(_foreign_code(folder)))):
         raise MmctrError(
             f"'{settings.model}' names code that its publishers wrote: {', '.join(code[:5])}. It is not run. Choose "
-            f"another model for {setting}, or read that code, and if you trust it set trust_remote_code: true beside it."
+            f"another model for {setting}, or read that code, and if you trust it set trust_remote_code: true beside "
+            "the model's name."
         )
 
 

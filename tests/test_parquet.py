@@ -1,0 +1,107 @@
+"""Parquet from strangers: what is sound is read whoever wrote it, what contradicts itself is refused."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.attacks.thrift import change_footer
+from mmctr_kedro import parquet
+from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.parquet import open_parquet, read_columns
+
+TABLE = pa.table(
+    {
+        "id": np.arange(5000),
+        "text": [f"title {row % 7}" for row in range(5000)],
+        "items": [[row] * (row % 4) for row in range(5000)],
+        "fixed": pa.array([[row / 2] * 3 for row in range(5000)], pa.list_(pa.float32(), 3)),
+        "gap": [None if row % 3 else row for row in range(5000)],
+    }
+)
+GROUPS, COLUMNS, CHUNK = 4, 1, 3  # field numbers of the footer
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zstd", "row_group_size": 700},
+        {"compression": "gzip", "data_page_size": 500},
+        {"compression": "none", "use_dictionary": False},
+        {"data_page_version": "2.0", "version": "2.6"},
+        {"version": "1.0", "write_statistics": False},
+        {"write_page_checksum": True, "write_page_index": True, "store_schema": False},
+        {"use_byte_stream_split": ["fixed.list.element"], "use_dictionary": ["text"]},
+        {"column_encoding": {"id": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY"}, "use_dictionary": False},
+    ],
+    ids=str,
+)
+def test_every_way_of_writing_a_table_is_read(options, tmp_path):
+    pq.write_table(TABLE, tmp_path / "a.parquet", **options)
+    found = read_columns(tmp_path / "a.parquet", TABLE.column_names)
+    assert found["items"].to_pylist() == TABLE["items"].to_pylist()
+    assert found.select(["id", "text", "gap"]).to_pylist() == TABLE.select(["id", "text", "gap"]).to_pylist()
+
+
+def test_a_file_of_other_writers_is_read(tmp_path):
+    polars = pytest.importorskip("polars")
+    for turn, page in enumerate((None, 1000)):
+        path = tmp_path / f"{turn}.parquet"
+        polars.from_arrow(TABLE.drop_columns(["fixed"])).write_parquet(path, data_page_size=page, row_group_size=900)
+        assert read_columns(path, ["id", "items"]).num_rows == len(TABLE)
+
+
+def test_a_table_without_rows_or_row_groups_is_read(tmp_path):
+    pq.write_table(TABLE.slice(0, 0), tmp_path / "a.parquet")
+    pq.ParquetWriter(tmp_path / "b.parquet", TABLE.schema).close()
+    assert [len(read_columns(tmp_path / f"{name}.parquet", ["id"])) for name in "ab"] == [0, 0]
+
+
+def test_histories_that_are_all_padding_are_no_bomb(tmp_path):
+    """They shrink more than anything honest does: 200,000 of 64 clicks, of users who are all new."""
+    padding = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(200_000 * 64, np.int64)), 64)
+    users = np.random.default_rng(0).integers(1, 2**31, 200_000)
+    pq.write_table(pa.table({"user_id": users, "item_seq": padding}), tmp_path / "a.parquet", compression="zstd")
+    assert open_parquet(tmp_path / "a.parquet").metadata.num_rows == 200_000
+
+
+def test_a_checksum_that_does_not_hold_is_an_error(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(TABLE, path, write_page_checksum=True, use_dictionary=False, compression="none")
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(MmctrError, match=r"a\.parquet: cannot be read as parquet \(.*[Cc][Rr][Cc]"):
+        read_columns(path, ["id"])
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ([3], 2**60, "its footer says 1,152,921,504,606,846,976 rows, its row groups have 5,000"),
+        ([GROUPS, 0, 3], 10, "its footer says 5,000 rows, its row groups have 10"),
+        ([GROUPS, 0, COLUMNS, 0, CHUNK, 5], 4999, "column 'id' of row group 0 says it has 4,999 values in 5,000 rows"),
+        ([GROUPS, 0, COLUMNS, 2, CHUNK, 5], 5001, "says it has 5,001 values, its pages say 8,750"),
+        ([GROUPS, 0, COLUMNS, 2, CHUNK, 5], 2**62, "bytes, in a file of"),
+        ([GROUPS, 0, COLUMNS, 0, CHUNK, 7], 2**40, "pages that cannot be followed"),
+        ([GROUPS, 0, COLUMNS, 0, CHUNK, 7], -1, "pages that cannot be followed"),
+        ([GROUPS, 0, COLUMNS, 0, CHUNK, 9], -1, "pages that cannot be followed"),
+        ([GROUPS, 0, COLUMNS, 0, CHUNK, 9], 2**50, "pages that cannot be followed"),
+    ],
+)
+def test_a_footer_that_lies_is_refused_with_what_it_says(place, value, said, tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(TABLE, path, use_dictionary=False)
+    change_footer(path, (place, value))
+    with pytest.raises(MmctrError) as error:
+        open_parquet(path)
+    assert str(error.value).startswith(f"{path}: cannot be read as parquet: ")
+    assert said in str(error.value)
+
+
+def test_a_row_group_beyond_the_machines_memory_is_refused(tmp_path, monkeypatch):
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    monkeypatch.setattr(parquet.os, "sysconf", lambda name: 100)
+    with pytest.raises(MmctrError, match="10,000, this machine's memory"):
+        open_parquet(tmp_path / "a.parquet")
