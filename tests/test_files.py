@@ -161,6 +161,17 @@ def test_a_disk_that_refuses_is_a_message_and_the_old_file_stays(tmp_path, monke
     assert contents(tmp_path) == {"b.txt": "old"}
 
 
+def test_a_refusal_after_the_last_step_does_not_say_that_the_old_one_is_there(tmp_path, monkeypatch):
+    def refuse(path):
+        if path == tmp_path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "_sync_entry", refuse)
+    with pytest.raises(DiskError, match="The new one is in place"), atomic_write(tmp_path / "b") as temporary:
+        temporary.write_text("new")
+    assert contents(tmp_path) == {"b": "new"}
+
+
 def test_no_permission_is_a_message_and_another_files_matter_is_not(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".b.abcdefgh"))

@@ -38,16 +38,17 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     Raises:
         DiskError: If the disk is full or may not be written.
     """
-    path = Path(path)
+    path, placed = Path(path), False
     try:
         with _room(path) as room:
             temporary = room / path.name
             yield temporary
             _sync(temporary)
             _replace(temporary, path, room)
+            placed = True
             _sync_entry(path.parent)
     except Exception as error:
-        if words := _refusal(error, path):
+        if words := _refusal(error, path, placed):
             raise DiskError(words) from error
         raise
 
@@ -156,13 +157,14 @@ def _sync_entry(path: Path) -> None:
         os.close(descriptor)
 
 
-def _refusal(error: BaseException | None, path: Path) -> str | None:
+def _refusal(error: BaseException | None, path: Path, placed: bool) -> str | None:
     """What to tell the user where a disk has refused to take ``path``; None for any other error."""
     while error is not None:
         if isinstance(error, DiskError):
             return None  # told already
         if code := _code(error, path):
-            stays = "What was there before is as it was" if path.exists() else "Nothing is there yet"
+            old = "What was there before is as it was" if path.exists() else "Nothing is there yet"
+            stays = "The new one is in place, but a power cut may undo it" if placed else old
             mend = "Make room" if code in _FULL else "Make that place writable"
             room = f" ({_free(path)} free)" if code in _FULL else ""
             return (

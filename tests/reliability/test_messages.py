@@ -34,7 +34,7 @@ def test_a_full_disk_names_the_file_what_is_free_and_what_to_do(kedro_run, tmp_p
     sync = os.fsync
 
     def full(descriptor):
-        if (tmp_path / "01_raw" / "challenge" / "world.json").exists():
+        if (tmp_path / "01_raw" / "challenge").exists():
             raise OSError(28, os.strerror(28))
         sync(descriptor)
 
