@@ -85,7 +85,9 @@ def test_grouped_auc_depends_on_no_order_and_on_no_name_of_a_group(rows, data):
     for other in (
         grouped_auc(label[order], score[order], group[order]),
         grouped_auc(label, score, 7 - 3 * group),
-        grouped_auc(label, score + group * 10.0, group),  # one group's scores may lie anywhere
+        grouped_auc(
+            label, np.unique(score, return_inverse=True)[1] + group * 1_000, group
+        ),  # or anywhere above another
     ):
         assert other == pytest.approx(found, abs=1e-12, nan_ok=True)
 

@@ -17,7 +17,7 @@ from mmctr_kedro.params import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
-quick = settings(max_examples=25, deadline=None, derandomize=True)
+quick = settings(max_examples=15, deadline=None, derandomize=True)
 LEVEL = st.integers(0, 10)
 Columns = dict[str, list]
 
@@ -104,7 +104,7 @@ def process(folder: RawFolder, max_history: int = 64) -> tuple:
     )
 
 
-@settings(quick, max_examples=50)
+@settings(quick, max_examples=30)
 @given(challenges(), st.integers(1, HISTORY_WIDTH), st.booleans(), st.integers(1, 3))
 def test_sound_files_become_what_a_slow_loop_reads_from_them(tables, max_history, narrow, row_group_size):
     with tempfile.TemporaryDirectory() as path:
@@ -141,7 +141,7 @@ RULES = [
 ]  # fmt: skip
 
 
-@settings(quick, max_examples=100)
+@settings(quick, max_examples=60)
 @given(challenges(), st.sampled_from(RULES), st.data())
 def test_one_broken_value_is_reported_with_its_file_column_row_and_value(tables, rule, data):
     name, column, value, found = rule

@@ -27,15 +27,18 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
         self.metadata = metadata
 
     def load(self) -> Clicks:
-        check_seal(self._filepath)
+        self._require_arrays()
+        check_seal(self._filepath)  # before anything is read: a damaged header would fail in words of NumPy's
         return Clicks(**self._read())
 
-    def _read(self) -> dict[str, np.ndarray]:
+    def _require_arrays(self) -> None:
         if missing := [name for name in _NAMES if name not in _OPTIONAL and not self._file(name).is_file()]:
             raise MmctrError(
                 f"{self._filepath} has no {', '.join(f'{name}.npy' for name in missing)}. "
                 "Make it again: kedro run --pipeline data_processing"
             )
+
+    def _read(self) -> dict[str, np.ndarray]:
         return {name: load_array(self._file(name)) for name in _NAMES if self._file(name).is_file()}
 
     def save(self, data: Clicks) -> None:
@@ -50,6 +53,7 @@ class ClicksDataset(AbstractDataset[Clicks, Clicks]):
 
     def preview(self) -> TablePreview:
         """One row per array: its name, shape, dtype and first values."""
+        self._require_arrays()
         rows = [
             [
                 name,
