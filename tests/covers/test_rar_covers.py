@@ -82,3 +82,17 @@ def test_a_rar_cut_short_is_an_error_that_names_it(path):
         path.write_bytes(whole[:cut])
         with pytest.raises(MmctrError, match=r"item_images\.rar"):
             Covers.find(path.parent)
+
+
+def test_a_cover_of_a_rar_beyond_the_limit_is_unreadable(path, monkeypatch):
+    need_libarchive()
+    covers = Covers.find(path.parent)
+    monkeypatch.setattr("mmctr_kedro.covers.MOST_BYTES", 100)
+    assert dict(covers.read([7, 12])) == {7: b"seven", 12: b""}
+
+
+def test_a_rar_with_a_path_that_leads_out_of_it_is_refused(path):
+    need_libarchive()
+    path.write_bytes(rar({"../../7.jpg": b"seven"}))
+    with pytest.raises(MmctrError, match=r"item_images\.rar.*names a place outside it"):
+        Covers.find(path.parent)

