@@ -21,7 +21,7 @@ check: $(VENV)/.dev  ## lint, format, types, import rules, secrets, known vulner
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
-	$(BIN)/python -m tools.audit
+	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/.dev  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

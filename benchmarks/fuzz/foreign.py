@@ -204,7 +204,7 @@ def make_settings(folder: Path) -> None:
 def read_settings(folder: Path) -> dict[str, Any]:
     """As a run reads them before any work."""
     loader = ConfigLoader(str(folder), env="smoke", **CONFIG_LOADER_ARGS)
-    ProjectHooks().after_context_created(SimpleNamespace(config_loader=loader))  # type: ignore[arg-type]
+    ProjectHooks().after_context_created(SimpleNamespace(config_loader=loader, project_path=folder))  # type: ignore[arg-type]
     return {name: dict(loader[name]) for name in ("parameters", "globals", "catalog")}
 
 

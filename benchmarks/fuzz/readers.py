@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from benchmarks import plain
 from benchmarks.fuzz import foreign
 from benchmarks.fuzz.cases import Reader
 from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, SCHEMAS, TAG_WIDTH, RawFolder
+from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, SCHEMAS, TAG_WIDTH, RawFolder, Submission
+from mmctr_kedro.datasets.bundle import Bundle
+from mmctr_kedro.datasets.submission_zip import submission_bytes
 from mmctr_kedro.encoders.store import VectorStore, content_key
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.params import CheckSubmissionParams, InteractionLogParams, ProcessingParams, SourceParams
@@ -83,6 +86,11 @@ def _item_info() -> pa.Table:
     return pa.table(columns, SCHEMAS["item_info"])
 
 
+def _bundle() -> Bundle:
+    files = {"submission.zip": submission_bytes(Submission(_scores())), "REPRODUCE.md": b"# Reproduce\n"}
+    return Bundle({"files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}}, files)
+
+
 # One entry of the catalog, or two, for each class of dataset that reads a file.
 ARTIFACTS: dict[str, Callable[[], Any]] = {
     "item_embedding": lambda: np.random.default_rng(4).normal(size=(6, 8)).astype(np.float32),
@@ -98,12 +106,16 @@ ARTIFACTS: dict[str, Callable[[], Any]] = {
     ),
     "embedding.item_info": _item_info,
     "task1.ctr_model": lambda: TrainedModel({"ctr": {"model": {"name": "din"}}, "items": 6, "fixed": True}, _weights()),
-    "task1.submission": _scores,
+    "task1.submission": lambda: Submission(_scores(), ("histories end at 16 clicks, not 64",)),
+    "task1.bundle": _bundle,
     "task1.roc": _figure,
     "task1.report": lambda: "<h1>Report</h1>\n<p>valid AUC 0.7716</p>\n",
 }
 # Classes of the catalog that need no artifact above, and why.
 ELSEWHERE = {
+    "ProjectDataset": "asks git and the machine, and reads requirements.lock as it stands",
+    "WiringDataset": "reads no file",
+    "ArtifactsDataset": "tells the SHA-256 of files, whatever they hold",
     "RawFolderDataset": "gives out a folder and reads nothing; its files are the readers 'raw parquet'",
     "CoversDataset": "is the readers 'covers'",
     "CheckpointsDataset": "is the reader 'checkpoint'",

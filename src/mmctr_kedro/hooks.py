@@ -26,7 +26,7 @@ from mmctr_kedro.safety import check_catalog
 class ProjectHooks:
     """Kedro hooks of the project."""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)  # before other hooks trust what conf/ says
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
 

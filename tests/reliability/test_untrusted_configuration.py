@@ -96,7 +96,7 @@ def test_yaml_that_asks_for_a_python_object_is_refused(name, tag, project, tmp_p
     project.write(f"local/{name}.yml", "a: " + tag.format(ran=tmp_path / "ran") + "\n")
     result = project.kedro("run", "--pipeline", "simulate")
     assert result.returncode != 0
-    assert ("A file" if name == "globals" else f"The {name}") + " in conf/ cannot be read" in result.stderr
+    assert f"conf/local/{name}.yml cannot be read" in result.stderr
     assert "tags such as !!python/object" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "ran").exists()

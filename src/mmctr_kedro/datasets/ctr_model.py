@@ -53,7 +53,7 @@ def read_model(content: bytes, name: Path | str) -> TrainedModel:
 
     try:
         (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        header = json.loads(content[8 : 8 + length].decode()).get("__metadata__", {})
         return TrainedModel(settings=json.loads(header[SETTINGS]), weights=load(content))
     except (SafetensorError, struct.error, AttributeError, KeyError, ValueError) as error:
         raise MmctrError(

@@ -52,16 +52,12 @@ def verdict(report: dict[str, Any], accepted: dict[str, str]) -> tuple[int, list
     ]
     lines = [f"Vulnerable: {line}" for line in bad]
     lines += [f"Accepted: {name}: {reason}" for name, reason in accepted.items() if name in names]
-    lines += [
-        f"Accepted but no longer found, take it out of tools/audit.py: {name}" for name in accepted.keys() - names
-    ]
+    lines += [f"Accepted but no longer found, take it out of .ci/audit.py: {name}" for name in accepted.keys() - names]
     if skipped:
         lines.append(f"Not audited, as the service does not know them: {', '.join(skipped)}")
     lines.append(f"{len(dependencies) - len(skipped)} dependencies audited, {len(bad)} vulnerabilities found.")
     if bad:
-        lines.append(
-            "Raise the version in pyproject.toml and run make lock, or accept it in tools/audit.py and say why."
-        )
+        lines.append("Raise the version in pyproject.toml and run make lock, or accept it in .ci/audit.py and say why.")
     return int(bool(bad)), lines
 
 
