@@ -237,4 +237,6 @@ def _filled(raw: Any, resolved: Any) -> Any:
     """The raw tree with the resolved value wherever it says ``${...}``."""
     if isinstance(raw, dict) and isinstance(resolved, dict):
         return {key: _filled(value, resolved.get(key)) for key, value in raw.items()}
+    if isinstance(raw, list) and isinstance(resolved, list) and len(raw) == len(resolved):
+        return [_filled(*pair) for pair in zip(raw, resolved, strict=True)]
     return resolved if isinstance(raw, str) and "${" in raw else raw
