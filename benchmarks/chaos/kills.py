@@ -19,7 +19,8 @@ from benchmarks.chaos.artifacts import Kind
 from mmctr_kedro.seals import seal_of
 
 PROJECT = Path(__file__).parents[2]
-TIMED = {"training_history.json", "metrics.json", "report.html"}  # they tell how long a training took
+# They tell how long a training took, and when.
+TIMED = {"training_history.json", "metrics.json", "report.html", "bundle.zip"}
 _SHARDS = "encoded"  # which shards hold an item depends on where a run was cut; what they hold does not
 
 
