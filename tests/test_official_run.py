@@ -150,6 +150,27 @@ def better_auc(bundle) -> None:
     bundle.manifest["metrics"]["task1"]["auc"] += 0.01
 
 
+def no_parquet(bundle) -> None:
+    bundle.files["task1/predictions.parquet"] = b"PAR1 and nothing else"
+
+
+def pickled_embedding(bundle) -> None:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}]), allow_pickle=True)
+    bundle.files["item_embedding.npy"] = buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [(no_parquet, "predictions.parquet: cannot be read as parquet"), (pickled_embedding, "is no array")],
+)
+def test_a_bundle_whose_members_are_not_what_they_are_named_is_refused(forge, said, official, project, tmp_path):
+    with pytest.raises(MmctrError, match=said):
+        run(project, "verify", root=str(tmp_path / "data"), verify={"bundle": rebundled(official, tmp_path, forge)})
+
+
 @pytest.mark.parametrize(
     ("forge", "found"),
     [

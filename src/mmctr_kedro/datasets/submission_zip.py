@@ -13,9 +13,11 @@ from kedro_datasets._typing import TablePreview
 from pyarrow import csv
 
 from mmctr_kedro.challenge import Submission
+from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.seals import check_seal, sealed_write
 
 MEMBER = "prediction.csv"
+LARGEST = 256 << 20  # bytes; the challenge's 379,142 rows of three tasks take 15 MB
 MARK = "NOT_SUBMITTABLE.txt"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: no clock in the bytes
 _PERMISSIONS = 0o100644 << 16  # a plain file, rw-r--r--, whatever the umask
@@ -71,6 +73,8 @@ def submission_bytes(submission: Submission) -> bytes:
 def read_submission(file: Path | IO[bytes]) -> Submission:
     """A zip that this project wrote, from a path or its bytes."""
     with zipfile.ZipFile(file) as archive:
+        if (size := archive.getinfo(MEMBER).file_size) > LARGEST:
+            raise MmctrError(f"{MEMBER} claims {size:,} bytes, more than {LARGEST:,}: it is no submission.")
         text = archive.read(MEMBER)
         marks = archive.read(MARK).decode().splitlines() if MARK in archive.namelist() else []
     header = text.split(b"\n", 1)[0].decode().strip().split(",")

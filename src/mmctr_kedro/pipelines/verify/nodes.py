@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from mmctr_kedro.datasets.submission_zip import read_submission
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.params import VerifyParams
+from mmctr_kedro.parquet import read_columns
 from mmctr_kedro.pipelines.submission.bundle import FORMAT
 from mmctr_kedro.pipelines.submission.checks import check_predictions
 from mmctr_kedro.pipelines.verify import differences
@@ -205,11 +208,19 @@ def _model(bundle: Bundle, task: str) -> TrainedModel:
 
 
 def _predictions(bundle: Bundle, task: str) -> pd.DataFrame:
-    return pd.read_parquet(io.BytesIO(_member(bundle, f"{task}/predictions.parquet")))
+    name = f"{task}/predictions.parquet"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "predictions.parquet"
+        path.write_bytes(_member(bundle, name))
+        return read_columns(path, ["split", "row_id", "pctr"]).to_pandas()
 
 
 def _array(bundle: Bundle) -> np.ndarray:
-    return np.load(io.BytesIO(_member(bundle, "item_embedding.npy")), allow_pickle=False)
+    name = "item_embedding.npy"
+    try:
+        return np.load(io.BytesIO(_member(bundle, name)), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
+        raise MmctrError(f"{name} in the bundle is no array ({error}); it cannot be verified.") from error
 
 
 def _member(bundle: Bundle, name: str) -> bytes:
