@@ -329,5 +329,6 @@ def test_the_pipeline_rules_prints_every_rule_with_source_and_evidence(official,
     said = capsys.readouterr().out
     assert re.search(r"task1.rules: (\d+) of \1 rules held", said)
     assert said.count("\n  held    ") == said.count("          source    ") == said.count("          evidence  ") > 10
+    assert "remedy" not in said
     assert "          source    organisers' page, Task 1: a fixed CTR model, five values may be tuned\n" in said
     assert "          evidence  fixed DIN with embedding_regularizer" in said
