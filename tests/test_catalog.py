@@ -46,6 +46,13 @@ def test_every_dataset_of_every_pipeline_is_persisted():
     assert not [name for name, pattern in matched().items() if pattern is None]
 
 
+def test_every_file_is_written_by_a_dataset_of_ours_whole_and_sealed():
+    written = {name for pipeline in pipelines.values() for name in pipeline.all_outputs()}
+    catalog = DataCatalog.from_config(loader()["catalog"])
+    kinds = {name: type(catalog.get(name)).__module__ for name in written}
+    assert [name for name, module in kinds.items() if not module.startswith("mmctr_kedro.datasets.")] == []
+
+
 def test_every_catalog_entry_is_used():
     entries = {name for name in loader()["catalog"] if not name.startswith("_")}
     assert entries == set(matched().values())

@@ -27,10 +27,10 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def run(project: Path, pipeline: str, **given) -> None:
+def run(project: Path, pipeline: str, options: dict | None = None, **given) -> None:
     bootstrap_project(PROJECT)  # the package is the same; its settings must not come from a copy
     with KedroSession.create(project, env="smoke", runtime_params=given) as session:
-        session.run(pipeline_names=[pipeline])
+        session.run(pipeline_names=[pipeline], **(options or {}))
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +239,86 @@ def test_a_changed_tree_is_refused_before_any_work_and_leaves_the_old_submission
     assert (official / "submission.zip").read_bytes() == before
 
 
+@pytest.fixture
+def root(official, tmp_path) -> Path:
+    """A copy of the official run's data, to be spoilt."""
+    return shutil.copytree(official.parents[1], tmp_path / "data")
+
+
+ALONE = {"namespaces": ["task1"]}
+
+
+def test_a_finished_run_is_submitted_again_without_any_training(root, project, official):
+    (root / "08_reporting" / "task1" / "submission.zip").unlink()
+    run(project, "submission", ALONE, root=str(root), **OFFICIAL)
+    made = root / "08_reporting" / "task1" / "submission.zip"
+    assert made.read_bytes() == (official / "submission.zip").read_bytes()
+
+
+def retrain(project: Path, root: Path) -> None:
+    given = {"submission": {"rules": "official"}, "task1": {"ctr": {"epochs": 1}}}
+    run(project, "ctr", ALONE, root=str(root), **given)
+
+
+def average(project: Path, root: Path) -> None:
+    import pandas as pd
+
+    from mmctr_kedro.datasets.atomic import ParquetDataset
+
+    dataset = ParquetDataset(filepath=str(root / "07_model_output" / "task1" / "predictions.parquet"))
+    old = dataset.load()
+    retrain(project, root)
+    new = dataset.load()
+    dataset.save(pd.DataFrame(old.assign(pctr=(old["pctr"] + new["pctr"]) / 2)))
+
+
+def another_embedding(project: Path, root: Path) -> None:
+    from mmctr_kedro.datasets.npy import NpyDataset
+
+    dataset = NpyDataset(filepath=str(next(root.glob("04_feature/embedding/*/item_embedding.npy"))))
+    dataset.save(dataset.load() * 2)
+
+
+def forged_rules(project: Path, root: Path) -> None:
+    from mmctr_kedro.datasets.atomic import JSONDataset
+
+    retrain(project, root)
+    JSONDataset(filepath=str(root / "08_reporting" / "task1" / "rules.json")).save([])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "said"),
+    [
+        (retrain, ALONE, "task1.judge_rules: task1.ctr_model, task1.training_history, task1.predictions changed"),
+        (retrain, {"node_names": ["task1.make_submission"]}, "task1.train: params:task1.ctr.epochs 1 -> 100"),
+        (average, ALONE, "task1.predict: .*task1.predictions is not what this node wrote"),
+        (another_embedding, ALONE, "embedding.fuse: item_embedding is not what this node wrote"),
+        (forged_rules, ALONE, "task1.judge_rules: task1.ctr_model, task1.training_history"),
+        (retrain, {"from_nodes": ["task1.judge_rules"]}, "task1.train: params:task1.ctr.epochs 1 -> 100"),
+        (retrain, {"only_missing_outputs": True}, "task1.train: params:task1.ctr.epochs 1 -> 100"),
+        (retrain, {"node_names": ["task1.make_bundle"]}, "task1.train: params:task1.ctr.epochs 1 -> 100"),
+    ],
+)
+def test_results_of_other_settings_or_hands_are_not_submitted(spoil, options, said, root, project):
+    made = root / "08_reporting" / "task1"
+    before = (made / "submission.zip").read_bytes(), (made / "bundle.zip").read_bytes()
+    spoil(project, root)
+    pipeline = "submission" if options == ALONE else "task1"
+    with pytest.raises(MmctrError, match=f"(?s){said}.*kedro update --pipeline task1.*Nothing was run"):
+        run(project, pipeline, options, root=str(root), **OFFICIAL)
+    assert ((made / "submission.zip").read_bytes(), (made / "bundle.zip").read_bytes()) == before
+
+
+@pytest.mark.parametrize("name", ["make_submission", "make_bundle"])
+def test_a_changed_tree_submits_no_finished_run(name, root, project):
+    (project / "README.md").write_text("changed\n")
+    try:
+        with pytest.raises(MmctrError, match=r"(?s)The code is a commit.*not in it: README.md.*Nothing was run"):
+            run(project, "task1", {"node_names": [f"task1.{name}"]}, root=str(root), **OFFICIAL)
+    finally:
+        git(project, "checkout", "-q", ".")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -266,12 +346,10 @@ def test_a_run_with_an_added_feature_trains_and_is_marked_by_two_rules(project, 
 
 
 def test_the_pipeline_rules_prints_every_rule_with_source_and_evidence(official, project, capsys):
-    run_rules = {"submission": {"rules": "official"}}
-    bootstrap_project(PROJECT)
-    with KedroSession.create(project, env="smoke", runtime_params=run_rules) as session:
-        session.run(pipeline_names=["rules"], namespaces=["task1"])
+    run(project, "rules", {"namespaces": ["task1"]}, submission={"rules": "official"})
     said = capsys.readouterr().out
     assert re.search(r"task1.rules: (\d+) of \1 rules held", said)
     assert said.count("\n  held    ") == said.count("          source    ") == said.count("          evidence  ") > 10
+    assert "remedy" not in said
     assert "          source    organisers' page, Task 1: a fixed CTR model, five values may be tuned\n" in said
     assert "          evidence  fixed DIN with embedding_regularizer" in said

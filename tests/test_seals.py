@@ -75,7 +75,7 @@ def test_a_file_is_looked_at_again_once_it_changed_and_only_then(file, monkeypat
     monkeypatch.setattr(seals, "_TICK", -1)  # as if long ago
     check_seal(file)
     with monkeypatch.context() as patch:
-        patch.setattr(seals.hashlib, "file_digest", None)
+        patch.setattr(seals, "sha256", None)
         check_seal(file)
     file.write_text("new")
     with pytest.raises(MmctrError, match="differs"):

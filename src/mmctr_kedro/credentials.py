@@ -97,7 +97,8 @@ def redact_logs() -> None:
 
 def _values() -> list[str]:
     """The credentials that this process knows, the longest first: one may be part of another."""
-    given = {v for name, v in os.environ.items() if _NAMES.search(name) and len(v) >= _SHORTEST}
+    named = (v for name, v in os.environ.items() if _NAMES.search(name) and name != "PWD")  # a shell's own folder
+    given = {value for value in named if len(value) >= _SHORTEST}
     return sorted(_known | given, key=len, reverse=True)
 
 

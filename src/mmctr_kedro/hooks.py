@@ -8,6 +8,7 @@ from typing import Any
 from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
@@ -16,15 +17,24 @@ from mmctr_kedro.datasets.wiring import wiring_of
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find, leaves
 from mmctr_kedro.pipelines.check_submission.nodes import in_words
+from mmctr_kedro.planner import plan
+from mmctr_kedro.planner.recorder import Recorder
 from mmctr_kedro.project import Project
-from mmctr_kedro.rules import listing, refusal
+from mmctr_kedro.rules import RESEARCH, listing, refusal
 from mmctr_kedro.rules.settings import judge_settings
 from mmctr_kedro.rules.wiring import judge_wiring
 from mmctr_kedro.safety import check_catalog
 
 
 class ProjectHooks:
-    """Kedro hooks of the project."""
+    """Kedro hooks of the project.
+
+    Args:
+        recorder: Knows what made the results that a run leaves as they are.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
 
     @hook_impl(tryfirst=True)  # before other hooks trust what conf/ says
     def after_context_created(self, context: KedroContext) -> None:
@@ -45,18 +55,36 @@ class ProjectHooks:
         self._catalog = catalog
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Refuse a run whose submission would break a rule that settings and graph already show."""
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        """Refuse a run whose submission would break a rule that settings, graph or old results already show."""
         if find(self._parameters, "submission.rules") == "research":
             return
-        made = pipeline.all_outputs()
-        refusals = [
-            refusal(f"{task}.submission", self._judged(task, pipeline))
-            for task in TASKS
-            if {f"{task}.submission", f"{task}.ctr_model"} <= made
-        ]
+        made = {name for name in pipeline.all_outputs() if name.rpartition(".")[2] in ("submission", "bundle")}
+        tasks = [task for task in TASKS if made & {f"{task}.submission", f"{task}.bundle", "submission", "bundle"}]
+        refusals = [refusal(f"{task}.submission", self._judged(task, pipeline)) for task in tasks]
+        if not any(refusals):  # looking at every file costs seconds
+            refusals = [self._stale(made, pipeline, run_params["only_missing_outputs"])]
         if any(refusals):
             raise MmctrError("\n".join(filter(None, refusals)) + "\nNothing was run.")
+
+    def _stale(self, made: set[str], pipeline: Pipeline, keeps: bool) -> str:
+        """What submissions and bundles would be made of that this code, these data and settings did not make."""
+        planner = self._recorder.planner
+        assert planner is not None
+        again = set() if keeps else {node.name for node in pipeline.nodes}
+        whole = {name: name.rpartition(".")[0] or "__default__" for name in made}  # the pipeline that makes all of it
+        used = sum((pipelines[of].to_outputs(name) for name, of in whole.items()), Pipeline([])).nodes
+        lines = [
+            f"  - {plan.in_words(node.name, 'stale', why)}"
+            for node in used
+            if node.name not in again and (why := planner.why(node))
+        ]
+        if not lines:
+            return ""
+        said = f"{', '.join(sorted(made))} would be made of what this code, these data and settings did not make:"
+        wanted = {f" --pipeline {of}" for of in whole.values()} if "__default__" not in whole.values() else {""}
+        mend = " and ".join(f"kedro update{options}" for options in sorted(wanted))
+        return "\n".join([said, *lines, f"Make it anew, with the same --env and --params: {mend}", RESEARCH])
 
     def _judged(self, task: str, pipeline: Pipeline) -> list[dict[str, Any]]:
         def block(name: str) -> Any:

@@ -7,14 +7,13 @@ a line of its own that begins with #; a kill leaves one of the two, and the seal
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmctr_kedro.errors import DiskError, MmctrError
-from mmctr_kedro.files import atomic_write, sweep
+from mmctr_kedro.files import atomic_write, sha256, sweep
 
 Digests = dict[str, str]  # SHA-256 by file, named from the artifact's folder on: "clicks_train/item.npy"
 
@@ -104,8 +103,7 @@ def _digest(file: Path) -> str:
     stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     if stamp in _KNOWN:
         return _KNOWN[stamp]
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256(file)
     if time.time_ns() - stat.st_ctime_ns > _TICK:
         _KNOWN[stamp] = digest
     return digest

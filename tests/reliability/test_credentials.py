@@ -112,6 +112,14 @@ def test_a_tree_keeps_its_shape_and_loses_what_the_process_knows(monkeypatch):
     assert "tok-of-the-environment" in json.dumps(tree), "the tree itself is left alone"
 
 
+def test_the_folder_a_shell_stands_in_is_no_credential(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/somebody/project")
+    assert (
+        redacted("/home/somebody/project/data/bundle.zip is missing")
+        == "/home/somebody/project/data/bundle.zip is missing"
+    )
+
+
 def test_a_variable_that_only_sounds_like_a_credential_blots_out_nothing(monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "tokenizers")
     monkeypatch.setenv("KEYBOARD_LAYOUT", "keyboard-layout")

@@ -66,6 +66,24 @@ def test_a_model_trained_on_other_rows_than_these_is_found(spoil, finished):
     assert "clicks_train has another label than MicroLens_1M_x1/train.parquet" in str(found)
 
 
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_a_click_put_into_a_history_is_found(split, spoil, finished):
+    of = getattr(finished["task2"], split)
+    other = np.array(of.history_items)
+    other[0] = other[0] % 80 + 1
+    found = broken("task2", spoil("task2", **{split: replace(of, history_items=other)}))
+    assert f"clicks_{split} has histories that are not the newest clicks of" in str(found)
+
+
+def test_one_test_row_changed_in_the_middle_is_found(finished):
+    of = finished["task2"]
+    test = np.flatnonzero(of.predictions["split"] == "test")
+    pctr = of.predictions["pctr"].to_numpy().copy()
+    pctr[test[len(test) // 2]] *= 0.99
+    found = broken("task2", replace(of, predictions=of.predictions.assign(pctr=pctr)))
+    assert "predicted again by this model one differs by" in str(found)
+
+
 def test_test_rows_with_labels_are_found(spoil, finished):
     of = finished["task2"]
     assert "clicks_test has labels" in str(broken("task2", spoil("task2", test=replace(of.test, label=of.valid.label))))

@@ -233,5 +233,10 @@ def test_research_builds_the_file_and_marks_it_inside(predictions, clicks_test, 
     assert dataset.load().not_submittable == ("task1: a 2",)
 
 
+def test_research_is_marked_though_the_rules_were_judged_in_an_official_run(predictions, clicks_test):
+    built = make_submission(RESEARCH, predictions, clicks_test, HELD, task="task1")
+    assert built.not_submittable == ("submission.rules is research",)
+
+
 def test_a_file_for_which_every_rule_held_is_not_marked(predictions, clicks_test, tmp_path):
     csv_of(make_submission(OFFICIAL, predictions, clicks_test, HELD, task="task1"), tmp_path / "a.zip")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
+
+from mmctr_kedro.files import sha256
 
 
 class ArtifactsDataset(AbstractDataset[dict[str, str], dict[str, str]]):
@@ -23,7 +24,7 @@ class ArtifactsDataset(AbstractDataset[dict[str, str], dict[str, str]]):
     def load(self) -> dict[str, str]:
         found = {path for pattern in self._patterns for path in self._path.glob(pattern) if path.is_file()}
         names = sorted((path.relative_to(self._path).as_posix(), path) for path in found)
-        return {name: _sha256(path) for name, path in names if not any(part[0] == "." for part in name.split("/"))}
+        return {name: sha256(path) for name, path in names if not any(part[0] == "." for part in name.split("/"))}
 
     def fingerprint(self) -> str:
         """For the planner."""
@@ -37,8 +38,3 @@ class ArtifactsDataset(AbstractDataset[dict[str, str], dict[str, str]]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path), "patterns": self._patterns}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

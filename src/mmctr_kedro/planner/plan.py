@@ -23,6 +23,7 @@ from kedro.pipeline.node import Node
 from pydantic_core import to_jsonable_python
 
 from mmctr_kedro.files import atomic_write, written_since
+from mmctr_kedro.params import ABSENT, find
 from mmctr_kedro.planner.contents import Contents, Look, look
 from mmctr_kedro.planner.sources import Sources, Symbol
 
@@ -58,9 +59,18 @@ class Planner:
         folder: Where the records lie: one data root's.
         sources: The project's code.
         lock: requirements.lock, if there is one.
+        parameters: The whole tree, typed. A catalog's own is typed only as far as the pipelines asked for go.
     """
 
-    def __init__(self, catalog: CatalogProtocol, folder: Path, sources: Sources, lock: Path | None = None) -> None:
+    def __init__(
+        self,
+        catalog: CatalogProtocol,
+        folder: Path,
+        sources: Sources,
+        lock: Path | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        self._parameters = {"parameters": parameters or ABSENT, "params": parameters}
         self._catalog, self._folder, self._sources, self._lock = catalog, folder, sources, lock
         self._contents = Contents(folder / "contents.json")
 
@@ -93,7 +103,7 @@ class Planner:
     def state(self, node: Node) -> State:
         """What a run of the node would start from now."""
         moment = time.monotonic_ns()
-        settings = {name: _plain(self._catalog.load(name)) for name in node.inputs if _is_setting(name)}
+        settings = {name: self._setting(name) for name in node.inputs if _is_setting(name)}
         datasets = {name: self._catalog.get(name) for name in (*node.inputs, *node.outputs) if name not in settings}
         source = self._source(self.starts(node))
         looks, inputs, unknown = self._inputs(node, settings)
@@ -143,6 +153,10 @@ class Planner:
     def remember(self) -> None:
         """Keep what was read of files for the next process."""
         self._contents.save()
+
+    def _setting(self, name: str) -> Any:
+        value = find(self._parameters, name.replace(":", "."))
+        return _plain(self._catalog.load(name) if value is ABSENT else value)
 
     def _inputs(self, node: Node, settings: dict[str, Any]) -> tuple[dict[str, Look], dict[str, Any], list[str]]:
         """Of every input, and every file or folder that a setting names: its files, its digest; those without any."""
@@ -273,7 +287,9 @@ def _plain(value: Any) -> Any:
 
 def _entry(dataset: Any) -> Any:
     """How the catalog has a dataset loaded and saved."""
-    arguments = {key: value for key, value in getattr(dataset, "_init_args", {}).items() if key not in _PLACES}
+    given = getattr(dataset, "_init_args", {})
+    given = {**given, **given.get("kwargs", {}), "kwargs": None}  # of a class whose __init__ takes anything
+    arguments = {key: value for key, value in given.items() if key not in _PLACES}
     return _plain({"type": f"{type(dataset).__module__}.{type(dataset).__qualname__}", **arguments})
 
 

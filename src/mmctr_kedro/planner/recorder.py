@@ -36,16 +36,17 @@ class Recorder:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Learn where the data root of this session and the lock file are."""
+        """Learn where the data root of this session and the lock file are, and what is set."""
         config = context.config_loader
         root = (config.runtime_params or {}).get("root") or config["globals"]["root"]
         self._folder = context.project_path / root / FOLDER
         self._lock = context.project_path / "requirements.lock"
+        self._parameters = context.params
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
         """Make the planner of this session."""
-        self.planner = Planner(catalog, self._folder, self.sources, self._lock)
+        self.planner = Planner(catalog, self._folder, self.sources, self._lock, self._parameters)
         self._begun, self._saved = {}, {}
 
     @hook_impl

@@ -3,6 +3,6 @@
 ``settings`` and ``wiring`` can be judged before any work, ``artifacts`` once a model has predicted.
 """
 
-from mmctr_kedro.rules.verdict import Verdict, broken, listing, refusal
+from mmctr_kedro.rules.verdict import RESEARCH, Verdict, broken, listing, refusal
 
-__all__ = ["Verdict", "broken", "listing", "refusal"]
+__all__ = ["RESEARCH", "Verdict", "broken", "listing", "refusal"]

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from mmctr_kedro.batch import Clicks, digest
 from mmctr_kedro.challenge import EMBEDDING_WIDTH, PATHS, TAG_WIDTH, RawFolder
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, restore_model
 from mmctr_kedro.params import CtrParams
-from mmctr_kedro.parquet import read_columns
+from mmctr_kedro.parquet import open_parquet, read_columns
 from mmctr_kedro.rules.settings import FEATURES, SPLIT
 from mmctr_kedro.rules.verdict import Verdict
 from mmctr_kedro.rules.wiring import CASCADE, GIVEN, ONE_MODEL
 
-PREDICTED_AGAIN = 4096  # rows of each split: whole batches of training.loop.predict, so the same bits come out
+ROWS = 65_536  # of a raw file at a time
 TOLERANCE = 1e-6  # of a pCTR predicted again on the same machine; what an average of two models is far beyond
 AUC_TOLERANCE = 1e-6
 
@@ -70,13 +72,13 @@ def _split(found: Artifacts, again: str) -> Verdict:
         not wrong,
         "; ".join(wrong)
         or f"its {len(found.train):,} train and {len(found.valid):,} valid rows are those of the raw files: SHA-256 of "
-        "rows and histories, and item, user, levels and label of each row",
+        "rows and histories, and item, user, levels, label and history of each row",
         "" if not wrong else again,
     )
 
 
 def _unlike_raw(name: str, clicks: Clicks, raw: RawFolder) -> list[str]:
-    """Where a split's rows differ from its raw file's, told by target item, user, levels and label or ID."""
+    """Where a split's rows differ from its raw file's, told by target item, user, levels, history and label or ID."""
     last = "ID" if name == "test" else "label"
     try:
         table = read_columns(raw.file(name), ["user_id", "item_id", "likes_level", "views_level", last])
@@ -91,11 +93,31 @@ def _unlike_raw(name: str, clicks: Clicks, raw: RawFolder) -> list[str]:
     }
     if table.num_rows != len(clicks):
         return [f"{PATHS[name]} has {table.num_rows:,} rows, clicks_{name} {len(clicks):,}"]
-    return [
+    wrong = [
         f"clicks_{name} has another {column} than {PATHS[name]}"
         for column, values in ours.items()
         if values is None or not np.array_equal(table[column].to_numpy(), values)
     ]
+    if not _newest_of_raw(clicks, raw.file(name)):
+        wrong.append(f"clicks_{name} has histories that are not the newest clicks of {PATHS[name]}")
+    return wrong
+
+
+def _newest_of_raw(clicks: Clicks, file: Path) -> bool:
+    """Whether every history is the end of its row's ``item_seq``: nothing else can have been put into it."""
+    start = 0
+    for batch in open_parquet(file).iter_batches(ROWS, columns=["item_seq"]):
+        raw, rows = batch.column(0), slice(start, start + batch.num_rows)
+        length, all_of_it = clicks.history_length[rows], pc.list_value_length(raw).to_numpy(zero_copy_only=False)
+        if (length > all_of_it).any():
+            return False
+        within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+        ours = np.repeat(clicks.history_offsets[clicks.history[rows]], length) + within
+        theirs = np.repeat(np.cumsum(all_of_it) - length, length) + within
+        if not np.array_equal(raw.flatten().to_numpy(zero_copy_only=False)[theirs], clicks.history_items[ours]):
+            return False
+        start += batch.num_rows
+    return True
 
 
 def _features(found: Artifacts, again: str) -> Verdict:
@@ -246,9 +268,8 @@ def _predictions(found: Artifacts, again: str) -> Verdict:
                 if len(scores) != len(clicks):
                     wrong.append(f"{len(scores):,} predictions for {len(clicks):,} {split} rows")
                     continue
-                for rows in _ends(len(clicks)):
-                    gap = np.abs(predict(network, rows_of(clicks, rows), params) - scores[rows])
-                    asked, largest = asked + len(gap), max(largest, float(gap.max(initial=0)))
+                gap = np.abs(predict(network, clicks, params) - scores)
+                asked, largest = asked + len(gap), max(largest, float(gap.max(initial=0)))
     except (ValueError, RuntimeError, KeyError) as error:
         wrong.append(f"the model cannot predict: {str(error).splitlines()[0]}")
     if not largest <= TOLERANCE:
@@ -264,24 +285,3 @@ def _predictions(found: Artifacts, again: str) -> Verdict:
 
 def _scores(predictions: pd.DataFrame, split: str) -> np.ndarray:
     return predictions.loc[predictions["split"] == split, "pctr"].to_numpy()
-
-
-def _ends(rows: int) -> list[slice]:
-    """The first and the last batch that ``predict`` makes of so many rows."""
-    last = (max(0, rows - 1) // PREDICTED_AGAIN) * PREDICTED_AGAIN
-    return [slice(start, min(start + PREDICTED_AGAIN, rows)) for start in sorted({0, last})]
-
-
-def rows_of(clicks: Clicks, rows: slice) -> Clicks:
-    """Some rows of a split, over the same histories."""
-    return Clicks(
-        history_user=clicks.history_user,
-        history_offsets=clicks.history_offsets,
-        history_items=clicks.history_items,
-        history=clicks.history[rows],
-        item=clicks.item[rows],
-        likes_level=clicks.likes_level[rows],
-        views_level=clicks.views_level[rows],
-        row_id=clicks.row_id[rows],
-        label=None if clicks.label is None else clicks.label[rows],
-    )

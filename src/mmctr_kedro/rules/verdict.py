@@ -18,7 +18,7 @@ class Verdict:
         source: Where the rule stands.
         held: Whether it did.
         evidence: What was looked at and found.
-        remedy: How to mend it; empty where it held.
+        remedy: How to mend it, or would; told only where it did not hold.
     """
 
     rule: str
@@ -28,7 +28,7 @@ class Verdict:
     remedy: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | ({"remedy": ""} if self.held else {})
 
 
 def broken(verdicts: Iterable[dict[str, Any]]) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from mmctr_kedro.challenge import CONTAINERS, COVERS, PATHS, RawFolder
 from mmctr_kedro.covers import Covers
 from mmctr_kedro.errors import InvalidDataError, MmctrError
+from mmctr_kedro.files import sha256
 from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
 from mmctr_kedro.parquet import open_parquet
 
@@ -74,7 +75,7 @@ def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
     problems = []
     for name, entry in raw_files["files"].items():
         path = folder.file(name)
-        seen = _sha256(path) if path.is_file() else "no file"
+        seen = sha256(path) if path.is_file() else "no file"
         if seen != entry["sha256"]:
             problems.append(f"{PATHS[name]}: raw_files has SHA-256 {entry['sha256']}, the file now {seen}")
     if problems:
@@ -111,7 +112,7 @@ def _file(path: Path, name: str) -> dict[str, Any]:
         rows = open_parquet(path).metadata.num_rows
     except MmctrError:
         rows = None
-    return {"path": name, "bytes": path.stat().st_size, "rows": rows, "sha256": _sha256(path)}
+    return {"path": name, "bytes": path.stat().st_size, "rows": rows, "sha256": sha256(path)}
 
 
 def _covers_of(folder: Path) -> Path | None:
@@ -122,20 +123,15 @@ def _covers_of(folder: Path) -> Path | None:
 
 def _covers(path: Path) -> dict[str, Any]:
     if path.is_file():
-        return {"path": path.name, "files": 1, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+        return {"path": path.name, "files": 1, "bytes": path.stat().st_size, "sha256": sha256(path)}
     names = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    lines = [f"{name} {_sha256(file)}\n" for name, file in sorted(names.items())]
+    lines = [f"{name} {sha256(file)}\n" for name, file in sorted(names.items())]
     return {
         "path": path.name,
         "files": len(names),
         "bytes": sum(file.stat().st_size for file in names.values()),
         "sha256": hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest(),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 # Both writers bring heavy imports of their own.
