@@ -23,6 +23,7 @@ from mmctr_kedro.encoders.images import Refused, decode
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.hooks import ProjectHooks
 from mmctr_kedro.pipelines.import_log.log_files import ItemTable, Log
+from mmctr_kedro.planner.recorder import Recorder
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -204,7 +205,7 @@ def make_settings(folder: Path) -> None:
 def read_settings(folder: Path) -> dict[str, Any]:
     """As a run reads them before any work."""
     loader = ConfigLoader(str(folder), env="smoke", **CONFIG_LOADER_ARGS)
-    ProjectHooks().after_context_created(SimpleNamespace(config_loader=loader, project_path=folder))  # type: ignore[arg-type]
+    ProjectHooks(Recorder()).after_context_created(SimpleNamespace(config_loader=loader, project_path=folder))  # type: ignore[arg-type]
     return {name: dict(loader[name]) for name in ("parameters", "globals", "catalog")}
 
 
