@@ -27,8 +27,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
+
+# A machine with other things to do is slow, which is no fault; the same examples each time.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 RED, ANIMAL = 7, 3
 LEVELS = {1: (2, 5), 2: (10, 1), 3: (1, 10)}  # likes, views
