@@ -195,6 +195,12 @@ def test_predictions_calibrated_afterwards_are_found(spoil, finished):
     assert broken("task2", spoil("task2", predictions=of.predictions.assign(pctr=of.predictions["pctr"] * 0.9)))
 
 
+def test_a_prediction_that_is_no_number_is_found(spoil, finished):
+    predictions = finished["task2"].predictions.copy()
+    predictions.loc[predictions.index[-1], "pctr"] = np.nan
+    assert "differs by nan" in str(broken("task2", spoil("task2", predictions=predictions)))
+
+
 def test_a_missing_prediction_is_found(spoil, finished):
     found = broken("task2", spoil("task2", predictions=finished["task2"].predictions.iloc[:-1]))
     assert "199 predictions for 200 test rows" in str(found)

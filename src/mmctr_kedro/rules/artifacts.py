@@ -73,7 +73,7 @@ def _split(found: Artifacts, again: str) -> Verdict:
         "; ".join(wrong)
         or f"its {len(found.train):,} train and {len(found.valid):,} valid rows are those of the raw files: SHA-256 of "
         "rows and histories, and item, user, levels, label and history of each row",
-        "" if not wrong else again,
+        again,
     )
 
 
@@ -138,7 +138,7 @@ def _features(found: Artifacts, again: str) -> Verdict:
         FEATURES,
         not wrong,
         "; ".join(wrong) or f"item_tags are the {TAG_WIDTH} of {PATHS['item_info']}; Clicks has no further column",
-        "" if not wrong else f"Set processing.history_levels to false. {again}",
+        f"Set processing.history_levels to false. {again}",
     )
 
 
@@ -170,7 +170,7 @@ def _provided(found: Artifacts, again: str) -> Verdict:
         "; ".join(wrong)
         or f"SHA-256 {used[:16]} of {found.embedding.shape[0]:,} x {found.embedding.shape[1]} float32, in "
         "item_info.parquet and in training alike",
-        "" if not wrong else f"Rebuild it: kedro run --pipeline data_processing. {again}",
+        f"Rebuild it: kedro run --pipeline data_processing. {again}",
     )
 
 
@@ -194,7 +194,7 @@ def _apart(found: Artifacts, again: str) -> Verdict:
         "; ".join(wrong)
         or "the embedding has the same SHA-256 before training and now; it is a frozen table of the CTR "
         f"model, whose {len(found.model.weights)} weight arrays do not hold it",
-        "" if not wrong else again,
+        again,
     )
 
 
@@ -222,7 +222,7 @@ def _network(task: str, found: Artifacts, again: str) -> Verdict:
         ONE_MODEL + ("; Task 1: the fixed DIN" if task == "task1" else ""),
         not wrong,
         "; ".join(wrong) or f"{name}: {parameters:,} parameters, all trainable, of layers from torch.nn and models/",
-        "" if not wrong else again,
+        again,
     )
 
 
@@ -249,7 +249,7 @@ def _selection(found: Artifacts, again: str) -> Verdict:
         "; ".join(wrong)
         or f"best of {len(found.history)} evaluations: epoch {best['epoch']}, valid AUC "
         f"{best['valid_auc']:.6f}, which the predictions have too",
-        "" if not wrong else again,
+        again,
     )
 
 
@@ -269,7 +269,7 @@ def _predictions(found: Artifacts, again: str) -> Verdict:
                     wrong.append(f"{len(scores):,} predictions for {len(clicks):,} {split} rows")
                     continue
                 gap = np.abs(predict(network, clicks, params) - scores)
-                asked, largest = asked + len(gap), max(largest, float(gap.max(initial=0)))
+                asked, largest = asked + len(gap), float(np.max([largest, gap.max(initial=0)]))  # NaN stays
     except (ValueError, RuntimeError, KeyError) as error:
         wrong.append(f"the model cannot predict: {str(error).splitlines()[0]}")
     if not largest <= TOLERANCE:
@@ -279,7 +279,7 @@ def _predictions(found: Artifacts, again: str) -> Verdict:
         ONE_MODEL,
         not wrong,
         "; ".join(wrong) or f"{asked:,} valid and test rows predicted again differ by at most {largest:.1g}",
-        "" if not wrong else again,
+        again,
     )
 
 

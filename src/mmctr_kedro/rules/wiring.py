@@ -101,7 +101,7 @@ def _reads(rule: str, source: str, node: NodeFacts | None, function: str, allowe
         source,
         not wrong,
         f"node {node.name} {'; '.join(wrong)}" if wrong else f"node {node.name} reads {', '.join(node.inputs)}",
-        "" if not wrong else _RESTORE,
+        _RESTORE,
     )
 
 
@@ -119,7 +119,7 @@ def _sources(task: str, made: dict[str, NodeFacts], tables: set[str]) -> Verdict
         FEATURES,
         not wrong,
         "; ".join(wrong) or "clicks, tags and the provided embedding come from process_raw_files alone",
-        "" if not wrong else _RESTORE,
+        _RESTORE,
     )
 
 
@@ -136,7 +136,7 @@ def _embedding(made: dict[str, NodeFacts]) -> Verdict:
         f"upstream of item_embedding: {', '.join(wrong)}"
         if wrong
         else "upstream of item_embedding: " + (", ".join(node.name for node in upstream) or "not made in this run"),
-        "" if not wrong else _RESTORE,
+        _RESTORE,
     )
 
 

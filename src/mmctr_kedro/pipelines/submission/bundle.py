@@ -16,7 +16,7 @@ from mmctr_kedro.datasets.bundle import Bundle
 from mmctr_kedro.datasets.ctr_model import model_bytes
 from mmctr_kedro.datasets.submission_zip import submission_bytes
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import ABSENT, SETTINGS, find, leaves
+from mmctr_kedro.params import ABSENT, SETTINGS, TASKS, find, leaves
 from mmctr_kedro.pipelines.submission.reproduce import reproduce
 from mmctr_kedro.project import LOCK, Project
 
@@ -66,8 +66,7 @@ def make_combined_bundle(
     *of_each_task: Any,
 ) -> Bundle:
     """The bundle of all three tasks; ``of_each_task`` are the five last arguments of ``make_bundle``, task by task."""
-    tasks = ("task1", "task2", "task1_and_2")
-    of_task = {task: of_each_task[5 * turn : 5 * turn + 5] for turn, task in enumerate(tasks)}
+    of_task = {task: of_each_task[5 * turn : 5 * turn + 5] for turn, task in enumerate(TASKS)}
     return _bundle(parameters, project, raw_files, artifacts, submission, item_embedding, of_task)
 
 

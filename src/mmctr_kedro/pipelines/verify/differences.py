@@ -61,7 +61,7 @@ def _code(bundle: Bundle, project: Project) -> str:
 
 
 def _settings(theirs: dict[str, Any]) -> str:
-    """Settings that this code does not know, or knows with other defaults: the bundle names every one of its own."""
+    """Settings that this code does not know; other defaults do not matter, as a bundle has every value."""
     known = dict(leaves(resolved({})))
     unknown = [name for name, _ in leaves(theirs) if name not in known and name.count(".model.") == 0]
     return _listed([f"{name} is unknown here" for name in unknown])
