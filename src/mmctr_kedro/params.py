@@ -56,9 +56,37 @@ class SourceParams(Params):
     name: Literal["simulated", "interaction_log", "challenge_files"] = "simulated"
 
 
-class WorldParams(Params):
-    """The simulated world (pipeline ``simulate``). Rows come in fours: one click, three not. See docs/world.md."""
+Negatives = Literal["uniform", "popularity", "pool"]
 
+
+class WorldParams(Params):
+    """The simulated world (pipeline ``simulate``). Rows come in fours: one click, three not. See docs/world.md.
+
+    A law is a name for several settings at once; each left out, or null, is the law's own.
+    """
+
+    laws: ClassVar[dict[str, dict[str, Any]]] = {
+        # As the real data must be drawn, by all that is published about them (docs/world.md).
+        "challenge": {
+            "train_negatives": "pool",
+            "negatives_exponent": 0.75,
+            "row_levels": "clicked",
+            "likes_noise": 1.5,
+            "views_noise": 1.5,
+            "levels_shown": 1.0,
+            "popularity_spread": 1.5,
+            "appeal_exponent": 1.0,
+            "theme_interest": 1.0,
+            "style_interest": 1.0,
+            "new_share": 0.0,
+        },
+        # Content decides: popularity tells clicks from negatives in train and nothing in valid.
+        "taste": {},
+        # Train and valid are drawn alike, and popularity carries over.
+        "popular": {"eval_negatives": "uniform"},
+    }
+
+    law: Literal["challenge", "taste", "popular"] = "challenge"
     seed: int = Field(20242025, ge=0)
     user_seed: int | None = Field(None, ge=0, description="Other users and clicks over the same items; None: seed.")
     items: int = Field(1_200, ge=40)
@@ -68,8 +96,29 @@ class WorldParams(Params):
     silent_users: int = Field(0, ge=0, description="Users of item_seq without any row.")
     covers: bool = True
     cover_size: int = Field(128, ge=32, description="Width and height of a cover in pixels.")
-    train_negatives: Literal["uniform", "popularity"] = "uniform"
-    eval_negatives: Literal["uniform", "popularity"] = "popularity"
+    train_negatives: Negatives = "uniform"
+    eval_negatives: Negatives = "popularity"
+    negatives_exponent: float = Field(1.0, ge=0, le=3, description="Of popularity, in negatives drawn by it.")
+    pool_share: float = Field(
+        1 / 3,
+        ge=0.3,
+        le=1,
+        description="Share of the items, whatever their popularity, that law pool draws from evenly.",
+    )
+    row_levels: Literal["own", "clicked", "popular"] = Field(
+        "own",
+        description="Whose levels a row without a click carries: its item's; those of the item that its user clicked; "
+        "those of an item drawn by popularity.",
+    )
+    likes_noise: float = Field(0.4, ge=0, description="Standard deviation of what likes add to log popularity.")
+    views_noise: float = Field(0.2, ge=0, description="The same of views.")
+    levels_shown: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the items whose title shows their views and whose cover shows their likes; the others "
+        "show any level. 0: none is shown.",
+    )
     new_share: float = Field(0.02, ge=0, lt=0.5, description="Popularity of the items that train never sees.")
     themes: int = Field(8, ge=2, le=20, description="Latent topics shown only in title words and tags.")
     styles: int = Field(6, ge=2, le=12, description="Latent topics shown only in covers.")
@@ -83,6 +132,13 @@ class WorldParams(Params):
         le=3,
         description="Appeal is popularity to this power: above 1, as liked popular items are used up first.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_the_rest_to_the_law(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return cls.laws.get(values.get("law", "challenge"), {}) | {k: v for k, v in values.items() if v is not None}
 
 
 class LogTableParams(Params):
@@ -395,16 +451,29 @@ class TrainingControls(RunControls):
     )
 
 
-class DinParams(Params):
-    """The organisers' DIN; see models/din.py."""
+class ModelSettings(Params):
+    """What the settings of every CTR model have."""
 
-    own_training: ClassVar[dict[str, Any]] = {}  # what CtrParams has: the organisers' values
+    own_training: ClassVar[dict[str, Any]] = {}  # of CtrParams, in place of its defaults
+
+    def to_compare(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        """By the name of a piece, what to change in these settings to have it and to lack it; training/comparing.py."""
+        return {}
+
+    def without_leak(self) -> Self | None:
+        """The settings of the same trained model with what reads the levels' leak off; None: it cannot be told
+        apart."""
+        return None
+
+
+class DinParams(ModelSettings):
+    """The organisers' DIN; see models/din.py."""
 
     name: Literal["din"] = "din"
     net_dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class TransformerDcnParams(Params):
+class TransformerDcnParams(ModelSettings):
     """The challenge's 1st place, arXiv:2505.03543; see models/transformer_dcn.py."""
 
     own_training: ClassVar[dict[str, Any]] = {
@@ -430,7 +499,7 @@ class TransformerDcnParams(Params):
     )
 
 
-class QinParams(Params):
+class QinParams(ModelSettings):
     """The challenge's 2nd place, arXiv:2504.17699; see models/qin.py."""
 
     own_training: ClassVar[dict[str, Any]] = {
@@ -448,25 +517,71 @@ class QinParams(Params):
     net_dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class CodeMatchParams(Params):
-    """Our own model; see models/code_match.py."""
+class EvidenceParams(ModelSettings):
+    """Our own model, a sum of pieces of evidence; see models/evidence.py."""
 
     own_training: ClassVar[dict[str, Any]] = {
         "learning_rate": 3e-3,
         "batch_size": 1024,
         "embedding_regularizer": 1e-5,
+        "rate_decay": 0.3,
+        "rate_patience": 1,
+        "patience": 3,
     }
 
-    name: Literal["code_match"] = "code_match"
-    heads: int = Field(8, ge=1, description="Independent codings of an item.")
+    name: Literal["evidence"] = "evidence"
+    taste: bool = Field(True, description="Content that the user's clicks and the item have in common.")
+    levels: bool = Field(True, description="Whether the row's levels are its item's own: a leak, where they are not.")
+    record: Literal["off", "absorbed", "counted"] = Field(
+        "absorbed",
+        description="How often the item is clicked. absorbed: learnt, so that taste is not, and not counted.",
+    )
+    popularity: bool = Field(False, description="How often items of the item's own levels are clicked.")
+    co_clicks: bool = Field(False, description="Which items are clicked together, by their ids.")
+    compare: bool = Field(
+        True, description="Train with and without each piece but taste, and keep what the valid rows gain by."
+    )
+    heads: int = Field(8, ge=1, description="Independent codings of an item, in taste.")
     codes: int = Field(16, ge=2, description="Codes of a head.")
     width: int = Field(256, ge=1, description="Hidden units between content and codes.")
     tag_width: int = Field(16, ge=1)
+    co_click_width: int = Field(16, ge=1)
     head_units: tuple[int, ...] = (128, 64)
     net_dropout: float = Field(0.3, ge=0, lt=1)
 
+    @property
+    def counted(self) -> list[str]:
+        """The pieces whose sum is the logit."""
+        on = {name: getattr(self, name) for name in ("taste", "levels", "popularity", "co_clicks")}
+        return [name for name, counts in {**on, "record": self.record == "counted"}.items() if counts]
 
-ModelParams = DinParams | TransformerDcnParams | QinParams | CodeMatchParams
+    def to_compare(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        if not self.compare:
+            return {}
+        pieces: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        if self.levels and self.taste:
+            pieces["levels"] = ({}, {"levels": False})
+        if self.record == "absorbed":
+            pieces["record, absorbed"] = ({}, {"record": "off"})
+        if self.record != "counted":
+            pieces["record"] = ({"record": "counted"}, {})
+        if not self.popularity:
+            pieces["popularity"] = ({"popularity": True}, {})
+        if not self.co_clicks:
+            pieces["co-clicks"] = ({"co_clicks": True}, {})
+        return pieces
+
+    def without_leak(self) -> Self:
+        return self.model_copy(update={"levels": False})
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Self:
+        if not self.counted:
+            raise ValueError("no piece counts: set taste, levels, popularity or co_clicks, or record: counted.")
+        return self
+
+
+ModelParams = DinParams | TransformerDcnParams | QinParams | EvidenceParams
 MODEL_PARAMS: dict[str, type[ModelParams]] = {
     settings.model_fields["name"].default: settings for settings in get_args(ModelParams)
 }
@@ -479,6 +594,7 @@ class CtrParams(TrainingControls):
     """
 
     model: ModelParams = Field(DinParams(), discriminator="name")
+    patience: int = Field(6, ge=1, description="Evaluations without a better valid AUC before stopping.")
     learning_rate: float = Field(1e-3, gt=0)
     batch_size: int = Field(8192, ge=2, description="Batch norm needs two rows.")
     embedding_regularizer: float = Field(1e-6, ge=0, description="L2 on the model's embedding parameters.")
@@ -493,7 +609,8 @@ class CtrParams(TrainingControls):
     schedule: Literal["plateau", "constant", "cosine"] = Field(
         "plateau", description="plateau: times rate_decay after an evaluation without gain; cosine: over all epochs."
     )
-    rate_decay: float = Field(0.1, gt=0, lt=1)
+    rate_decay: float = Field(0.5, gt=0, lt=1)
+    rate_patience: int = Field(2, ge=1, description="Evaluations in a row without gain before the rate falls.")
     warmup_steps: int = Field(0, ge=0, description="The rate climbs to its value over the first steps.")
     pairwise_weight: float = Field(
         0.0, ge=0, le=1, description="Share of the loss over all click-other pairs of a batch's part; the rest is BCE."
@@ -547,7 +664,8 @@ class FixedCtrParams(TrainingControls):
     def as_ctr(self) -> CtrParams:
         """The same training in the general form: the fixed DIN with these values."""
         values = self.model_dump()
-        return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **values)
+        organisers = {"rate_decay": 0.1, "rate_patience": 1}
+        return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **organisers, **values)
 
 
 # --- submission ------------------------------------------------------------------------------------------

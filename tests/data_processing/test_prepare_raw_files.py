@@ -13,6 +13,7 @@ from mmctr_kedro.covers import Covers
 from mmctr_kedro.errors import InvalidDataError
 from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files
+from mmctr_kedro.worlds import unknown_truth
 
 
 def prepare(source: str, folder: RawFolder, log_folder: RawFolder | None = None):
@@ -50,7 +51,9 @@ def test_files_of_the_user_are_described_and_left_alone(challenge_folder):
 
 def test_truth_nobody_knows_has_columns_and_types_all_the_same(challenge_folder):
     _, truth = prepare("challenge_files", challenge_folder)
-    assert truth.dtypes.astype(str).to_dict() == {"split": "str", "row_id": "int64", "posterior": "float64"}
+    posteriors = ("posterior", "posterior_without_taste", "posterior_without_levels")
+    expected = {"split": "str", "row_id": "int64", **dict.fromkeys(posteriors, "float64")}
+    assert truth.dtypes.astype(str).to_dict() == expected
 
 
 def test_every_missing_file_is_named_with_its_place_and_the_next_command(challenge_folder):
@@ -119,7 +122,7 @@ def test_a_simulated_world_is_written_and_its_truth_handed_on(tmp_path):
 def test_an_interaction_log_is_imported_from_its_folder(tmp_path, monkeypatch, challenge_folder):
     seen = []
     module = import_module("mmctr_kedro.pipelines.import_log.nodes")
-    monkeypatch.setattr(module, "import_log", lambda *given: seen.append(given[1:]))
+    monkeypatch.setattr(module, "import_log", lambda *given: seen.append(given[1:]) or unknown_truth())
     _, truth = prepare("interaction_log", challenge_folder, RawFolder(tmp_path / "log"))
     assert seen == [(RawFolder(tmp_path / "log"), challenge_folder)]
     assert isinstance(truth, pd.DataFrame)

@@ -12,7 +12,8 @@ from PIL import Image
 from mmctr_kedro.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import WorldParams
-from mmctr_kedro.worlds import WORLD_VERSION, write_world
+from mmctr_kedro.worlds import WORLD_VERSION, unknown_truth, write_world
+from mmctr_kedro.worlds.words import FAME
 
 SMALL = WorldParams(items=90, train_rows=800, valid_rows=200, test_rows=202, cover_size=32, themes=5, styles=4)
 
@@ -115,14 +116,46 @@ def test_no_target_is_in_the_history_beside_it_nor_in_item_seq(small):
         assert not (_matrix(table["item_seq"]) == table["item_id"].to_numpy()[:, None]).any()
 
 
-def test_row_levels_are_the_items_levels(small):
-    feature = _read(small[0], "item_feature")
+def _levels(table):
+    return np.column_stack([table["likes_level"].to_numpy(), table["views_level"].to_numpy()])
+
+
+def test_every_level_occurs_among_the_items(small):
+    levels = _levels(_read(small[0], "item_feature"))
+    assert set(levels[:, 0]) == set(levels[:, 1]) == set(range(1, 11))
+
+
+def test_rows_without_a_click_carry_the_levels_of_their_users_click(small):
+    own = _levels(_read(small[0], "item_feature"))
+    train = _read(small[0], "train")
+    item, label = train["item_id"].to_numpy(), train["label"].to_numpy()
+    clicked = np.repeat(own[item[label == 1] - 1], 4, axis=0)  # four rows a user, in the order of users
+    np.testing.assert_array_equal(_levels(train), clicked)
+
+
+def test_under_another_law_every_row_carries_its_items_levels(tmp_path):
+    raw, _ = _write(tmp_path, row_levels="own")
+    own = _levels(_read(raw, "item_feature"))
     for split in ("train", "test"):
-        table = _read(small[0], split)
-        for level in ("likes_level", "views_level"):
-            of_item = feature[level].to_numpy()
-            assert (table[level].to_numpy() == of_item[table["item_id"].to_numpy() - 1]).all()
-            assert set(of_item) == set(range(1, 11))
+        table = _read(raw, split)
+        np.testing.assert_array_equal(_levels(table), own[table["item_id"].to_numpy() - 1])
+
+
+def test_a_law_gives_what_is_left_out_and_nothing_else():
+    assert WorldParams(law="challenge", popularity_spread=None).popularity_spread == 1.5
+    assert WorldParams(law="challenge", popularity_spread=0.9).popularity_spread == 0.9
+    assert WorldParams(law="taste").row_levels == WorldParams(law="popular").row_levels == "own"
+
+
+@pytest.mark.parametrize("shown", [0.0, 1.0])
+def test_titles_and_covers_show_levels_where_the_world_says_so(tmp_path, shown):
+    raw, _ = _write(tmp_path, levels_shown=shown)
+    feature = _read(raw, "item_feature")
+    views, titles = feature["views_level"].to_numpy(), feature["item_title"].to_pylist()
+    assert np.mean([FAME[level - 1] in title for level, title in zip(views, titles, strict=True)]) == shown
+    foot = [np.asarray(Image.open(raw.path / f"item_images/{i + 1}.jpg").convert("L"))[-2] for i in range(90)]
+    white = [row.mean() / 255 for row in foot]
+    assert (np.corrcoef(white, feature["likes_level"].to_numpy())[0, 1] > 0.95) == bool(shown)
 
 
 def test_test_ids_count_up_from_zero_and_truth_names_every_valid_and_test_row(small):
@@ -131,12 +164,13 @@ def test_test_ids_count_up_from_zero_and_truth_names_every_valid_and_test_row(sm
     for split, rows in (("valid", 200), ("test", 202)):
         assert truth.loc[truth["split"] == split, "row_id"].tolist() == list(range(rows))
     assert truth["row_id"].dtype == np.int64
-    assert truth["posterior"].dtype == np.float64
+    assert (truth.filter(like="posterior").dtypes == np.float64).all()
+    assert list(truth) == list(unknown_truth())
 
 
 def test_written_rows_and_written_truth_belong_together(tmp_path):
     """The posterior ranks the written labels about as well as in the calibration: no row is out of step."""
-    truth = write_world(WorldParams(covers=False), RawFolder(tmp_path))
+    truth = write_world(WorldParams(covers=False, law="taste"), RawFolder(tmp_path))
     label = pq.read_table(tmp_path / PATHS["valid"], columns=["label"])["label"].to_numpy()
     posterior = truth.loc[truth["split"] == "valid", "posterior"].to_numpy()
     clicked, shown = posterior[label == 1], posterior[label == 0]
@@ -144,7 +178,7 @@ def test_written_rows_and_written_truth_belong_together(tmp_path):
 
 
 def test_new_items_are_in_no_train_row_and_no_train_history(tmp_path):
-    write_world(WorldParams(covers=False), RawFolder(tmp_path))
+    write_world(WorldParams(covers=False, law="taste"), RawFolder(tmp_path))
     columns = ["item_id", "item_seq"]
     train, test = (pq.read_table(tmp_path / PATHS[split], columns=columns) for split in ("train", "test"))
     met = {*train["item_id"].to_numpy(), *_matrix(train["item_seq"]).ravel()}

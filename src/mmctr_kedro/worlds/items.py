@@ -21,8 +21,14 @@ class Items:
     popularity: np.ndarray  # [N] float64, sums to 1
     appeal: np.ndarray  # [N] float64, sums to 1: what draws clicks, before interest
     is_new: np.ndarray  # [N] bool, True = no train user ever meets it
+    in_pool: np.ndarray  # [N] bool: what negatives of law pool are drawn from
     likes_level: np.ndarray  # [N] int64, 1..10
     views_level: np.ndarray  # [N] int64, 1..10
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Both levels as one number: ``[N]`` int64, below ``LEVELS ** 2``."""
+        return (self.likes_level - 1) * LEVELS + self.views_level - 1
 
     def __len__(self) -> int:
         return len(self.theme)
@@ -41,8 +47,9 @@ def draw_items(params: WorldParams) -> Items:
         popularity=popularity,
         appeal=appeal / appeal.sum(),
         is_new=_new_items(popularity, params.new_share, rng),
-        likes_level=_levels(log_popularity + rng.normal(0.0, 0.4, params.items)),
-        views_level=_levels(log_popularity + rng.normal(0.0, 0.2, params.items)),
+        in_pool=_pool(params),
+        likes_level=_levels(log_popularity + rng.normal(0.0, params.likes_noise, params.items)),
+        views_level=_levels(log_popularity + rng.normal(0.0, params.views_noise, params.items)),
     )
 
 
@@ -66,6 +73,12 @@ def _new_items(popularity: np.ndarray, share: float, rng: np.random.Generator) -
     is_new = np.zeros(len(popularity), dtype=bool)
     is_new[chosen] = True
     return is_new
+
+
+def _pool(params: WorldParams) -> np.ndarray:
+    """So many items as ``pool_share`` says, each as likely as any other."""
+    rank = generator(params.seed, "pool").permutation(params.items)
+    return rank < round(params.pool_share * params.items)
 
 
 def _levels(noisy_log_popularity: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Cover pictures: palette, pattern and texture that show an item's style, most of the time.
+"""Cover pictures: palette, pattern and texture that show an item's style, most of the time, and a bar for its likes.
 
 A cover is a function of the plane, so the same cover can be drawn at any size: ``draw`` at 32 pixels is a
 small version of ``draw`` at 128, but for the grain. All arrays are over n items of S by S pixels.
@@ -12,6 +12,7 @@ import numpy as np
 
 from mmctr_kedro.worlds.randomness import generator
 
+BAR = 1 / 8  # height of the bar along the foot, in picture widths
 OFF_STYLE_SHARE = 0.06  # covers whose pattern or colours are those of another style
 # Per style: hue of ground and of pattern (turns), saturation, brightness, strength of grain. The pattern is
 # the style's place in _PATTERNS.
@@ -46,6 +47,7 @@ class Looks:
     angle: np.ndarray  # radians, near 0
     shift: np.ndarray  # [N, 2] in picture widths
     subject: np.ndarray  # [N, 4]: centre x, y, radius in picture widths, hue; tells nothing
+    likes: np.ndarray  # 1..10: tenths of a bar that are white, the rest black; 0: no bar
 
     def __len__(self) -> int:
         return len(self.pattern)
@@ -54,8 +56,8 @@ class Looks:
         return Looks(**{field.name: getattr(self, field.name)[items] for field in fields(self)})
 
 
-def draw_looks(style: np.ndarray, seed: int) -> Looks:
-    """Choose how the covers of items of these styles ``[N]`` look."""
+def draw_looks(style: np.ndarray, likes: np.ndarray, seed: int) -> Looks:
+    """Choose how the covers of items of these styles look, which show these likes: ``[N]``, 1..10, 0 = nothing."""
     rng = generator(seed, "covers")
     count, styles = len(style), int(style.max()) + 1
     off = rng.random((2, count)) < OFF_STYLE_SHARE
@@ -72,6 +74,7 @@ def draw_looks(style: np.ndarray, seed: int) -> Looks:
         angle=rng.normal(0, 0.08, count),
         shift=rng.random((count, 2)),
         subject=rng.uniform([0.25, 0.25, 0.08, 0], [0.75, 0.75, 0.2, 1], (count, 4)),
+        likes=likes,
     )
 
 
@@ -90,6 +93,9 @@ def draw(looks: Looks, size: int, rng: np.random.Generator) -> np.ndarray:
     figure = _rgb(looks.hue[:, 1], looks.saturation, 0.55 * looks.brightness)
     picture = ground[:, None, None] + shade[..., None] * (figure - ground)[:, None, None]
     _add_subject(picture, looks, axis)
+    if looks.likes.any():
+        white = (axis + 0.5 < _column(looks.likes)[..., 0] / 10).astype(np.float32)  # [n, size]
+        picture[:, axis + 0.5 > 1 - BAR] = white[:, None, :, None]
     picture += rng.standard_normal(u.shape, dtype=np.float32)[..., None] * looks.grain[:, None, None, None]
     return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
 

@@ -16,6 +16,8 @@ PARTS = (
     "test",
     "silent",
     "item_info",
+    "pool",
+    "levels_shown",
 )
 
 

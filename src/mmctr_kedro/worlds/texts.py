@@ -1,4 +1,4 @@
-"""Titles and tags: words that show an item's theme, some of the time."""
+"""Titles and tags: words that show an item's theme and its views, some of the time."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ class Texts:
         ]
 
 
-def write_texts(theme: np.ndarray, seed: int) -> Texts:
-    """Write titles and tags for items of these themes ``[N]``."""
+def write_texts(theme: np.ndarray, views: np.ndarray, seed: int) -> Texts:
+    """Write titles and tags for items of these themes, whose titles show these views: ``[N]``, 1..10, 0 = nothing."""
     themes = int(theme.max()) + 1
     tag_words = [word for tags in words.THEME_TAGS[:themes] for word in tags] + words.GENERIC_TAGS
     tag_words = sorted(set(tag_words))  # a word may serve two themes; ids tell nothing about themes
-    return Texts(_titles(theme, generator(seed, "titles")), _tags(theme, tag_words, generator(seed, "tags")), tag_words)
+    return Texts(
+        _titles(theme, views, generator(seed, "titles")), _tags(theme, tag_words, generator(seed, "tags")), tag_words
+    )
 
 
-def _titles(theme: np.ndarray, rng: np.random.Generator) -> list[str]:
+def _titles(theme: np.ndarray, views: np.ndarray, rng: np.random.Generator) -> list[str]:
     count = len(theme)
     template = rng.integers(len(words.TEMPLATES), size=count)
     empty = rng.random(count) < EMPTY_TITLE_SHARE
@@ -52,7 +54,8 @@ def _titles(theme: np.ndarray, rng: np.random.Generator) -> list[str]:
         words.EMPTY_TITLES[empty_title[i]] if empty[i] else words.TEMPLATES[template[i]].format(*slots[i])
         for i in range(count)
     ]
-    return [body + words.DECORATIONS[decoration[i]] for i, body in enumerate(bodies)]
+    fame = [f" {words.FAME[level - 1]}" if level else "" for level in views]
+    return [body + fame[i] + words.DECORATIONS[decoration[i]] for i, body in enumerate(bodies)]
 
 
 def _tags(theme: np.ndarray, tag_words: list[str], rng: np.random.Generator) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmctr_kedro.params import WorldParams
-from mmctr_kedro.worlds.items import Items
+from mmctr_kedro.worlds.items import LEVELS, Items
 
 LOG_LENGTH = (1.2, 1.0)  # history length = 3 + floor(lognormal): quartiles 4/6/9, mean 8 as in the challenge
 SHORTEST, LONGEST = 3, 64
@@ -23,19 +23,33 @@ ROWS_PER_USER = 4
 class Market:
     """The items on offer, sorted by (theme, style) cell, with everything that sampling needs."""
 
-    def __init__(self, items: Items, offered: np.ndarray, shape: tuple[int, int]) -> None:
-        """``offered`` is ``[N]`` bool: which items these users can meet; ``shape`` is (T, S)."""
+    def __init__(self, items: Items, offered: np.ndarray, params: WorldParams, negatives: str) -> None:
+        """``offered`` is ``[N]`` bool: which items these users can meet; ``negatives`` is the law of what is
+        skipped."""
+        shape = (params.themes, params.styles)
         cells = shape[0] * shape[1]
-        self.theme, self.style = items.theme, items.style
+        self.theme, self.style, self.levels = items.theme, items.style, items.levels
+        self.row_levels = params.row_levels
         self.popularity = np.where(offered, items.popularity, 0.0)
         self.appeal = np.where(offered, items.appeal, 0.0)
         self.offered = np.flatnonzero(offered)
+        weight = {
+            "uniform": np.ones(len(items)),
+            "popularity": items.popularity**params.negatives_exponent,
+            "pool": items.in_pool.astype(float),
+        }[negatives]
+        self.negative = np.where(offered, weight, 0.0)  # [N], what a negative is drawn in proportion to
+        self.cumulated_negative = np.cumsum(self.negative)
         cell = items.theme * shape[1] + items.style
         self.by_cell = self.offered[np.argsort(cell[self.offered], kind="stable")]
         self.cumulated = np.concatenate([[0.0], np.cumsum(self.appeal[self.by_cell])])
-        self.cumulated_popularity = np.concatenate([[0.0], np.cumsum(self.popularity[self.by_cell])])
         self.cell_start = np.searchsorted(cell[self.by_cell], np.arange(cells + 1))
         self.mass = np.diff(self.cumulated[self.cell_start]).reshape(shape)  # [T, S]
+        place = (self.levels * cells + cell)[self.offered]
+        mass_by_levels = np.bincount(place, weights=self.appeal[self.offered], minlength=LEVELS**2 * cells)
+        self.mass_by_levels = mass_by_levels.reshape(LEVELS**2, *shape)  # appeal of each pair of levels, by cell
+        popular = np.bincount(self.levels, weights=self.popularity, minlength=LEVELS**2)
+        self.popularity_by_levels = popular / popular.sum()
 
 
 @dataclass(frozen=True)
@@ -136,43 +150,76 @@ def _draw_column(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.argmax(cumulated > cumulated[:, -1:] * rng.random((len(weight), 1)), axis=1)
 
 
-def draw_negatives(market: Market, history: np.ndarray, law: str, rng: np.random.Generator) -> np.ndarray:
-    """Three items per user, independently by ``law`` over offered items outside the history: ``[U, 3]``."""
+def draw_negatives(market: Market, history: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Three items per user, independently by the market's law over offered items outside the history: ``[U, 3]``."""
     shape = (len(history), ROWS_PER_USER - 1)
     negative = np.empty(shape, dtype=np.int64)
     users, places = (index.ravel() for index in np.indices(shape))
+    total = market.cumulated_negative
     while len(users):
-        if law == "uniform":
-            drawn = market.offered[rng.integers(len(market.offered), size=len(users))]
-        else:
-            drawn = _draw_by_popularity(market, len(users), rng)
+        drawn = np.searchsorted(total, total[-1] * rng.random(len(users)), side="right")
         negative[users, places] = drawn
         again = (history[users] == drawn[:, None]).any(axis=1)
         users, places = users[again], places[again]
     return negative
 
 
-def _draw_by_popularity(market: Market, count: int, rng: np.random.Generator) -> np.ndarray:
-    total = market.cumulated_popularity
-    place = np.searchsorted(total, total[-1] * rng.random(count), side="right") - 1
-    return market.by_cell[np.minimum(place, len(market.by_cell) - 1)]
+def draw_row_levels(market: Market, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Both levels, as one number, that the rows ``item`` ``[U, n]`` carry; column 0 is the click, with its own."""
+    levels = market.levels[item]
+    if market.row_levels == "clicked":
+        levels[:, 1:] = levels[:, :1]
+    elif market.row_levels == "popular":
+        levels[:, 1:] = rng.choice(LEVELS**2, size=levels[:, 1:].shape, p=market.popularity_by_levels)
+    return levels
 
 
-def posterior(market: Market, users: Users, item: np.ndarray, law: str) -> np.ndarray:
-    """P(click | user, item) of rows ``item`` ``[U, n]``: ``[U, n]`` float64.
+@dataclass(frozen=True)
+class Posterior:
+    """P(click) of rows ``[U, n]`` float64, each row by itself, for who knows more or less; a quarter are clicks."""
 
-    Both laws are renormalised over the offered items outside the history; a quarter of the rows are clicks.
+    everything: np.ndarray  # interests, the item, all items' popularity and levels, and the levels that the row carries
+    without_taste: np.ndarray  # the same but the interests
+    without_levels: np.ndarray  # the same but the row's levels: what is left where each row carries its own item's
+
+
+def posterior(market: Market, users: Users, item: np.ndarray, levels: np.ndarray) -> Posterior:
+    """The exact law by which the rows ``item`` with ``levels``, both ``[U, n]``, were drawn.
+
+    With click law p, negatives' law p_neg and levels' law P, a row is a click with chance q p(item) against
+    (1 - q) p_neg(item) P(levels), and none at all where the levels are not the item's own. All laws are renormalised
+    over the offered items outside the history. What the other rows of the same user would tell is not counted.
     """
     seen = users.history >= 0
     past = np.where(seen, users.history, 0)
-    past_weight = market.appeal[past] * users.interests.of(market.theme[past], market.style[past])
+    past_weight = np.where(seen, market.appeal[past] * users.interests.of(market.theme[past], market.style[past]), 0.0)
     mass = ((users.interests.theme @ market.mass) * users.interests.style).sum(axis=1)
-    rest = mass - np.where(seen, past_weight, 0.0).sum(axis=1)
-    affinity = users.interests.of(market.theme[item], market.style[item])
-    p_click = market.appeal[item] * affinity / rest[:, None]
-    if law == "uniform":
-        p_negative = 1.0 / (len(market.offered) - users.length[:, None])
+    rest = (mass - past_weight.sum(axis=1))[:, None]
+    taste = market.appeal[item] * users.interests.of(market.theme[item], market.style[item]) / rest
+    past_appeal = np.where(seen, market.appeal[past], 0.0)
+    appeal_left = (market.mass.sum() - past_appeal.sum(axis=1))[:, None]
+    no_taste = market.appeal[item] / appeal_left
+    past_negative = np.where(seen, market.negative[past], 0.0).sum(axis=1)
+    negative = market.negative[item] / (market.cumulated_negative[-1] - past_negative)[:, None]
+    possible = levels == market.levels[item]
+    if market.row_levels == "own":
+        by_taste = by_appeal = np.ones(item.shape)
+    elif market.row_levels == "popular":
+        by_taste = by_appeal = market.popularity_by_levels[levels]
     else:
-        past_popularity = np.where(seen, market.popularity[past], 0.0).sum(axis=1)
-        p_negative = market.popularity[item] / (market.cumulated_popularity[-1] - past_popularity)[:, None]
-    return CLICK_SHARE * p_click / (CLICK_SHARE * p_click + (1 - CLICK_SHARE) * p_negative)
+        cells = market.mass_by_levels[levels]  # [U, n, T, S]
+        interest = np.einsum("ut,us->uts", users.interests.theme, users.interests.style)
+        same = (market.levels[past][:, None] == levels[..., None]) & seen[:, None]  # [U, n, W]
+        by_taste = np.einsum("unts,uts->un", cells, interest) - np.einsum("unw,uw->un", same, past_weight)
+        by_appeal = cells.sum(axis=(2, 3)) - np.einsum("unw,uw->un", same, past_appeal)
+        by_taste, by_appeal = by_taste / rest, by_appeal / appeal_left
+    return Posterior(
+        everything=np.where(possible, _click_chance(taste, negative * by_taste), 0.0),
+        without_taste=np.where(possible, _click_chance(no_taste, negative * by_appeal), 0.0),
+        without_levels=_click_chance(taste, negative),
+    )
+
+
+def _click_chance(click: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Bayes' rule; ``click`` and ``other`` are what a click and a row without one would show this with."""
+    return CLICK_SHARE * click / (CLICK_SHARE * click + (1 - CLICK_SHARE) * other)

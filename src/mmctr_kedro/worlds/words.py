@@ -134,3 +134,6 @@ EMPTY_TITLES = (
     "あけましておめでとう",
 )
 DECORATIONS = ("", "", "", "", " 😂", " 🔥🔥", " ❤️", " #fyp", " 哈哈", " (full version)", "!!!", " …")
+
+# What a title says of its item's views, level 1 to 10.
+FAME = ["obscure", "unknown", "hidden", "quiet", "ordinary", "known", "popular", "famous", "trending", "viral"]

@@ -14,7 +14,7 @@ from mmctr_kedro.files import atomic_write, remove
 from mmctr_kedro.params import WorldParams
 from mmctr_kedro.worlds import users as crowd
 from mmctr_kedro.worlds import vectors
-from mmctr_kedro.worlds.items import Items, draw_items
+from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
 from mmctr_kedro.worlds.pictures import Looks, draw, draw_looks
 from mmctr_kedro.worlds.randomness import generator
 from mmctr_kedro.worlds.tables import (
@@ -28,19 +28,28 @@ from mmctr_kedro.worlds.tables import (
 )
 from mmctr_kedro.worlds.texts import Texts, write_texts
 
-WORLD_VERSION = "3"  # raise it whenever the same settings give other bytes
+WORLD_VERSION = "4"  # raise it whenever the same settings give other bytes
 COVER_CHUNK = 250
 USER_CHUNK = 10_000
 _DESCRIPTION = "world.json"
+
+
+def unknown_truth() -> pd.DataFrame:
+    """The truth about data that nobody simulated: its columns and types, no rows."""
+    known = dict.fromkeys(("posterior", "posterior_without_taste", "posterior_without_levels"), "float64")
+    types = {"split": "str", "row_id": "int64", **known}
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
 
 
 def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
     """Write every challenge file of a simulated world into ``folder``.
 
     Returns:
-        The truth, which is never written there: one row per valid and test row with ``split``, ``row_id``
-        (int64, row number in its file) and ``posterior`` (float64), the exact P(click | user, item) under that
-        split's sampling law. Ranking by it gives the best AUC that any model can reach.
+        The truth, which is never written there: one row per valid and test row with ``split``, ``row_id`` (int64,
+        row number in its file) and three columns of float64, ``users.Posterior``: ``posterior`` is P(click) for who
+        knows all that the row shows, so that ranking by it gives the best AUC that any model can reach;
+        ``posterior_without_taste`` and ``posterior_without_levels`` are for who does not know the user's interests, or
+        the row's levels.
     """
     _claim(folder, params)
     items = draw_items(params)
@@ -67,8 +76,9 @@ def _describe(folder: RawFolder, params: WorldParams, **more: bool) -> None:
 
 
 def _write_items(items: Items, params: WorldParams, folder: RawFolder) -> None:
-    texts = write_texts(items.theme, params.seed)
-    looks = draw_looks(items.style, params.seed)
+    likes, views = _levels_shown(items, params)
+    texts = write_texts(items.theme, views, params.seed)
+    looks = draw_looks(items.style, likes, params.seed)
     statistics = _write_covers(looks, params, folder) if params.covers else _thumbnail_statistics(looks, params)
     text, image = vectors.text_vectors(texts.documents()), vectors.image_vectors(statistics)
     fused = vectors.item_vectors(text, image)
@@ -77,6 +87,15 @@ def _write_items(items: Items, params: WorldParams, folder: RawFolder) -> None:
     _write_item_info(texts, fused, params.seed, folder)
     with table_writer(folder, "tag_words") as table:
         table.append({"tag_id": np.arange(1, len(texts.tag_words) + 1), "word": pa.array(texts.tag_words)})
+
+
+def _levels_shown(items: Items, params: WorldParams) -> tuple[np.ndarray, np.ndarray]:
+    """The likes and views that covers and titles show: the item's own or, where it hides them, any; 0: none at all."""
+    rng = generator(params.seed, "levels_shown")
+    shown = rng.random((2, len(items))) < params.levels_shown
+    levels = np.where(shown, [items.likes_level, items.views_level], rng.integers(1, LEVELS + 1, size=shown.shape))
+    likes, views = levels * (params.levels_shown > 0)
+    return likes, views
 
 
 def _thumbnail_statistics(looks: Looks, params: WorldParams) -> np.ndarray:
@@ -143,17 +162,26 @@ def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.Dat
             continue
         with table_writer(folder, part) as table:
             for chunk, users, rng in splits[part].crowds(len(user_ids)):
-                columns, posterior = splits[part].rows(users, user_ids[chunk], items, rng)
+                columns, posterior = splits[part].rows(users, user_ids[chunk], rng)
                 first = chunk.start * crowd.ROWS_PER_USER
-                kept = min(len(posterior), rows[part] - first)  # the last test user may have fewer rows
+                kept = min(len(columns["label"]), rows[part] - first)  # the last test user may have fewer rows
                 row_id = np.arange(first, first + kept)
                 columns = {name: column[:kept] for name, column in columns.items()} | {"ID": row_id}
                 table.append(columns)
                 histories.append(users.history)
-                if part != "train":
-                    truth.append(pd.DataFrame({"split": part, "row_id": row_id, "posterior": posterior[:kept]}))
+                if posterior is not None:
+                    truth.append(_truth(part, row_id, posterior))
     _write_item_seq(np.concatenate([np.sort(user_ids) for user_ids in parts.values()]), histories, folder)
     return pd.concat(truth, ignore_index=True)
+
+
+def _truth(part: str, row_id: np.ndarray, posterior: crowd.Posterior) -> pd.DataFrame:
+    known = {
+        "posterior": posterior.everything,
+        "posterior_without_taste": posterior.without_taste,
+        "posterior_without_levels": posterior.without_levels,
+    }
+    return pd.DataFrame({"split": part, "row_id": row_id, **{n: p.ravel()[: len(row_id)] for n, p in known.items()}})
 
 
 def hidden_rows(params: WorldParams, part: str = "test") -> pd.DataFrame:
@@ -165,7 +193,7 @@ def hidden_rows(params: WorldParams, part: str = "test") -> pd.DataFrame:
     items = draw_items(params)
     split = _Split(part, items, params, params.seed if params.user_seed is None else params.user_seed)
     drawn = [
-        split.rows(users, np.arange(chunk.start, chunk.stop), items, rng)[0]
+        split.rows(users, np.arange(chunk.start, chunk.stop), rng)[0]
         for chunk, users, rng in split.crowds(-(-rows // crowd.ROWS_PER_USER))
     ]
     return pd.DataFrame(
@@ -178,8 +206,8 @@ class _Split:
 
     def __init__(self, part: str, items: Items, params: WorldParams, seed: int) -> None:
         offered = ~items.is_new if part in ("train", "silent") else np.ones(len(items), dtype=bool)
-        self.market = crowd.Market(items, offered, (params.themes, params.styles))
-        self.law = params.train_negatives if part == "train" else params.eval_negatives
+        negatives = params.train_negatives if part == "train" else params.eval_negatives
+        self.market = crowd.Market(items, offered, params, negatives)
         self.part, self.params, self.seed = part, params, seed
 
     def crowds(self, count: int) -> Iterator[tuple[slice, crowd.Users, np.random.Generator]]:
@@ -189,21 +217,22 @@ class _Split:
             yield chunk, crowd.draw_users(self.market, chunk.stop - chunk.start, self.params, rng), rng
 
     def rows(
-        self, users: crowd.Users, user_ids: np.ndarray, items: Items, rng: np.random.Generator
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Four rows per user in random order, as columns of the challenge's files, and their posteriors."""
-        negatives = crowd.draw_negatives(self.market, users.history, self.law, rng)
+        self, users: crowd.Users, user_ids: np.ndarray, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], crowd.Posterior | None]:
+        """Four rows per user in random order, as columns of the challenge's files, and the truth but for train."""
+        item = np.column_stack([users.click, crowd.draw_negatives(self.market, users.history, rng)])
+        levels = crowd.draw_row_levels(self.market, item, rng)
         order = rng.permuted(np.tile(np.arange(crowd.ROWS_PER_USER), (len(user_ids), 1)), axis=1)
-        item = np.take_along_axis(np.column_stack([users.click, negatives]), order, axis=1)
+        item, levels = (np.take_along_axis(values, order, axis=1) for values in (item, levels))
         columns = {
             "user_id": np.repeat(user_ids, crowd.ROWS_PER_USER),
             "item_seq": np.repeat(padded_histories(users.history), crowd.ROWS_PER_USER, axis=0),
             "item_id": item.ravel() + 1,
-            "likes_level": items.likes_level[item.ravel()],
-            "views_level": items.views_level[item.ravel()],
+            "likes_level": levels.ravel() // LEVELS + 1,
+            "views_level": levels.ravel() % LEVELS + 1,
             "label": (order == 0).astype(np.int64).ravel(),
         }
-        return columns, crowd.posterior(self.market, users, item, self.law).ravel()
+        return columns, None if self.part == "train" else crowd.posterior(self.market, users, item, levels)
 
 
 def _write_item_seq(user_ids: np.ndarray, histories: list[np.ndarray], folder: RawFolder) -> None:

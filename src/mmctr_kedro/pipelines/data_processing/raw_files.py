@@ -28,18 +28,14 @@ def provide(
     log_folder: RawFolder,
 ) -> pd.DataFrame:
     """Write the challenge's files if the source says so; returns the truth, empty where nobody knows it."""
+    from mmctr_kedro.worlds import unknown_truth
+
     writers = {
         "simulated": lambda: _simulated(simulate, challenge_folder),
         "interaction_log": lambda: _imported(import_log, log_folder, challenge_folder),
         "challenge_files": unknown_truth,
     }
     return writers[source.name]()
-
-
-def unknown_truth() -> pd.DataFrame:
-    """The truth about data nobody simulated: its columns and types, no rows."""
-    types = {"split": "str", "row_id": "int64", "posterior": "float64"}
-    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
 
 
 def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
@@ -146,5 +142,4 @@ def _simulated(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
 def _imported(params: InteractionLogParams, log_folder: RawFolder, folder: RawFolder) -> pd.DataFrame:
     from mmctr_kedro.pipelines.import_log.nodes import import_log
 
-    import_log(params, log_folder, folder)
-    return unknown_truth()
+    return import_log(params, log_folder, folder)

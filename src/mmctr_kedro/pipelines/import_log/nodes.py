@@ -33,6 +33,7 @@ def import_log(params: InteractionLogParams, log_folder: RawFolder, challenge_fo
     from mmctr_kedro.pipelines.import_log.negatives import Negatives
     from mmctr_kedro.pipelines.import_log.row_files import write_item_seq, write_rows
     from mmctr_kedro.pipelines.import_log.splits import SPLITS, split_log
+    from mmctr_kedro.worlds import unknown_truth
 
     _refuse_foreign(log_folder, challenge_folder)
     covers = _covers(params, log_folder)
@@ -64,7 +65,7 @@ def import_log(params: InteractionLogParams, log_folder: RawFolder, challenge_fo
         {"made_by": "import_log", "params": params.model_dump(), "finished": True, "found": report},
         challenge_folder,
     )
-    return pd.DataFrame({"split": pd.Series([], dtype=str), "row_id": np.empty(0, np.int64), "posterior": np.empty(0)})
+    return unknown_truth()
 
 
 def _refuse_foreign(log_folder: RawFolder, challenge_folder: RawFolder) -> None:
