@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
+
+LEVELS = 11  # likes_level and views_level: 0 (unknown) .. 10
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,25 @@ class Clicks:
     def history_length(self) -> np.ndarray:
         """Clicks in the history of every row: ``[R]`` int64."""
         return np.diff(self.history_offsets)[self.history]
+
+
+def own_levels(item_content: pd.DataFrame, train: Clicks) -> np.ndarray:
+    """Likes and views level of every item, ``[N + 1, 2]`` int8, row 0 zeros; 0 where nothing says it.
+
+    Those of ``item_content`` (one row per item, ascending, ids 1..N). Where that knows none, as without
+    item_feature.parquet, the pair that most of an item's clicked train rows carry, as a click carries its own item's
+    under every law we know.
+    """
+    own = np.zeros((len(item_content) + 1, 2), np.int8)
+    own[1:] = item_content[["likes_level", "views_level"]].to_numpy(np.int8)
+    if own.any() or train.label is None:
+        return own
+    clicked = train.label == 1
+    pair = train.likes_level[clicked].astype(np.int64) * LEVELS + train.views_level[clicked]
+    shown, rows = np.unique(train.item[clicked].astype(np.int64) * LEVELS**2 + pair, return_counts=True)
+    shown = shown[np.argsort(rows, kind="stable")]  # the most frequent pair of an item is written last
+    own[shown // LEVELS**2] = np.column_stack(np.divmod(shown % LEVELS**2, LEVELS))
+    return own
 
 
 @dataclass(frozen=True)

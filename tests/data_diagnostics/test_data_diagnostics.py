@@ -10,10 +10,15 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.batch import Clicks, own_levels
+from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.params import ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.pipelines.data_diagnostics import create_pipeline, numbers
 from mmctr_kedro.pipelines.data_diagnostics.nodes import diagnose
 from mmctr_kedro.pipelines.data_diagnostics.verdicts import differ, tells
+from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
+from mmctr_kedro.pipelines.data_processing.raw_files import describe
+from mmctr_kedro.worlds import write_world
 
 CONTENT = pd.DataFrame({"item_id": [1, 2, 3, 4], "likes_level": [1, 2, 3, 4], "views_level": [5, 5, 5, 5]})
 
@@ -54,7 +59,7 @@ def test_shares_of_what_train_knows_are_counted():
     assert valid["history_clicks_on_items_in_no_train_row"] == 0.5  # 3 and 4 of 3, 4, 1, 1
     assert valid["history_clicks_on_items_nowhere_in_train"] == 0.25
     assert found["train"]["history_clicks_on_items_in_no_train_row"] == pytest.approx(1 / 7, abs=1e-6)
-    assert (valid["rows_with_levels_of_their_item"], test["rows_with_levels_of_their_item"]) == (0.75, 1.0)
+    assert (found["train"]["items_shown_without_a_click"], test["items_shown_without_a_click"]) == (0.5, None)
     assert (valid["click_share"], test["click_share"]) == (0.5, None)
 
 
@@ -195,3 +200,89 @@ def test_the_pipeline_makes_the_same_json_again():
         made.append(SequentialRunner().run(pipeline, catalog)["data_diagnostics"].load())
     assert json.dumps(made[0]) == json.dumps(made[1])
     assert made[0]["splits"]["train"]["rows"] == 4
+
+
+# --- leaks -----------------------------------------------------------------------------------------------
+
+
+def simulated(tmp_path, law: str, **changes) -> tuple:
+    """Item content and splits of a world of this law."""
+    params = WorldParams(law=law, items=300, train_rows=4000, valid_rows=1200, test_rows=400, covers=False, **changes)
+    folder = RawFolder(tmp_path / law)
+    write_world(params, folder)
+    content, _, _, *clicks, _ = process_raw_files(ProcessingParams(), describe(SourceParams(), folder), folder)
+    return content, clicks
+
+
+@pytest.mark.parametrize(
+    ("law", "changes", "leak"),
+    [
+        ("challenge", {}, True),
+        ("challenge", {"row_levels": "popular"}, True),
+        ("challenge", {"row_levels": "own"}, False),
+        ("taste", {}, False),
+        ("popular", {}, False),
+    ],
+)
+@pytest.mark.parametrize("item_feature", [True, False])
+def test_whose_levels_a_row_carries_is_told_under_every_law(tmp_path, law, changes, leak, item_feature):
+    content, clicks = simulated(tmp_path, law, **changes)
+    if not item_feature:
+        content = content.assign(likes_level=np.int8(0), views_level=np.int8(0))
+    found = diagnose(content, *clicks)
+    assert found["leak"] == {"levels": leak, "target_in_history": False, "valid_rows_in_train": False}
+    alike, said = says(found, "levels")
+    assert alike is not leak
+    assert said.startswith("LEAK") is leak
+    assert ("told by the levels of clicks" in said) is not item_feature
+    own = found["whose_levels"]["own"]["valid"]
+    assert own["clicks"] > 0.99
+    assert (own["others"] < 0.2) is leak
+    together = found["whose_levels"]["one_pair_per_user"]["valid"]
+    assert (together == 1.0) is (leak and "row_levels" not in changes)
+    if leak:
+        assert found["verdicts"][0]["about"] == "levels"  # what leaks comes first
+        assert found["whose_levels"]["worth"]["match_and_rarity"]["valid"]["auc"] > 0.9
+
+
+def test_a_negative_pool_is_told(tmp_path):
+    content, clicks = simulated(tmp_path, "challenge")
+    shown = diagnose(content, *clicks)["splits"]["train"]["items_shown_without_a_click"]
+    assert 0.3 < shown < 0.5  # a third of all items; of those in train rows, somewhat more
+
+
+def test_a_click_in_its_own_history_is_a_leak():
+    label = np.tile([1, 0, 0, 0], 60)
+    item = np.random.default_rng(0).integers(1, 5, 240)
+    answer = [[1, 2, *([one] if clicked else [])] for one, clicked in zip(item % 2 + 3, label, strict=True)]
+    leaky = make(item % 2 + 3, label, histories=answer)
+    clean = make(item % 2 + 3, label, histories=[[1, 2]] * 240)
+    found = diagnose(CONTENT, leaky, leaky, replace(leaky, label=None))
+    assert found["leak"]["target_in_history"]
+    assert found["known_answers"]["target_in_history"]["valid"]["auc"] == 1.0
+    assert (
+        "in its own history in 100% of train's clicks and 0% of its other rows" in says(found, "target_in_history")[1]
+    )
+    assert not diagnose(CONTENT, clean, clean, replace(clean, label=None))["leak"]["target_in_history"]
+
+
+def test_valid_rows_that_stand_in_train_are_a_leak_and_repeated_rows_are_counted():
+    rng = np.random.default_rng(1)
+    histories = [rng.integers(1, 5, rng.integers(0, 6)).tolist() for _ in range(400)]
+    item, label = rng.integers(1, 5, 400), np.tile([1, 0, 0, 0], 100)
+    train = make(item, label, histories=histories)
+    copied = make(item, label, histories=histories, user=np.arange(401, 801))  # other users, the same rows
+    found = diagnose(CONTENT, train, copied, replace(copied, label=None))
+    assert found["known_answers"]["valid_rows_in_train"]["share"] == 1.0
+    assert found["leak"]["valid_rows_in_train"]
+    assert "split by user, or by time" in says(found, "repeats")[1]
+    assert found["known_answers"]["repeated_rows"]["train"] == 0.0
+    twice = make(np.tile(item, 2), np.tile(label, 2), histories=histories * 2, user=np.tile(np.arange(1, 401), 2))
+    assert diagnose(CONTENT, twice, train, replace(train, label=None))["known_answers"]["repeated_rows"]["train"] == 0.5
+
+
+def test_own_levels_without_item_feature_are_those_of_most_clicks():
+    content = CONTENT.assign(likes_level=0, views_level=0)
+    train = make([1, 1, 1, 2, 3], [1, 1, 1, 1, 0], likes=[7, 7, 4, 9, 3])
+    assert own_levels(content, train).tolist() == [[0, 0], [7, 5], [9, 5], [0, 0], [0, 0]]
+    assert own_levels(CONTENT, train).tolist() == [[0, 0], [1, 5], [2, 5], [3, 5], [4, 5]]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.batch import LEVELS as LEVEL_VALUES
+from mmctr_kedro.batch import Clicks, own_levels
 from mmctr_kedro.pipelines.reporting.measures import HISTORY_EDGES, bucket_name
 from mmctr_kedro.training.metrics import auc_of_counts, auc_standard_error_of_counts
 
 LEVELS = ("likes_level", "views_level")
-LEVEL_COUNT = 11  # 0..10
 QUARTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 # Rows at the mean click rate that every item's and level's own rate is mixed with: one click on one row is no 100 %.
 PRIOR_ROWS = 10.0
@@ -29,13 +30,13 @@ def describe_splits(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> di
     size = len(item_content) + 1
     as_target = np.bincount(train.item, minlength=size) > 0
     anywhere = as_target | (np.bincount(train.history_items, minlength=size) > 0)
-    levels = item_content[list(LEVELS)].to_numpy()
     users = np.unique(train.history_user)
     return {
         name: {
             "rows": len(clicks),
             "users": len(np.unique(clicks.history_user)),
             "click_share": None if clicks.label is None else _round(clicks.label.mean()),
+            "items_shown_without_a_click": None if clicks.label is None else _ever_skipped(clicks, size),
             "history_length": _quartiles(clicks.history_length),
             "rows_by_history_length": _histogram(clicks.history_length),
             "users_in_train": _share(np.isin(np.unique(clicks.history_user), users)),
@@ -43,10 +44,137 @@ def describe_splits(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> di
             "rows_with_item_nowhere_in_train": _share(~anywhere[clicks.item]),
             "history_clicks_on_items_in_no_train_row": _share(~as_target[clicks.history_items]),
             "history_clicks_on_items_nowhere_in_train": _share(~anywhere[clicks.history_items]),
-            "rows_with_levels_of_their_item": _share(_levels_equal(clicks, levels)),
         }
         for name, clicks in splits.items()
     }
+
+
+def whose_levels(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> Found:
+    """Whether a row carries its item's levels, by label, and what that alone tells.
+
+    Without item_feature.parquet an item's levels are those that clicks of every other train user carry; the train rows
+    judged are then those of the others.
+
+    Returns:
+        ``known_from``; ``own``: per split the share of ``clicks``, ``others`` and ``all`` rows (of items whose levels
+        are known) that carry their item's; ``rows_judged`` by split and label; ``one_pair_per_user``: share of the
+        users with several rows whose rows all carry one pair; ``worth``: AUC, in train and valid, of ``match`` (own
+        levels or not) and of ``match_and_rarity`` (the rarer the matched pair among clicks, the better).
+    """
+    train = splits["train"]
+    published = bool(item_content[list(LEVELS)].to_numpy().any())
+    judged, taught = np.ones(len(train), bool), train
+    if not published:
+        judged = _halves_of_users(train) == 1
+        taught = _some_rows(train, ~judged)
+    own = own_levels(item_content, taught)
+    pair = {name: _pair(clicks.likes_level, clicks.views_level) for name, clicks in splits.items()}
+    clicked = pair["train"][_labels(train) == 1]
+    rarity = -np.log((np.bincount(clicked, minlength=LEVEL_VALUES**2) + 1) / (len(clicked) + LEVEL_VALUES**2))
+    found: Found = {
+        "known_from": "item_feature.parquet" if published else "clicked train rows",
+        "own": {},
+        "rows_judged": {},
+        "one_pair_per_user": {},
+        "worth": {"match": {}, "match_and_rarity": {}},
+    }
+    for name, clicks in splits.items():
+        of_item = own[clicks.item]
+        match = pair[name] == _pair(*of_item.T)
+        rows = of_item.any(axis=1) & (judged if name == "train" else True)
+        kinds = {"all": rows}
+        if clicks.label is not None:
+            kinds |= {"clicks": rows & (clicks.label == 1), "others": rows & (clicks.label == 0)}
+            for score, values in (
+                ("match", match * 1.0),
+                ("match_and_rarity", np.where(match, rarity[pair[name]], -1.0)),
+            ):
+                found["worth"][score][name] = _of_rows(values[rows], _labels(clicks)[rows])
+        found["own"][name] = {kind: _share(match[of]) for kind, of in kinds.items()}
+        found["rows_judged"][name] = {kind: int(of.sum()) for kind, of in kinds.items()}
+        found["one_pair_per_user"][name] = _one_pair_per_user(clicks, pair[name])
+    return found
+
+
+def _pair(likes: np.ndarray, views: np.ndarray) -> np.ndarray:
+    return likes.astype(np.int64) * LEVEL_VALUES + views
+
+
+def _one_pair_per_user(clicks: Clicks, pair: np.ndarray) -> float | None:
+    """Of the histories with several rows, the share whose rows all carry the same two levels."""
+    size = len(clicks.history_user)
+    rows = np.bincount(clicks.history, minlength=size)
+    total, squares = (np.bincount(clicks.history, weights=pair**power, minlength=size) for power in (1, 2))
+    several = rows > 1
+    return _share((rows * squares == total**2)[several])  # no variance; whole numbers below 2^53
+
+
+def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
+    """What a row's own history and the other split give away.
+
+    Returns:
+        ``target_in_history``: share of ``clicks`` and ``others`` of train and valid whose item is in their own history,
+        and its ``auc`` by split. ``repeated_rows``: share of the rows of a split that occur in it before (same user,
+        history, item and label). ``valid_rows_in_train``: ``share`` of valid's rows whose history and item train has,
+        and the ``worth`` in AUC of the label that they have there.
+    """
+    found: Found = {"target_in_history": {}, "repeated_rows": {}}
+    keys = {}
+    for name, clicks in (("train", train), ("valid", valid)):
+        label, inside = _labels(clicks), _target_in_history(clicks)
+        shares = {kind: _share(inside[label == value]) for kind, value in (("clicks", 1), ("others", 0))}
+        found["target_in_history"][name] = {**shares, **_of_rows(inside * 1.0, label)}
+        keys[name] = _history_and_item(clicks, size)
+        mixed = keys[name] * np.uint64(2) + label.astype(np.uint64) + clicks.user.astype(np.uint64) * _ODD
+        found["repeated_rows"][name] = _round(1 - len(np.unique(mixed)) / max(1, len(mixed)))
+    keys_of_train, place, rows = np.unique(keys["train"], return_inverse=True, return_counts=True)
+    clicks_there = np.bincount(place, weights=_labels(train)) / rows
+    at = np.minimum(np.searchsorted(keys_of_train, keys["valid"]), len(keys_of_train) - 1)
+    there = keys_of_train[at] == keys["valid"]
+    told = np.where(there, clicks_there[at], _labels(train).mean())
+    found["valid_rows_in_train"] = {"share": _share(there), **_of_rows(told, _labels(valid))}
+    return found
+
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _target_in_history(clicks: Clicks, rows_at_a_time: int = 500_000) -> np.ndarray:
+    """``[R]`` bool."""
+    found = []
+    for start in range(0, len(clicks), rows_at_a_time):
+        history = clicks.history[start : start + rows_at_a_time]
+        begin, length = clicks.history_offsets[history], np.diff(clicks.history_offsets)[history]
+        first = np.cumsum(length) - length
+        row = np.repeat(np.arange(len(history)), length)
+        place = np.repeat(begin - first, length) + np.arange(len(row))
+        same = clicks.history_items[place] == clicks.item[start : start + rows_at_a_time][row]
+        found.append(np.bincount(row[same], minlength=len(history)) > 0)
+    return np.concatenate(found) if found else np.empty(0, bool)
+
+
+def _history_and_item(clicks: Clicks, size: int) -> np.ndarray:
+    """A number for what a row shows, its history's items in order and its item: ``[R]`` uint64, equal for equal
+    rows."""
+    rng = np.random.default_rng(0)
+    of_item = rng.integers(2**63, size=size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    of_place = rng.integers(2**63, size=1024, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    length = np.diff(clicks.history_offsets)
+    place = np.arange(len(clicks.history_items)) - np.repeat(clicks.history_offsets[:-1], length)
+    added = np.concatenate([[np.uint64(0)], np.cumsum(of_item[clicks.history_items] * of_place[place % 1024])])
+    of_history = added[clicks.history_offsets[1:]] - added[clicks.history_offsets[:-1]]  # wraps, as it should
+    return of_history[clicks.history] * _ODD + of_item[clicks.item]
+
+
+def _some_rows(clicks: Clicks, rows: np.ndarray) -> Clicks:
+    by_row = {name: getattr(clicks, name)[rows] for name in ("history", "item", "likes_level", "views_level", "row_id")}
+    return dataclasses.replace(clicks, label=_labels(clicks)[rows], **by_row)
+
+
+def _of_rows(score: np.ndarray, label: np.ndarray) -> Found:
+    """``_separation`` of rows that are not counted yet."""
+    values, place = np.unique(score, return_inverse=True)
+    return _separation(values, *_counts(place, label, len(values)))
 
 
 def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
@@ -76,8 +204,8 @@ def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
     }
     for level in LEVELS:
         keys = getattr(train, level), getattr(valid, level)
-        counts = _counts(keys[0], label, LEVEL_COUNT), _counts(keys[1], _labels(valid), LEVEL_COUNT)
-        found[level] = _by_score(np.arange(LEVEL_COUNT), *counts)
+        counts = _counts(keys[0], label, LEVEL_VALUES), _counts(keys[1], _labels(valid), LEVEL_VALUES)
+        found[level] = _by_score(np.arange(LEVEL_VALUES), *counts)
         found[f"{level}_click_rate"] = _by_click_rate(keys[0], label, half, *counts)
     return found
 
@@ -107,12 +235,12 @@ def level_click_shares(train: Clicks, valid: Clicks) -> dict[str, list[Found]]:
     found = {}
     for name in LEVELS:
         counts = {
-            split: _counts(getattr(clicks, name), _labels(clicks), LEVEL_COUNT)
+            split: _counts(getattr(clicks, name), _labels(clicks), LEVEL_VALUES)
             for split, clicks in (("train", train), ("valid", valid))
         }
         found[name] = [
             {"level": level, **{key: value for split in counts for key, value in _level(split, counts[split], level)}}
-            for level in range(LEVEL_COUNT)
+            for level in range(LEVEL_VALUES)
             if any(of[0][level] + of[1][level] for of in counts.values())
         ]
     return found
@@ -186,9 +314,10 @@ def _halves_of_users(train: Clicks) -> np.ndarray:
     return (rank % 2).astype(np.int8)[train.history]
 
 
-def _levels_equal(clicks: Clicks, levels: np.ndarray) -> np.ndarray:
-    own = levels[clicks.item - 1]
-    return (clicks.likes_level == own[:, 0]) & (clicks.views_level == own[:, 1])
+def _ever_skipped(clicks: Clicks, size: int) -> float | None:
+    """Of the items in these rows, the share that some row shows without a click."""
+    clicked, others = _counts(clicks.item, _labels(clicks), size)
+    return _share((others > 0)[clicked + others > 0])
 
 
 def _quartiles(length: np.ndarray) -> dict[str, float | None]:

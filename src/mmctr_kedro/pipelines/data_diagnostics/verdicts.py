@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # An AUC says something if it lies this far from 0.5 and further than noise reaches; two differ likewise.
-THRESHOLDS = {"auc_difference": 0.03, "standard_errors": 3.0}
+THRESHOLDS = {"auc_difference": 0.03, "share_difference": 0.03, "standard_errors": 3.0}
 
 Found = dict[str, Any]  # auc, standard_error
 Verdict = dict[str, Any]
@@ -22,16 +22,42 @@ SIGNALS = {
 
 def verdicts(found: dict[str, Any]) -> list[Verdict]:
     """Each verdict: ``about`` what, ``alike`` (None: not the question) and what it ``says``; the sum comes first."""
-    splits, drawn = found["splits"], found["drawn"]
+    splits, drawn, leak = found["splits"], found["drawn"], found["leak"]
     single = [
-        *(_about_signal(name, **found["signals"][name], drawn=drawn) for name in SIGNALS),
+        *(_about_signal(name, **found["signals"][name], drawn=drawn, splits=splits) for name in SIGNALS),
         _about_lengths(splits, drawn, "valid", "train"),
         _about_lengths(splits, drawn, "test", "valid"),
         _about_test(drawn["popularity_of_items_test_or_valid"]),
         _about_unseen(splits),
-        _about_levels(splits),
     ]
-    return [_in_sum(single), *single]
+    known = [
+        _about_levels(found["whose_levels"], leak["levels"]),
+        _about_target_in_history(found["known_answers"]["target_in_history"], leak["target_in_history"]),
+        _about_repeats(found["known_answers"], leak["valid_rows_in_train"]),
+    ]
+    first = [verdict for verdict in known if verdict["alike"] is False]
+    return [*first, _in_sum(single), *single, *(verdict for verdict in known if verdict not in first)]
+
+
+def leaks(found: dict[str, Any]) -> dict[str, bool]:
+    """By name, whether a row gives its label away by it, beyond ``THRESHOLDS``."""
+    answers = found["known_answers"]
+    return {
+        "levels": any(_by_label(found["whose_levels"], split) for split in ("train", "valid")),
+        "target_in_history": any(tells(of) for of in answers["target_in_history"].values()),
+        "valid_rows_in_train": tells(answers["valid_rows_in_train"]),
+    }
+
+
+def _by_label(of: Found, split: str) -> bool:
+    """Whether clicks of a split carry their item's levels more or less often than its other rows do."""
+    clicks, others = (of["own"][split].get(kind) for kind in ("clicks", "others"))
+    if clicks is None or others is None:
+        return False
+    rows = of["rows_judged"][split]
+    error = sum(share * (1 - share) / rows[kind] for kind, share in (("clicks", clicks), ("others", others))) ** 0.5
+    least = max(THRESHOLDS["share_difference"], THRESHOLDS["standard_errors"] * error)
+    return abs(clicks - others) >= least
 
 
 def tells(of: Found) -> bool:
@@ -63,7 +89,7 @@ def _in_sum(single: list[Verdict]) -> Verdict:
     return _verdict(WHOLE, True, "Train and valid differ in nothing looked at here by more than noise.")
 
 
-def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found]) -> Verdict:
+def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found], splits: dict[str, Any]) -> Verdict:
     what = SIGNALS[name]
     if train["auc"] is None or valid["auc"] is None:
         return _verdict(name, None, f"{what} cannot be judged: train or valid has rows of one class only.")
@@ -79,13 +105,17 @@ def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found]
         says = f"separates {both} in opposite directions"
     else:
         says = f"separates {both}, but not equally"
-    return _verdict(name, False, f"{what} {says}{_because(name, train, valid, drawn)}.")
+    return _verdict(name, False, f"{what} {says}{_because(name, train, valid, drawn, splits)}.")
 
 
-def _because(name: str, train: Found, valid: Found, drawn: dict[str, Found]) -> str:
+def _because(name: str, train: Found, valid: Found, drawn: dict[str, Found], splits: dict[str, Any]) -> str:
     """What follows for item ids, and which rows are drawn otherwise in popularity; else nothing."""
     if name == "item_click_rate" and train["auc"] > max(0.5, valid["auc"]):
-        return ": item ids learnt by heart carry over badly"
+        skipped = splits["train"]["items_shown_without_a_click"]
+        pool = (
+            f" ({_percent(skipped)} of the items in train rows are ever shown without a click)" if skipped < 0.9 else ""
+        )
+        return f": item ids learnt by heart carry over badly{pool}; keep model.record off or absorbed"
     if name != "item_history_clicks":
         return ""
     kinds = {
@@ -133,12 +163,59 @@ def _about_unseen(splits: dict[str, Any]) -> Verdict:
     return _verdict("unseen", None, f"Train knows {users} users; {rows} rows show an item that no train row has.")
 
 
-def _about_levels(splits: dict[str, Any]) -> Verdict:
-    shares = {split: of["rows_with_levels_of_their_item"] for split, of in splits.items()}
-    if all(share in (None, 1.0) for share in shares.values()):
-        return _verdict("levels", None, "Every row has the likes and views levels of its item in item_feature.")
-    says = ", ".join(f"{_percent(share)} of {split} rows" for split, share in shares.items())
-    return _verdict("levels", None, f"Likes and views levels are those of the item in item_feature in {says}.")
+def _about_levels(of: Found, leak: bool) -> Verdict:
+    own = of["own"]
+    where = "" if of["known_from"] == "item_feature.parquet" else ", told by the levels of clicks"
+    if not leak:
+        if all(share["all"] in (None, 1.0) for share in own.values()):
+            return _verdict("levels", True, f"Every row carries the likes and views levels of its own item{where}.")
+        says = ", ".join(f"{_percent(share['all'])} of {split} rows" for split, share in own.items())
+        return _verdict("levels", True, f"Rows carry their own item's levels, whatever their label, in {says}{where}.")
+    shares = " and ".join(
+        f"{_percent(own[split]['others'])} of {split}'s (of its clicks {_percent(own[split]['clicks'])})"
+        for split in ("train", "valid")
+    )
+    alone = of["worth"]["match_and_rarity"]["valid"]
+    together = of["one_pair_per_user"]["valid"]
+    pair = f"; in {_percent(together)} of valid's users all rows carry one pair" if together else ""
+    return _verdict(
+        "levels",
+        False,
+        f"LEAK: rows without a click carry another item's levels; their own in {shares}{where}{pair}."
+        f" Whether levels and item belong together has {_auc(alone)} on valid without any user: an AUC near it measures"
+        " that, not taste. Model `evidence` reads it as a piece of its own (model.levels); results show beside each AUC"
+        " what is left without it. For use outside the challenge take leak_free_model.",
+    )
+
+
+def _about_target_in_history(of: Found, leak: bool) -> Verdict:
+    shares = " and ".join(
+        f"{_percent(of[split]['clicks'])} of {split}'s clicks and {_percent(of[split]['others'])} of its other rows"
+        for split in ("train", "valid")
+    )
+    if not leak:
+        if not any(of[split][kind] for split in of for kind in ("clicks", "others")):
+            return _verdict("target_in_history", True, "No row's item is in its own history.")
+        return _verdict("target_in_history", True, f"A row's item is in its own history in {shares}.")
+    return _verdict(
+        "target_in_history",
+        False,
+        f"LEAK: a row's item is in its own history in {shares}. That alone has {_auc(of['valid'])} on valid: cut"
+        " histories before the click that they are to predict, and make the files again.",
+    )
+
+
+def _about_repeats(of: Found, leak: bool) -> Verdict:
+    overlap, repeated = of["valid_rows_in_train"], of["repeated_rows"]
+    twice = " and ".join(f"{_percent(repeated[split])} of {split} rows" for split in ("train", "valid"))
+    says = f"{_percent(overlap['share'])} of valid rows (history and item) stand in train too; {twice} are repeated."
+    if not leak:
+        return _verdict("repeats", True, says)
+    return _verdict(
+        "repeats",
+        False,
+        f"LEAK: {says} The labels they have there have {_auc(overlap)} on valid: split by user, or by time.",
+    )
 
 
 def _verdict(about: str, alike: bool | None, says: str) -> Verdict:
