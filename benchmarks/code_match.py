@@ -1,17 +1,7 @@
-"""Our own model: does the target fall among the codes that the user's clicks fall among?
+"""Code match, our model of before: taste alone, and nothing beside it that learns what an item has of its own.
 
-Each item is given soft codes, one distribution over ``codes`` per head, from its content alone: a learned
-product quantisation of the given embedding and the tags, trained with the click loss. A user is the sum of
-the codes of the clicks; the target's match is, per head, how much of that sum lies on the target's own codes.
-The network that decides sees nothing but these matches, as a sum and as a share, and the history's length.
-
-It descends from SimTier (arXiv:2407.19467: a histogram of target-history similarities), with learned tiers,
-and from quantised item codes in rankers (arXiv:2504.02137, 2411.11739), with codes trained in place. What is
-left out was left out by ablation (docs/results.md): ids, levels, single codes and tiers lowered the valid AUC,
-target attention and a pairwise loss brought nothing. Per position there is one gather and one sum, so it is also
-the fastest.
-
-B rows, P positions, U items, M heads, C codes.
+The piece ``Taste`` of models/evidence.py came of it and describes it. The study trains it to see that ``evidence``
+loses nothing where content decides.
 """
 
 from __future__ import annotations
@@ -23,13 +13,13 @@ from torch.nn import functional as F
 
 from mmctr_kedro.batch import Batch
 from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
-from mmctr_kedro.params import CodeMatchParams
+from mmctr_kedro.params import EvidenceParams
 
 
 class CodeMatch(CtrModel):
-    """Logits ``[B]`` of a ``Batch``."""
+    """Logits ``[B]`` of a ``Batch``; of the settings it reads those of taste."""
 
-    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+    def __init__(self, params: EvidenceParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
         super().__init__()
         self.codes = SoftCodes(params, item_tags, item_embedding, tags)
         features = 2 * params.heads + 1
@@ -62,7 +52,7 @@ class SoftCodes(nn.Module):
     tag_table: Tensor
     content_table: Tensor
 
-    def __init__(self, params: CodeMatchParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+    def __init__(self, params: EvidenceParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
         super().__init__()
         content = item_embedding[1:].astype(np.float64)
         scale = float(content.std(axis=0).mean()) or 1.0

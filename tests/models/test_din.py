@@ -79,7 +79,7 @@ def test_gradients_are_those_of_the_slow_padded_model(without_dropout, rows, mak
         for logits in (model(make_batch(rows)), slow_logits(model, rows))
     ]
     for name, ours, slow in zip(dict(model.named_parameters()), *gradients, strict=True):
-        torch.testing.assert_close(ours, slow, rtol=1e-9, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(ours, slow, rtol=1e-8, atol=1e-11, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_a_forward_without_gradients_gives_the_same_numbers(without_dropout, rows, make_batch):

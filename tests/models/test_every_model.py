@@ -13,6 +13,7 @@ ITEMS, TAGS, CONTENT = 40, 12, 16
 SMALL = {  # a registered model without an entry here is built as it comes
     "transformer_dcn": {"width": 8, "feed_forward": 16, "last": 4, "dnn_units": (32, 16), "head_units": (32, 16)},
     "qin": {"width": 8, "layers": 2, "rows": 2},
+    "evidence": {"record": "counted", "popularity": True, "co_clicks": True},
 }
 LENGTHS = [3, 0, 1, 64, 5, 2, 5, 17, 4, 0, 7, 12]
 UNSEEN = ITEMS  # no row of ``rows_of`` has this item
@@ -120,7 +121,7 @@ def test_an_item_never_trained_on_is_judged_by_its_content(name, tables, make_ba
 def test_gradients_reach_every_parameter(double, name, tables, make_batch):
     model = model_of(name, tables)
     batch = make_batch(rows_of([1 + length for length in LENGTHS] * 4))
-    F.binary_cross_entropy_with_logits(model.train()(batch), batch.label).backward()
+    loss_of(model.train(), batch).backward()
     assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
@@ -130,10 +131,13 @@ def train(model, batch, steps, rate, seed=1):
     model.train()
     for _ in range(steps):
         optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(model(batch), batch.label)
-        loss.backward()
+        loss_of(model, batch).backward()
         optimizer.step()
-    return loss.item()
+    return F.binary_cross_entropy_with_logits(model(batch), batch.label).item()
+
+
+def loss_of(model, batch):
+    return model.training_loss(batch, lambda logits: F.binary_cross_entropy_with_logits(logits.float(), batch.label))
 
 
 def test_eight_clicks_can_be_learnt_by_heart(name, tables, make_batch):
@@ -167,9 +171,9 @@ def test_bf16_autocast_answers_nearly_the_same_and_trains(name, tables, make_bat
     exact = answers(model, batch)
     with torch.autocast("cpu", torch.bfloat16):
         rough = answers(model, batch)
-        logits = model.train()(batch)
+        loss = loss_of(model.train(), batch)
     torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05 * float(exact.std()))
-    logits.float().sum().backward()
+    loss.backward()
     assert all(p.grad.dtype == p.dtype and torch.isfinite(p.grad).all() for p in model.parameters())
 
 

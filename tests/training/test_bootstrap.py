@@ -1,9 +1,9 @@
-"""The study's bootstrap, on data whose answer is known."""
+"""The bootstrap over users, on data whose answer is known."""
 
 import numpy as np
 import pytest
 
-from benchmarks.study.bootstrap import Resamples
+from mmctr_kedro.training.bootstrap import Resamples
 from mmctr_kedro.training.metrics import auc
 
 SEEDS = 5

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mmctr_kedro.batch import Clicks
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import MODELS, build_model
+from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training import loop, progress
 from mmctr_kedro.training.batches import make_batch
@@ -44,7 +45,7 @@ def test_every_model_overfits_eight_clicks(name, small, no_dropout, clicks, item
     settings = {"model": small(name, **no_dropout(name)), "embedding_regularizer": 0, "learning_rate": 5e-3}
     params = CtrParams(**SMALL, **settings, epochs=60, patience=60, schedule="constant")
     _, history = run(params, eight, eight, item_tags, item_embedding)
-    assert history[-1]["train_loss"] < 0.05
+    assert history[-1]["valid_logloss"] < 0.2
     assert max(entry["valid_auc"] for entry in history) == 1.0
 
 
@@ -67,7 +68,8 @@ def test_every_model_learns_under_every_setting(name, settings, small, clicks, i
     train = clicks(96, seed=1)
     params = CtrParams(**SMALL | {"batch_size": 48}, **settings, epochs=12, patience=12, model=small(name))
     _, history = run(params, train, train, item_tags, item_embedding)
-    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+    # Our own model's loss has the cross-entropy of levels in it, which are random here.
+    assert history[-1]["train_loss"] < (0.9 if name == "evidence" else 0.8) * history[0]["train_loss"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -133,7 +135,7 @@ def test_embedding_regularizer_covers_tables_and_projection_alone(item_tags, ite
     assert covered == tables | {"likes_level.weight", "views_level.weight"}
 
 
-class Scripted(nn.Module):
+class Scripted(CtrModel):
     """A model whose valid AUC is scripted: epoch by epoch it ranks the four rows as told."""
 
     def __init__(self, aucs):
@@ -181,11 +183,21 @@ def test_an_evaluation_must_gain_a_millionth_to_be_the_best_one():
         assert loop.best_evaluation(history)["step"] == best
 
 
+ORGANISERS = {"rate_decay": 0.1, "rate_patience": 1}
+
+
 def test_the_learning_rate_falls_tenfold_after_every_epoch_without_a_gain_down_to_its_floor():
     model = Scripted([1.0] * 7)
-    history = loop.fit(model, four_rows(), four_rows(), CtrParams(patience=6), CPU)
+    history = loop.fit(model, four_rows(), four_rows(), CtrParams(patience=6, **ORGANISERS), CPU)
     rates = [entry["learning_rate"] for entry in history]
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-6, 1e-6], rel=1e-9)
+
+
+def test_a_first_dip_does_not_lower_the_rate_of_our_own_trainings():
+    model = Scripted([1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    history = loop.fit(model, four_rows(), four_rows(), CtrParams(), CPU)
+    rates = [entry["learning_rate"] for entry in history]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
 
 
 def test_training_stops_at_the_last_epoch_allowed():
@@ -269,7 +281,11 @@ def test_each_evaluation_has_the_mean_loss_of_the_steps_since_the_last_one(tiny,
 def test_patience_and_plateau_count_evaluations(monkeypatch):
     monkeypatch.setattr(loop, "auc", lambda label, pctr: 0.5)
     history = loop.fit(
-        Scripted([0.5] * 9), four_rows(), four_rows(), CtrParams(batch_size=2, evaluate_every=1, patience=3), CPU
+        Scripted([0.5] * 9),
+        four_rows(),
+        four_rows(),
+        CtrParams(batch_size=2, evaluate_every=1, patience=3, **ORGANISERS),
+        CPU,
     )
     assert [(entry["epoch"], entry["step"]) for entry in history] == [(1, 1), (1, 2), (2, 3), (2, 4)]
     assert [entry["learning_rate"] for entry in history] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5])

@@ -178,7 +178,7 @@ def test_an_evaluation_without_gain_lowers_the_rate_of_schedule_plateau_alone(ti
 
 
 def test_a_plateau_lowers_both_rates_and_raises_none_below_its_floor(tiny, batch):
-    steps = Steps(tiny(), CtrParams(learning_rate=1e-3, embedding_learning_rate=1e-7))
+    steps = Steps(tiny(), CtrParams(learning_rate=1e-3, embedding_learning_rate=1e-7, rate_decay=0.1))
     steps.lower_rates()
     steps.take([batch(range(4))])
     (optimizer,) = steps._optimizers

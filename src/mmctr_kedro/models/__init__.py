@@ -22,7 +22,7 @@ MODELS = {
     "din": "Din",
     "transformer_dcn": "TransformerDcn",
     "qin": "Qin",
-    "code_match": "CodeMatch",
+    "evidence": "Evidence",
 }  # settings name and file, class
 
 

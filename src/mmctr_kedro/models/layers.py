@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,11 @@ class CtrModel(nn.Module):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor: ...
+
+    def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """What training makes small, without penalties; ``click_loss`` maps logits ``[B]`` to the loss of their
+        clicks."""
+        return click_loss(self(batch))
 
     @abstractmethod
     def embedding_parameters(self) -> list[nn.Parameter]:

@@ -32,10 +32,14 @@ PACKAGE = Path(__file__).parents[1]
 
 
 class Checkpoints:
-    """The last checkpoint of one training. The store object the train node gets from the catalog."""
+    """The last checkpoint of a training, or of several that make one model. The store object of a node that trains."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def of(self, number: int) -> Checkpoints:
+        """The checkpoint of one of several trainings; ``clear`` removes it with the others."""
+        return Checkpoints(self._path.with_stem(f"{self._path.stem}-{number}"))
 
     def load(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
         """The state to go on from; None where there is none, or only that of another training."""
@@ -68,12 +72,13 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the checkpoint: the next training starts afresh."""
-        self._path.unlink(missing_ok=True)
+        for path in self._path.parent.glob(f"{self._path.stem}*{self._path.suffix}"):
+            path.unlink()
         self._sweep()
 
     def _sweep(self) -> None:
         """Remove what a run killed while writing left behind (``files.atomic_write``)."""
-        for room in self._path.parent.glob(f".{self._path.name}.*"):
+        for room in self._path.parent.glob(f".{self._path.stem}*{self._path.suffix}.*"):
             shutil.rmtree(room, ignore_errors=True)
 
 

@@ -148,7 +148,8 @@ class Training:
             self.best_weights, self.idle = _copy_weights(self.model), 0
         else:
             self.idle += 1
-            self.steps.lower_rates()
+            if self.idle % self.params.rate_patience == 0:
+                self.steps.lower_rates()
         self._log(entry)
 
     def checkpoint_is_due(self) -> bool:

@@ -33,7 +33,9 @@ class Steps:
         self._params, self._steps_in_all = params, steps_in_all
         self._device = next(model.parameters()).device
         self._parameters = list(model.parameters())
-        self._forward = torch.compile(model, dynamic=True) if params.compile else model
+        self._model = model
+        if params.compile:
+            model.compile(dynamic=True)
         self._penalties = penalties_of(model, params)
         self._lazy = lazy_tables(model) if params.embedding_update == "lazy" else []
         if params.embedding_update == "lazy" and not self._lazy:
@@ -73,10 +75,13 @@ class Steps:
         return loss
 
     def _backward(self, part: Batch, share: float) -> float:
-        assert part.label is not None
+        label = part.label
+        assert label is not None
         with autocast(self._params, self._device):
-            logits = self._forward(part)
-        loss = ranking_loss(logits, part.label, self._params.pairwise_weight) * share
+            loss = self._model.training_loss(
+                part, lambda logits: ranking_loss(logits, label, self._params.pairwise_weight)
+            )
+        loss = loss * share
         self._scaler.scale(loss).backward()
         return loss.item()
 

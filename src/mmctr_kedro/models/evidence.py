@@ -1,0 +1,280 @@
+"""Our own model: a sum of separate pieces of evidence that a row is a click, each switched off by a setting.
+
+A row shows a user's clicks, an item and two levels. Bayes' rule makes a sum of it,
+
+    log-odds(click | clicks, item, levels)
+        = log-odds(click | clicks, item)  +  log P(levels | item, click) / P(levels | item, no click),
+
+and each piece is one summand of the right side:
+
+- ``Taste``: have the user's clicks and the item content in common?
+- ``Record``: is this item clicked more often than others like it?
+- ``CoClicks``: is it clicked by those who clicked the same items?
+- ``Popularity``: are items of its levels clicked more often than others?
+- ``Levels``: are the row's levels the item's own? In the challenge's files a row without a click most likely carries
+  another item's (docs/world.md): a leak, which no other piece may see.
+
+The click loss is taken twice, of the sum without ``Levels`` and of the whole sum; the second moves ``Levels`` alone. So
+what is left without the leak is a model of its own and not the remainder of another. Whose levels are whose is learnt
+in the same steps by the cross-entropy of the levels of clicked rows. Nothing is looked up and no counts are fed in: all
+of it is parameters of one network.
+
+``Record`` is ``absorbed`` by default: learnt, and not counted. Else ``Taste`` would learn, through content that tells
+items apart, which items train ever shows without a click, as that separates train and says nothing about valid.
+
+Tried and left out of ``Taste``, as it lowered the valid AUC: ids, levels, single codes, tiers of similarity (SimTier,
+arXiv:2407.19467); target attention and a pairwise loss brought nothing.
+
+B rows, P positions, U items, N items in all, K width of what is known of an item, M heads, C codes, L levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kedro.batch import Batch
+from mmctr_kedro.models.layers import LEVELS, CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
+from mmctr_kedro.params import EvidenceParams
+
+SMALL = 64  # hidden units of what is guessed from content about an item of its own
+# A number of a rare item moves by a learning rate whenever the item is met; counted so many times, one click tells
+# much.
+GAIN = 20.0
+
+
+class Evidence(CtrModel):
+    """Logits ``[B]`` of a ``Batch``: the sum of the pieces that count."""
+
+    def __init__(self, params: EvidenceParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__()
+        items = len(item_embedding)
+        self.counted = params.counted
+        self.content = Content(params, item_tags, item_embedding, tags)
+        self.taste = Taste(params, self.content.width) if params.taste else None
+        self.record = Record(items, self.content.width) if params.record != "off" else None
+        self.co_clicks = CoClicks(items, params.co_click_width) if params.co_clicks else None
+        self.own_levels = OwnLevels(items, self.content.width) if params.levels or params.popularity else None
+        self.popularity = Popularity() if params.popularity else None
+        self.levels = Levels(items) if params.levels else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        said = self.evidence(batch)
+        return torch.stack([said[name] for name in self.counted]).sum(0)
+
+    def evidence(self, batch: Batch) -> dict[str, Tensor]:
+        """What each piece says, by its name: ``[B]`` log-odds; those that training alone counts are there too."""
+        items_U = of_recurring_size(batch.items)
+        return self._evidence(batch, items_U, *self._known(batch, items_U))
+
+    def _known(self, batch: Batch, items_U: Tensor) -> tuple[Tensor, Tensor | None]:
+        known_UK = self.content(items_U)
+        return known_UK, None if self.own_levels is None else self.own_levels(items_U, known_UK, batch)
+
+    def _evidence(self, batch: Batch, items_U: Tensor, known_UK: Tensor, own_B2L: Tensor | None) -> dict[str, Tensor]:
+        said = {}
+        if self.taste is not None:
+            said["taste"] = self.taste(known_UK, batch)
+        if self.record is not None:
+            said["record"] = self.record(items_U, known_UK, batch)
+        if self.co_clicks is not None:
+            said["co_clicks"] = self.co_clicks(items_U, batch)
+        if self.popularity is not None and own_B2L is not None:
+            said["popularity"] = self.popularity(own_B2L)
+        if self.levels is not None and own_B2L is not None:
+            said["levels"] = self.levels(own_B2L, batch)
+        return said
+
+    def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
+        items_U = of_recurring_size(batch.items)
+        known_UK, own_B2L = self._known(batch, items_U)
+        said = self._evidence(batch, items_U, known_UK, own_B2L)
+        levels_B = said.pop("levels", None)
+        loss, others_B = known_UK.new_zeros(()), known_UK.new_zeros(len(batch))
+        if said:
+            others_B = torch.stack(list(said.values())).sum(0)
+            loss = click_loss(others_B)
+        if own_B2L is not None:
+            loss = loss - mean_of_clicks(log_chance(own_B2L, batch), batch)
+        if self.levels is not None and levels_B is not None:
+            loss = loss + click_loss(others_B.detach() + levels_B + self.levels.of_item(items_U, batch))
+            loss = loss - mean_of_clicks(self.levels.log_anywhere(batch), batch)
+        return loss
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        tables = [module for module in self.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
+        return [weight for table in tables for weight in table.parameters()]
+
+
+class Content(nn.Module):
+    """What is known of items ``[U]`` beside their id: ``[U, K]``, the given embedding and the mean of the tags.
+
+    The embedding is held as a frozen table, centred, and scaled to a mean standard deviation of 1.
+    """
+
+    tag_table: Tensor
+    content_table: Tensor
+
+    def __init__(self, params: EvidenceParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
+        super().__init__()
+        content = item_embedding[1:].astype(np.float64)
+        scale = float(content.std(axis=0).mean()) or 1.0
+        table = np.concatenate([np.zeros((1, content.shape[1])), (content - content.mean(axis=0)) / scale])
+        self.register_buffer("content_table", torch.tensor(table, dtype=torch.get_default_dtype()), persistent=False)
+        self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)
+        self.tag = nn.EmbeddingBag(tags, params.tag_width, mode="mean", padding_idx=0)
+        nn.init.normal_(self.tag.weight[1:], std=0.1)
+        self.width = table.shape[1] + params.tag_width
+
+    def forward(self, items_U: Tensor) -> Tensor:
+        return torch.cat([self.content_table[items_U], self.tag(self.tag_table[items_U])], dim=-1)
+
+
+class Taste(nn.Module):
+    """Does the target fall among the codes that the user's clicks fall among? ``[B]``.
+
+    Each item is given soft codes, one distribution over C codes per head, from its content alone: a learned product
+    quantisation, trained in place by the click loss (quantised codes in rankers: arXiv:2504.02137, 2411.11739). A user
+    is the sum of the codes of the clicks; the target's match is, per head, how much of that sum lies on its own codes.
+    The network that decides sees these matches, as a sum and as a share, and the history's length.
+    """
+
+    def __init__(self, params: EvidenceParams, known: int) -> None:
+        super().__init__()
+        self.hidden = xavier_linear(known, params.width)
+        self.dropout = Dropout(params.net_dropout)
+        self.code = xavier_linear(params.width, params.heads * params.codes)
+        self.shape = (params.heads, params.codes)
+        features = 2 * params.heads + 1
+        self.norm = nn.BatchNorm1d(features)
+        self.head = mlp([features, *params.head_units], params.net_dropout)
+
+    def forward(self, known_UK: Tensor, batch: Batch) -> Tensor:
+        hidden = self.dropout(F.gelu(self.hidden(known_UK)))
+        codes_UMC = self.code(hidden).to(known_UK.dtype).unflatten(1, self.shape).softmax(-1)
+        clicks_BMC = sum_of_clicks(codes_UMC.flatten(1), batch).unflatten(1, self.shape)
+        match_BM = (codes_UMC.index_select(0, batch.target) * clicks_BMC).sum(-1)
+        n_B1 = batch.offsets.diff().unsqueeze(1).to(match_BM.dtype)
+        return self.head(self.norm(torch.cat([match_BM, match_BM / (n_B1 + 1), n_B1.log1p()], dim=-1))).squeeze(-1)
+
+
+class Record(nn.Module):
+    """A number for each item ``[B]``: what its content says of how often it is clicked, and what it has of its own.
+
+    What it has of its own begins at 0 and is held there by ``embedding_regularizer``, the prior: an item that train
+    never shows is judged by its content alone.
+    """
+
+    def __init__(self, items: int, known: int) -> None:
+        super().__init__()
+        self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, 1))
+        self.own = table_of_zeros(items, 1)
+
+    def forward(self, items_U: Tensor, known_UK: Tensor, batch: Batch) -> Tensor:
+        record_U1 = self.guess(known_UK) + GAIN * self.own(items_U)
+        return record_U1.index_select(0, batch.target).squeeze(-1)
+
+
+class CoClicks(nn.Module):
+    """How well the target's id goes with the ids of the user's clicks: ``[B]``. FISM (Kabbur et al., KDD 2013)."""
+
+    def __init__(self, items: int, width: int) -> None:
+        super().__init__()
+        self.target = nn.Embedding(items, width, padding_idx=0)
+        self.click = nn.Embedding(items, width, padding_idx=0)
+        for table in (self.target, self.click):
+            nn.init.normal_(table.weight[1:], std=0.1)
+
+    def forward(self, items_U: Tensor, batch: Batch) -> Tensor:
+        clicks_BE = sum_of_clicks(self.click(items_U), batch)
+        n_B = batch.offsets.diff().to(clicks_BE.dtype)
+        return (self.target(items_U).index_select(0, batch.target) * clicks_BE).sum(-1) / (n_B + 1).sqrt()
+
+
+class OwnLevels(nn.Module):
+    """log P(level | item) of the targets, for likes and for views: ``[B, 2, L]``, learnt from the levels of clicked
+    rows.
+
+    Guessed from content, and from what the item has of its own where train shows a click on it.
+    """
+
+    def __init__(self, items: int, known: int) -> None:
+        super().__init__()
+        self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, 2 * LEVELS))
+        self.own = table_of_zeros(items, 2 * LEVELS)
+
+    def forward(self, items_U: Tensor, known_UK: Tensor, batch: Batch) -> Tensor:
+        logits_UL = self.guess(known_UK.detach()) + GAIN * self.own(items_U)
+        return logits_UL.index_select(0, batch.target).unflatten(1, (2, LEVELS)).log_softmax(-1)
+
+
+class Popularity(nn.Module):
+    """What the levels that an item has, and not those that the row carries, say of its clicks: ``[B]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worth = nn.Parameter(torch.zeros(2, LEVELS))
+
+    def forward(self, own_B2L: Tensor) -> Tensor:
+        return (own_B2L.detach().exp() * self.worth).sum((1, 2))
+
+
+class Levels(nn.Module):
+    """log P(levels | item, click) / P(levels | item, no click): ``[B]``.
+
+    A click carries its item's levels. Of the rows without a click a share does too, and the others carry those of a
+    click anywhere, whichever the item. Only the share is learnt by the click loss. It begins near 1, and where every
+    row carries its item's levels, as it should be, it stays there: the ratio is 1 and this piece is silent.
+    """
+
+    def __init__(self, items: int) -> None:
+        super().__init__()
+        self.anywhere = nn.Parameter(torch.zeros(LEVELS * LEVELS))
+        self.share_of_own = nn.Parameter(torch.full((), 6.0 / GAIN))
+        self.alike = table_of_zeros(items, 1)
+
+    def forward(self, own_B2L: Tensor, batch: Batch) -> Tensor:
+        share = GAIN * self.share_of_own  # its logit
+        others = (self.log_anywhere(batch) - log_chance(own_B2L, batch)).detach()
+        return -torch.logaddexp(F.logsigmoid(share), F.logsigmoid(-share) + others)
+
+    def log_anywhere(self, batch: Batch) -> Tensor:
+        """log of the share of all clicks that have the row's two levels: ``[B]``."""
+        return (GAIN * self.anywhere).log_softmax(0)[batch.likes_level * LEVELS + batch.views_level]
+
+    def of_item(self, items_U: Tensor, batch: Batch) -> Tensor:
+        """A number for each item ``[B]`` that training adds and prediction does not.
+
+        Items that train shows clicked have levels that are known, and so a larger ratio, which gives away train's
+        labels and no others. With this number beside it, the share is learnt from what differs between rows of one
+        item.
+        """
+        return GAIN * self.alike(items_U).index_select(0, batch.target).squeeze(-1)
+
+
+def table_of_zeros(items: int, width: int) -> nn.Embedding:
+    """Numbers of each item that begin at 0; row 0 is padding and stays there."""
+    table = nn.Embedding(items, width, padding_idx=0)
+    nn.init.zeros_(table.weight)
+    return table
+
+
+def sum_of_clicks(items_UE: Tensor, batch: Batch) -> Tensor:
+    """What the clicks of each row's history have of ``items_UE``, summed: ``[B, E]``; zeros for an empty history."""
+    return F.embedding_bag(batch.history, items_UE, batch.offsets, mode="sum", include_last_offset=True)
+
+
+def log_chance(own_B2L: Tensor, batch: Batch) -> Tensor:
+    """log P(the row's two levels | item): ``[B]``."""
+    levels_B2 = torch.stack([batch.likes_level, batch.views_level], dim=1)
+    return own_B2L.gather(2, levels_B2.unsqueeze(-1)).sum((1, 2))
+
+
+def mean_of_clicks(x_B: Tensor, batch: Batch) -> Tensor:
+    """Mean over the clicked rows; 0 where there are none."""
+    assert batch.label is not None
+    return (x_B * batch.label).sum() / batch.label.sum().clamp(min=1)

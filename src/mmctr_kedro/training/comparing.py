@@ -1,0 +1,83 @@
+"""Which pieces a model is made of, decided on the valid rows: trained with and without each, one after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmctr_kedro.batch import Clicks
+from mmctr_kedro.params import CtrParams, ModelParams
+from mmctr_kedro.training.bootstrap import Resamples
+from mmctr_kedro.training.metrics import auc
+
+logger = logging.getLogger(__name__)
+
+ERRORS = 2.0  # a piece is kept where the valid AUC gains more standard errors of the paired difference than this
+RESAMPLES = 500
+
+Comparison = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training."""
+
+    params: CtrParams
+    weights: dict[str, np.ndarray]
+    history: list[dict[str, Any]]
+    pctr: np.ndarray  # of the valid rows
+
+
+def compare_pieces(
+    params: CtrParams, valid: Clicks, train: Callable[[CtrParams], Training]
+) -> tuple[Training, list[Comparison]]:
+    """The training with those pieces of ``params.model`` that the valid rows gain by, and what was compared.
+
+    A piece switched off after a joint training leaves another model than one trained without it, so both are trained.
+    The standard error is that of a bootstrap over users, the same users for both.
+
+    Returns:
+        The training kept, and per comparison ``piece``, ``auc_with``, ``auc_without``, ``gain``, ``standard_error``,
+        ``kept`` (whether the piece is) and ``seconds`` (of the training it took).
+    """
+    best = train(params)
+    compared: list[Comparison] = []
+    for piece, (more, less) in params.model.to_compare().items():
+        changed = {True: _changed(best.params, more), False: _changed(best.params, less)}
+        has = changed[True] == best.params
+        logger.info("%s, trained again %s %s", params.model.name, "without" if has else "with", piece)
+        new = train(changed[not has])
+        trained = {has: best, not has: new}
+        gain, error = _gain(valid, trained[True].pctr, trained[False].pctr)
+        kept = gain > ERRORS * error
+        compared.append(
+            {
+                "piece": piece,
+                "auc_with": auc(np.asarray(valid.label), trained[True].pctr),
+                "auc_without": auc(np.asarray(valid.label), trained[False].pctr),
+                "gain": gain,
+                "standard_error": error,
+                "kept": kept,
+                "seconds": round(sum(entry["seconds"] for entry in new.history), 1),
+            }
+        )
+        verdict = "kept" if kept else "left out"
+        logger.info("%s: valid AUC %+.4f (standard error %.4f) by it: %s", piece, gain, error, verdict)
+        best = trained[kept]
+    return best, compared
+
+
+def _changed(params: CtrParams, change: dict[str, Any]) -> CtrParams:
+    model: ModelParams = params.model.model_copy(update=change)
+    return params.model_copy(update={"model": model})
+
+
+def _gain(valid: Clicks, pctr_with: np.ndarray, pctr_without: np.ndarray) -> tuple[float, float]:
+    """Difference of the valid AUCs, and its standard error."""
+    label, drawn = np.asarray(valid.label), Resamples(valid.user, 1, RESAMPLES)
+    differences = drawn.aucs(label, pctr_with) - drawn.aucs(label, pctr_without)
+    return auc(label, pctr_with) - auc(label, pctr_without), float(np.nanstd(differences))
