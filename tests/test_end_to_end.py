@@ -167,7 +167,7 @@ def test_another_seed_gives_another_model(main_job, tmp_path):
 def test_the_run_ends_by_saying_scores_and_places(tmp_path, capsys):
     run(tmp_path, "task2")
     said = capsys.readouterr().out
-    assert "task2        code_match      valid AUC 0." in said
+    assert "task2        evidence      valid AUC 0." in said
     assert "  task2: submission.rules is research" in said
     assert str(tmp_path / "08_reporting" / "task2" / "report.html") in said
     assert str(tmp_path / "08_reporting" / "task2" / "submission.zip") in said

@@ -17,6 +17,7 @@ from mmctr_kedro.datasets.wiring import wiring_of
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find, leaves
 from mmctr_kedro.pipelines.check_submission.nodes import in_words
+from mmctr_kedro.pipelines.reporting.text import about_ceilings
 from mmctr_kedro.planner import plan
 from mmctr_kedro.planner.recorder import Recorder
 from mmctr_kedro.project import Project
@@ -98,8 +99,9 @@ class ProjectHooks:
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Clear a training's checkpoint once its last output is safe: the next run trains anew."""
         task, _, name = dataset_name.rpartition(".")
-        if name == "training_history":
-            self._catalog.load(f"{task}.checkpoint").clear()
+        checkpoint = {"training_history": "checkpoint", "leak_free_predictions": "leak_free_checkpoint"}.get(name)
+        if checkpoint:
+            self._catalog.load(f"{task}.{checkpoint}").clear()
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
@@ -114,6 +116,7 @@ class ProjectHooks:
         scores = (f"{task}.metrics" for task in TASKS)
         metrics = {name.removesuffix(".metrics"): catalog.load(name) for name in scores if name in made}
         lines = [_score(task, of) for task, of in metrics.items()]
+        lines += [said for said in [*map(about_ceilings, metrics.values())][:1] if said]
         kinds = ("report", "submission", "bundle")
         # The combined one says it all; single ones are named when they are all there is.
         places = {kind: [kind] if kind in made else [f"{task}.{kind}" for task in TASKS] for kind in kinds}
@@ -145,10 +148,10 @@ def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> dict[st
 
 
 def _score(task: str, metrics: dict[str, Any]) -> str:
-    best = metrics["best_reachable_auc"]
-    ceiling = f"   (best reachable in this world {best:.4f})" if best is not None else ""
+    left = metrics["without_leak"]
+    half = f"   {left['auc']:.4f} without the levels' leak" if left is not None else ""
     mark = "   not submittable" if metrics["not_submittable"] else ""
-    return f"{task:<12} {metrics['model']:<15} valid AUC {metrics['auc']:.4f}{ceiling}{mark}"
+    return f"{task:<12} {metrics['model']:<15} valid AUC {metrics['auc']:.4f}{half}{mark}"
 
 
 def _marks(reasons: dict[str, list[str]]) -> list[str]:

@@ -1,8 +1,10 @@
 """The ctr nodes and the template, on clicks that follow a topic."""
 
 import copy
+import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
@@ -12,7 +14,7 @@ from mmctr_kedro.datasets.ctr_model import CtrModelDataset
 from mmctr_kedro.models import model_settings
 from mmctr_kedro.params import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
-from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
+from mmctr_kedro.pipelines.ctr.nodes import leave_out_the_leak, predict, train_fixed_model, train_model
 from mmctr_kedro.training.checkpoints import Checkpoints
 
 QUICK = {"epochs": 2, "batch_size": 32, "threads": 1, "device": "cpu"}
@@ -53,7 +55,8 @@ def test_predictions_of_valid_are_those_training_measured(trained, splits, item_
 def test_the_fixed_model_is_the_general_one_with_its_five_values(splits, item_tags, item_embedding):
     tables = (splits["train"], splits["valid"], item_tags, item_embedding)
     fixed, history = train_fixed_model(FixedCtrParams(**QUICK, net_dropout=0.2), *tables)
-    general, _ = train_model(CtrParams(**QUICK, model={"name": "din", "net_dropout": 0.2}), *tables)
+    organisers = {"patience": 3, "rate_decay": 0.1, "rate_patience": 1}
+    general, _ = train_model(CtrParams(**QUICK, **organisers, model={"name": "din", "net_dropout": 0.2}), *tables)
     assert fixed.settings == {**general.settings, "fixed": True}
     assert all(np.array_equal(fixed.weights[name], general.weights[name]) for name in general.weights)
     assert history[-1]["epoch"] == 2
@@ -169,10 +172,64 @@ def test_each_task_runs_alone_on_its_own_embedding(task, embedding, params, spli
         embedding: item_embedding,
         f"params:{task}.ctr": params,
         f"{task}.checkpoint": None,
+        f"{task}.leak_free_checkpoint": None,
+        "data_diagnostics": {"leak": {"levels": False}},
+        "item_content": item_content,
     }
     pipeline = create_pipeline(task)
     assert pipeline.inputs() == set(inputs)
-    assert pipeline.outputs() == {f"{task}.training_history", f"{task}.predictions"}
+    made = ("training_history", "predictions", "leak_free_model", "leak_free_predictions")
+    assert pipeline.outputs() == {f"{task}.{name}" for name in made}
     catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in inputs.items()})
     outputs = SequentialRunner().run(pipeline, catalog)
-    assert len(outputs[f"{task}.predictions"].load()) == 60
+    predictions, left = (outputs[f"{task}.{name}"].load() for name in ("predictions", "leak_free_predictions"))
+    assert len(predictions) == 60
+    pd.testing.assert_frame_equal(left, predictions[predictions["split"] == "valid"])  # nothing leaks
+
+
+@pytest.fixture
+def item_content(item_embedding):
+    """Levels of every item: 1 + its id modulo 10."""
+    ids = np.arange(1, len(item_embedding))
+    return pd.DataFrame({"item_id": ids, "likes_level": ids % 10 + 1, "views_level": ids % 10 + 1})
+
+
+LEAK = {"leak": {"levels": True}}
+EVIDENCE = {**QUICK, "model": {"name": "evidence", "compare": False}}
+
+
+def test_our_model_leaves_the_leak_out_by_switching_a_piece_off(splits, item_tags, item_embedding, item_content):
+    train, valid, test = splits.values()
+    model, _ = train_model(CtrParams(**EVIDENCE), train, valid, item_tags, item_embedding)
+    left, predicted = leave_out_the_leak(model, LEAK, item_content, train, valid, item_tags, item_embedding)
+    assert left.settings["leak_free"] == "what reads the levels is switched off"
+    assert not [name for name in left.weights if "levels" in name]
+    assert all(np.array_equal(model.weights[name], array) for name, array in left.weights.items())
+    shuffled = dataclasses.replace(valid, likes_level=valid.likes_level[::-1], views_level=valid.views_level[::-1])
+    again = predict(left, shuffled, test, item_tags, item_embedding)
+    pd.testing.assert_frame_equal(again[again["split"] == "valid"], predicted)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_any_other_model_is_trained_again_on_rows_with_their_own_items_levels(
+    fixed, splits, item_tags, item_embedding, item_content
+):
+    train, valid, _ = splits.values()
+    node, params = (train_fixed_model, FixedCtrParams(**QUICK)) if fixed else (train_model, CtrParams(**QUICK))
+    tables = (item_tags, item_embedding)
+    model, _ = node(params, train, valid, *tables)
+    left, predicted = leave_out_the_leak(model, LEAK, item_content, train, valid, *tables)
+    own = [dataclasses.replace(c, likes_level=c.item % 10 + 1, views_level=c.item % 10 + 1) for c in (train, valid)]
+    expected, _ = node(params, *own, *tables)
+    assert all(np.array_equal(expected.weights[name], left.weights[name]) for name in expected.weights)
+    assert left.settings["fixed"] == fixed
+    assert len(predicted) == len(valid)
+
+
+def test_our_model_says_in_its_settings_what_it_compared(splits, item_tags, item_embedding):
+    params = CtrParams(**QUICK, model={"name": "evidence"})
+    model, history = train_model(params, splits["train"], splits["valid"], item_tags, item_embedding)
+    compared = model.settings["compared"]
+    assert [entry["piece"] for entry in compared] == ["levels", "record, absorbed", "record", "popularity", "co-clicks"]
+    assert model.settings["ctr"]["model"]["popularity"] == compared[3]["kept"]
+    assert model.settings["best_epoch"] in [entry["epoch"] for entry in history]

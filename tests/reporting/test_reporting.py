@@ -52,6 +52,8 @@ DIAGNOSTICS = {
     },
     "drawn": {"history_length_valid_or_train": {"auc": 0.5, "standard_error": None}},
     "levels": {"likes_level": [{"level": 1, "train_rows": 4, "train_click_share": 0.25}], "views_level": []},
+    "whose_levels": {"own": {"valid": {"clicks": 1.0, "others": 0.05}}},
+    "known_answers": {"target_in_history": {"valid": {"clicks": 0.0, "others": 0.0}}},
     "thresholds": {"auc_difference": 0.03, "standard_errors": 3.0},
 }  # fmt: skip
 WORST = {
@@ -95,6 +97,10 @@ def inputs(clicks):
                 "pctr": np.concatenate([valid, [0.3, 0.2, 0.1]]).astype(np.float32),
             }
         ),
+        "leak_free_model": trained(leak_free="a piece is off"),
+        "leak_free_predictions": pd.DataFrame(
+            {"split": "valid", "row_id": range(6), "pctr": np.array([0.9, 0.1, 0.1, 0.2, 0.1, 0.2], np.float32)}
+        ),
         "training_history": [epoch(1, 0.6), epoch(2, 0.8), epoch(3, 0.7)],
         "clicks_train": clicks(item=[1, 1, 2, 2], label=[1, 1, 1, 0]),
         "clicks_valid": clicks(item=[1, 1, 2, 2, 3, 3], label=[1, 0, 1, 0, 1, 0], length=[3, 4, 3, 4, 64, 70]),
@@ -104,6 +110,8 @@ def inputs(clicks):
                 "split": ["valid"] * 6 + ["test"] * 3,
                 "row_id": [*range(6), *range(3)],
                 "posterior": [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.5, 0.5, 0.5],
+                "posterior_without_taste": [0.9, 0.1, 0.2, 0.8, 0.7, 0.3, 0.5, 0.5, 0.5],
+                "posterior_without_levels": [0.5] * 9,
             }
         ),
         "rules": HELD,
@@ -126,6 +134,28 @@ def test_metrics_are_those_of_the_valid_rows(inputs):
     assert (metrics["rows"], metrics["clicks"], metrics["click_share"]) == (6, 3, 0.5)
     assert (metrics["epochs"], metrics["best_epoch"], metrics["run"]["seconds"]) == (3, 2, 6.0)
     assert metrics["run"]["rows_per_second"] == pytest.approx(100)
+
+
+def test_each_auc_has_its_half_without_the_leak_and_its_three_ceilings(inputs):
+    metrics = evaluate(**inputs, task="task2")
+    # Without it clicks score .9 .1 .1, the others .1 .2 .2: 3 of 9 pairs right, 2 ties.
+    assert metrics["without_leak"]["auc"] == pytest.approx(4 / 9)
+    assert metrics["without_leak"]["how"] == "a piece is off"
+    assert metrics["ceilings"] == {
+        "posterior": 1.0, "posterior_without_taste": pytest.approx(6 / 9), "posterior_without_levels": 0.5
+    }  # fmt: skip
+    assert metrics["compared"] == COMPARED
+    nothing_leaks = evaluate(**inputs | {"leak_free_model": trained()}, task="task2")
+    assert nothing_leaks["without_leak"] is None
+    assert text.about_leak(nothing_leaks) == ""
+
+
+def test_a_page_shows_what_is_left_without_the_leak_and_which_pieces_earned_their_place(pages):
+    assert "Without the levels&#x27; leak 0.4444 is left (a piece is off)" in pages["task2"]
+    assert "at most 0.5000 can be reached in this world" in pages["task2"]
+    assert "Beside taste, 2 pieces of the model had to earn their place" in pages["task2"]
+    assert "Kept: levels." in pages["task2"]
+    assert pages["all"].count("0.4444") >= 3
 
 
 def test_slices_are_tenths_by_clicks_in_train_history_lengths_and_items_never_trained_on(inputs):
@@ -233,10 +263,19 @@ class Loads(HTMLParser):
             self.found.append(tag)
 
 
-def trained(fixed: bool = False, **settings) -> TrainedModel:
+COMPARED = [
+    {"piece": "levels", "auc_with": 0.9, "auc_without": 0.6, "gain": 0.3, "standard_error": 0.01, "kept": True,
+     "seconds": 3.0},
+    {"piece": "record", "auc_with": 0.9, "auc_without": 0.91, "gain": -0.01, "standard_error": 0.01, "kept": False,
+     "seconds": 4.0},
+]  # fmt: skip
+
+
+def trained(fixed: bool = False, leak_free: str = "", **settings) -> TrainedModel:
     """A model's settings; nothing here looks at its weights."""
     ctr = CtrParams(**settings).model_dump(mode="json")
-    return TrainedModel({"ctr": ctr, "fixed": fixed, "embedding_width": 128, "best_epoch": 2}, {})
+    known = {"embedding_width": 128, "best_epoch": 2, "compared": COMPARED, "leak_free": leak_free}
+    return TrainedModel({"ctr": ctr, "fixed": fixed, **known}, {})
 
 
 def task_page(metrics: dict, history: list, **settings) -> str:
@@ -368,13 +407,11 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
         "data_diagnostics": DIAGNOSTICS,
         "cover_report": COVER_REPORT,
     }
-    given = {
-        **shared,
-        **{name: inputs[name] for name in inputs if name not in {"predictions", "training_history", "rules"}},
-    }
+    of_a_task = ("predictions", "training_history", "rules", "leak_free_model", "leak_free_predictions")
+    given = {**shared, **{name: inputs[name] for name in inputs if name not in of_a_task}}
     catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()})
     for task in TASKS:
-        for name in ("predictions", "training_history", "rules"):
+        for name in of_a_task:
             catalog[f"{task}.{name}"] = MemoryDataset(inputs[name])
         catalog[f"{task}.ctr_model"] = trained(fixed=task == "task1")
         catalog[f"{task}.worst_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_worst.json"))
@@ -394,7 +431,7 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
         "item_content", "raw_files", "data_report", "data_diagnostics", "task2.ctr_model",
-        "task2.rules",
+        "task2.rules", "task2.leak_free_model", "task2.leak_free_predictions",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
 

@@ -22,8 +22,8 @@ from mmctr_kedro.rules.artifacts import Artifacts
 WORLD = WorldParams(items=80, train_rows=400, valid_rows=200, test_rows=200, covers=False, themes=6, styles=4)
 SETTINGS = {
     "task1": FixedCtrParams(batch_size=128, learning_rate=3e-3, threads=1),
-    "task2": CtrParams(model={"name": "code_match"}, batch_size=128, epochs=2, threads=1),
-    "task1_and_2": CtrParams(model={"name": "code_match"}, batch_size=128, epochs=2, threads=1),
+    "task2": CtrParams(model={"name": "evidence", "compare": False}, batch_size=128, epochs=2, threads=1),
+    "task1_and_2": CtrParams(model={"name": "evidence", "compare": False}, batch_size=128, epochs=2, threads=1),
 }
 
 

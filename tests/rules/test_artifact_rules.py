@@ -123,19 +123,17 @@ def test_an_embedding_kept_as_a_weight_is_found(spoil, finished):
 
 
 def test_another_model_than_the_fixed_din_is_found_in_task_1(spoil, finished):
-    code_match = finished["task1_and_2"].model
-    found = broken("task1", spoil("task1", model=code_match))
-    assert "it is not the fixed model; it is code_match, not din" in str(found)
-    assert "it is code_match, not din" in str(
-        broken("task1", spoil("task1", model=with_settings(code_match, fixed=True)))
-    )
+    evidence = finished["task1_and_2"].model
+    found = broken("task1", spoil("task1", model=evidence))
+    assert "it is not the fixed model; it is evidence, not din" in str(found)
+    assert "it is evidence, not din" in str(broken("task1", spoil("task1", model=with_settings(evidence, fixed=True))))
 
 
 def test_a_second_network_among_the_weights_is_found(spoil, finished):
     of = finished["task2"]
     doubled = {**of.model.weights, **{f"second.{name}": weight for name, weight in of.model.weights.items()}}
     found = broken("task2", spoil("task2", model=TrainedModel(of.model.settings, doubled)))
-    assert "its weights do not fit code_match" in str(found)
+    assert "its weights do not fit evidence" in str(found)
 
 
 def test_a_pretrained_part_inside_the_model_is_found(finished, monkeypatch):

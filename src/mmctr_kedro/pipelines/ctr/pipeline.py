@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
+from mmctr_kedro.pipelines.ctr.nodes import leave_out_the_leak, predict, train_fixed_model, train_model
 
 # The embedding each task is judged on (the challenge's rules).
 EMBEDDINGS = {
@@ -13,10 +13,11 @@ EMBEDDINGS = {
 
 
 def create_pipeline(task: str) -> Pipeline:
-    """Train and predict in the namespace of the task; Task 1 trains the fixed model alone."""
+    """Train, predict and leave out the leak in the namespace of the task; Task 1 trains the fixed model alone."""
     train = train_fixed_model if task == "task1" else train_model
     items = ["item_tags", EMBEDDINGS[task]]
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
+    diagnosis = ["data_diagnostics", "item_content"]
     nodes = [
         node(
             train,
@@ -25,5 +26,11 @@ def create_pipeline(task: str) -> Pipeline:
             name="train",
         ),
         node(predict, ["ctr_model", "clicks_valid", "clicks_test", *items], "predictions", name="predict"),
+        node(
+            leave_out_the_leak,
+            ["ctr_model", *diagnosis, "clicks_train", "clicks_valid", *items, "leak_free_checkpoint"],
+            ["leak_free_model", "leak_free_predictions"],
+            name="leave_out_the_leak",
+        ),
     ]
-    return Pipeline(nodes, namespace=task, inputs={*clicks, *items}, tags="ctr")
+    return Pipeline(nodes, namespace=task, inputs={*clicks, *items, *diagnosis}, tags="ctr")

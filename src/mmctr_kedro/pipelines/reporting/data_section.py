@@ -26,7 +26,7 @@ def data_section(raw_files: dict[str, Any], data_report: dict[str, Any], data_di
     """The data's part of a page; its figures are ``data_figures``."""
     return "\n".join(
         [
-            "<h2>Are train and valid drawn alike?</h2>",
+            "<h2>How are the data drawn?</h2>",
             bullets((verdict["says"], verdict["alike"] is False) for verdict in data_diagnostics["verdicts"]),
             figure_place("signals"),
             paragraph(_about_thresholds(data_diagnostics["thresholds"]), "note"),
@@ -109,6 +109,8 @@ def _numbers(found: Diagnostics) -> str:
             table(["AUC of", "train", "its s.e.", "valid", "its s.e."], ends),
             table(["AUC of telling one split's rows from the other's", "AUC", "s.e."], drawn),
             json_tables(found["levels"]),
+            json_tables(found["whose_levels"]),
+            json_tables(found["known_answers"]),
         ]
     )
 

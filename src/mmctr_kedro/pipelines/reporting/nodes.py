@@ -12,6 +12,7 @@ from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
+from mmctr_kedro.pipelines.reporting.text import CEILINGS
 from mmctr_kedro.rules import broken
 from mmctr_kedro.training.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 
@@ -22,6 +23,8 @@ History = list[dict[str, Any]]
 def evaluate(
     ctr_model: TrainedModel,
     predictions: pd.DataFrame,
+    leak_free_model: TrainedModel,
+    leak_free_predictions: pd.DataFrame,
     training_history: History,
     clicks_train: Clicks,
     clicks_valid: Clicks,
@@ -36,24 +39,36 @@ def evaluate(
     Args:
         ctr_model: The model that predicted.
         predictions: ``split`` ("valid", "test"), ``row_id`` int64, ``pctr`` float32, in row order.
+        leak_free_model, leak_free_predictions: What is left without the levels' leak, of valid rows.
         training_history: One entry per epoch, oldest first.
         clicks_train: What popularity is counted in.
         clicks_valid: The judged rows.
         clicks_test: Rows without labels.
-        truth: ``split, row_id, posterior``; its test rows are never looked at. Empty where nobody knows it.
+        truth: ``split``, ``row_id`` and the three posteriors; its test rows are never looked at. Empty where nobody
+            knows it.
         rules: What became of each rule; a broken one makes the result not submittable.
         task: Name of the namespace.
 
     Returns:
         Plain JSON without NaN: what cannot be known is None. ``auc``, ``logloss`` and all the rest are of the
-        valid rows. ``gauc`` is the mean AUC within users that have both labels, weighted by their rows;
-        ``gauc_rows_share`` says how many rows those are. ``run`` is all that the same run, repeated, would not repeat.
+        valid rows. ``without_leak`` is the AUC of ``leak_free_predictions`` and how they were made; None where nothing
+        leaks. ``ceilings`` are the AUCs of the three posteriors, None where nobody knows them; ``gauc`` is the mean AUC
+        within users that have both labels, weighted by their rows; ``gauc_rows_share`` says how many rows those are.
+        ``run`` is all that the same run, repeated, would not repeat.
     """
     score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
-    posterior = None
-    if (truth["split"] == "valid").any():
-        posterior = _of_valid(truth, "posterior", clicks_valid, "truth", "kedro run --pipeline data_processing")
     label = np.asarray(clicks_valid.label)
+    posterior, ceilings = None, None
+    if (truth["split"] == "valid").any():
+        remedy = "kedro run --pipeline data_processing"
+        known = {name: _of_valid(truth, name, clicks_valid, "truth", remedy) for name in CEILINGS}
+        posterior, ceilings = known["posterior"], {name: measures.auc(label, of) for name, of in known.items()}
+    without_leak = None
+    if how := leak_free_model.settings["leak_free"]:
+        name = f"{task}.leak_free_predictions"
+        left = _of_valid(leak_free_predictions, "pctr", clicks_valid, name, f"kedro run --pipeline {task}")
+        error = measures.auc_standard_error(label, left)
+        without_leak = {"auc": measures.auc(label, left), "auc_standard_error": error, "how": how}
     popularity = measures.train_clicks(clicks_train, clicks_valid.item)
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
     bins = calibration(label, score)
@@ -69,6 +84,9 @@ def evaluate(
         "auc": measures.auc(label, score),
         "auc_standard_error": measures.auc_standard_error(label, score),
         "best_reachable_auc": None if posterior is None else measures.auc(label, posterior),
+        "without_leak": without_leak,
+        "ceilings": ceilings,
+        "compared": ctr_model.settings["compared"],
         "gauc": measures.known(within_users.auc),
         "gauc_users": within_users.groups,
         "gauc_rows_share": within_users.rows_share,

@@ -20,11 +20,12 @@ def create_task_pipeline(task: str) -> Pipeline:
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
     judge = update_wrapper(partial(evaluate, task=task), evaluate)
     show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
+    leak_free = ["leak_free_model", "leak_free_predictions"]
     shared = ["raw_files", "data_report", "data_diagnostics"]
     nodes = [
         node(
             judge,
-            ["ctr_model", "predictions", "training_history", *clicks, "truth", "rules"],
+            ["ctr_model", "predictions", *leak_free, "training_history", *clicks, "truth", "rules"],
             "metrics",
             name="evaluate",
         ),

@@ -47,6 +47,8 @@ def task_page(
         f'<p class="eyebrow">MM-CTR · {label}: {escape(text.NAMES[task])} · {escape(metrics["model"])}</p>',
         f"<h1>{_headline(metrics)}</h1>",
         paragraph(text.about_auc(metrics), "lead"),
+        paragraph(text.about_leak(metrics)),
+        paragraph(text.about_ceilings(metrics), "note"),
         _unofficial({task: metrics}),
         scale([(label, metrics["auc"], metrics["best_reachable_auc"], COLOURS[task])]),
         facts(_task_facts(metrics)),
@@ -54,6 +56,7 @@ def task_page(
         paragraph(text.about_training(metrics, settings)),
         figure_place("training_curves"),
         details("Every epoch", _epochs(history)),
+        _compared(metrics),
         "<h2>Ranking and calibration</h2>",
         paragraph(text.about_calibration(metrics)),
         _pair(figure_place("roc"), figure_place("calibration")),
@@ -98,6 +101,8 @@ def combined_page(
         '<p class="eyebrow">MM-CTR · multimodal click-through-rate prediction</p>',
         f"<h1>{escape(title)}</h1>",
         paragraph(text.about_tasks(metrics), "lead"),
+        *(paragraph(f"{LABELS[task]}. {said}") for task, of in metrics.items() if (said := text.about_leak(of))),
+        paragraph(text.about_ceilings(first), "note"),
         _unofficial(metrics),
         scale((LABELS[task], of["auc"], of["best_reachable_auc"], COLOURS[task]) for task, of in metrics.items()),
         _side_by_side(metrics),
@@ -137,6 +142,7 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
     return [
         ("valid AUC", _auc(metrics["auc"])),
         ("its standard error", "–" if error is None else f"{error:.4f}"),
+        ("without the leak", _left(metrics)),
         ("best reachable AUC", _auc(metrics["best_reachable_auc"])),
         ("AUC within users (GAUC)", _auc(metrics["gauc"])),
         ("valid logloss", f"{metrics['logloss']:.4f}"),
@@ -148,6 +154,7 @@ def _task_facts(metrics: Metrics) -> list[tuple[str, str]]:
 def _side_by_side(metrics: dict[str, Metrics]) -> str:
     columns: dict[str, Callable[[Metrics], Any]] = {
         "valid AUC": _auc_and_error,
+        "without the leak": _left,
         "of the way": _way,
         "GAUC": lambda of: _auc(of["gauc"]),
         "unseen": lambda of: _auc(of["auc_unseen_items"]["auc"]),
@@ -159,6 +166,27 @@ def _side_by_side(metrics: dict[str, Metrics]) -> str:
         [f"{LABELS[task]} · {of['model']}", *(value(of) for value in columns.values())] for task, of in metrics.items()
     )
     return table(["", *columns], rows)
+
+
+def _compared(metrics: Metrics) -> str:
+    """The pieces that had to earn their place."""
+    header = ["piece", "valid AUC with it", "without it", "gain", "standard error", "kept"]
+    rows = (
+        [
+            entry["piece"],
+            f"{entry['auc_with']:.4f}",
+            f"{entry['auc_without']:.4f}",
+            f"{entry['gain']:+.4f}",
+            f"{entry['standard_error']:.4f}",
+            "yes" if entry["kept"] else "no",
+        ]
+        for entry in metrics["compared"]
+    )
+    return paragraph(text.about_compared(metrics)) + table(header, rows) if metrics["compared"] else ""
+
+
+def _left(metrics: Metrics) -> str:
+    return "no leak" if metrics["without_leak"] is None else _auc_and_error(metrics["without_leak"])
 
 
 def _way(metrics: Metrics) -> str:

@@ -52,6 +52,49 @@ def about_auc(metrics: Metrics) -> str:
     return said
 
 
+CEILINGS = {
+    "posterior_without_taste": "popularity and the row's levels known",
+    "posterior": "the user's taste known too",
+    "posterior_without_levels": "taste and popularity known, without the row's levels",
+}
+
+
+def about_leak(metrics: Metrics) -> str:
+    """What is left of the AUC without the levels' leak; empty where nothing leaks."""
+    left = metrics["without_leak"]
+    if left is None or left["auc"] is None:
+        return ""
+    said = f"Without the levels' leak {left['auc']:.4f} is left ({left['how']}): what the model is worth in use."
+    ceilings = metrics["ceilings"]
+    if ceilings is not None and ceilings["posterior_without_levels"] is not None:
+        said += f" Without it at most {ceilings['posterior_without_levels']:.4f} can be reached in this world."
+    return said
+
+
+def about_ceilings(metrics: Metrics) -> str:
+    """The best AUCs that can be reached, by what is known; empty where nobody knows them."""
+    ceilings = metrics["ceilings"]
+    if ceilings is None or None in ceilings.values():
+        return ""
+    said = "; ".join(f"{ceilings[name]:.4f} with {words}" for name, words in CEILINGS.items())
+    return f"The best AUCs that this world's maker reaches on the valid rows: {said}."
+
+
+def about_compared(metrics: Metrics) -> str:
+    """How many pieces of the model earned their place; empty where none had to."""
+    compared = metrics["compared"]
+    if not compared:
+        return ""
+    kept = [entry["piece"] for entry in compared if entry["kept"]]
+    spent = duration(sum(entry["seconds"] for entry in compared))
+    return (
+        f"Beside taste, {len(compared)} pieces of the model had to earn their place: trained with and without each,"
+        f" {spent} in all, a piece is kept where the valid AUC gains more than two standard errors (paired, by users)."
+        " Kept: "
+        f"{', '.join(kept) or 'none'}."
+    )
+
+
 def about_tasks(metrics: dict[str, Metrics]) -> str:
     """All tasks' AUCs in one sentence, best first, and whether noise could explain their order."""
     known = {task: of for task, of in metrics.items() if of["auc"] is not None}
