@@ -67,9 +67,7 @@ class Study:
         return [run for run in self.runs if kind in (None, run.kind) and self.record(run) is None]
 
 
-def prepare(
-    choices: Choices, roots: dict[str, Path], out: Path, builders: list[str] | None = None, trust_code: bool = False
-) -> Study:
+def prepare(choices: Choices, roots: dict[str, Path], out: Path, trust_code: bool = False) -> Study:
     """Have every data set, made if it is missing; those that cannot be are left out, with the reason printed."""
     out.mkdir(parents=True, exist_ok=True)
     found = {}
@@ -79,7 +77,7 @@ def prepare(
             say(f"{name} is left out: {reason}")
         else:
             found[name] = root
-    runs = [run for run in plan(choices, builders) if run.data in found]
+    runs = [run for run in plan(choices) if run.data in found]
     cards = {name: embeddings.build(choices, root, say) for name, root in found.items()} if choices.embeddings else {}
     files = {(run.data, choices.embedding_file(run)) for run in runs}
     digests = {(name, file): data.data_digest(found[name], file) for name, file in files}
@@ -196,13 +194,15 @@ def score_test(study: Study, threads: int, reason: str | None = None) -> tuple[d
     """Freeze, score test and compare, models first and then embeddings; nothing where a training is still missing."""
     compare = {"model": scoring.compare, "embedding": scoring.compare_embeddings}
     known, found = {}, {}
-    for kind, pairs in (("model", study.records("model")), ("embedding", _compared(study))):
+    scored = {kind: study.records(kind) for kind in ("model", "leak_free")} | {"embedding": _compared(study)}
+    for kind, pairs in scored.items():
         if missing := study.missing(kind):
             say(f"test is not scored: {len(missing)} trainings are missing, e.g. {missing[0].name}")
         elif pairs:
             scoring.freeze(study.choices, [record for _, record in pairs], study.out, reason, kind)
             known |= scoring.score(study.choices, pairs, study.roots, study.out, threads, say)
-            found[kind] = compare[kind](study.choices, pairs, study.roots, study.out)
+            if kind in compare:
+                found[kind] = compare[kind](study.choices, pairs, study.roots, study.out)
     return known, found
 
 
@@ -220,14 +220,12 @@ def _compared(study: Study) -> list[tuple[Run, Record]]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
-    from benchmarks.ablation import ABLATIONS
-
     choices = read_choices(options.choices)
     roots = dict(pair.split("=", 1) for pair in options.root)
     if unknown := set(roots) - set(choices.data):
         raise MmctrError(f"--root names {sorted(unknown)}; known: {', '.join(choices.data)}.")
     given = {name: Path(root).resolve() for name, root in roots.items()}
-    study = prepare(choices, given, options.out.resolve(), list(ABLATIONS), options.trust_code)
+    study = prepare(choices, given, options.out.resolve(), options.trust_code)
     described = {name: data.describe(choices.data[name], root) for name, root in study.roots.items()}
 
     def update(comparisons: Comparisons | None = None) -> None:

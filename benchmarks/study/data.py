@@ -15,12 +15,13 @@ import pandas as pd
 import yaml
 
 from benchmarks.study.plan import ROOT, DataChoice
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.batch import Clicks, own_levels
 from mmctr_kedro.challenge import RawFolder
 from mmctr_kedro.datasets.clicks import ClicksDataset
 from mmctr_kedro.datasets.npy import load_array
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.params import InteractionLogParams, WorldParams
+from mmctr_kedro.pipelines.ctr.nodes import with_own_levels
 from mmctr_kedro.training.metrics import auc
 
 SPLITS = ("train", "valid", "test")
@@ -38,9 +39,12 @@ class Tables:
     item_embedding: np.ndarray  # [N+1, 128] float32
 
 
-def load(root: Path, embedding: str) -> Tables:
-    """The data below ``root``, with the embedding in that file of it."""
+def load(root: Path, embedding: str, kind: str = "model") -> Tables:
+    """The data below ``root``, with the embedding in that file of it; ``leak_free``: rows with their items' levels."""
     train, valid, test = (_clicks(root, split) for split in SPLITS)
+    if kind == "leak_free":
+        own = own_levels(pd.read_parquet(root / "03_primary/item_content.parquet"), train)
+        train, valid, test = (with_own_levels(clicks, own) for clicks in (train, valid, test))
     return Tables(train, valid, test, load_array(root / "03_primary/item_tags.npy"), load_array(root / embedding))
 
 
@@ -71,14 +75,23 @@ def describe(choice: DataChoice, root: Path) -> dict[str, Any]:
         "users": {split: len(np.unique(getattr(tables, split).user)) for split in SPLITS},
         "items": len(tables.item_embedding) - 1,
         "best_valid_auc": best_auc(root, "valid", tables.valid.label),
+        "ceilings": ceilings(root, "valid", tables.valid.label),
     }
+
+
+def ceilings(root: Path, split: str, label: np.ndarray) -> dict[str, float] | None:
+    """AUC of each of the world's posteriors on these rows; None where nobody knows them."""
+    truth = pd.read_parquet(root / "02_intermediate/truth.parquet")
+    truth = truth[truth["split"] == split].sort_values("row_id")
+    if len(truth) != len(label):
+        return None
+    return {name: auc(label, truth[name].to_numpy()) for name in truth.filter(like="posterior")}
 
 
 def best_auc(root: Path, split: str, label: np.ndarray) -> float | None:
     """AUC of the world's own posterior on these rows; None where nobody knows it."""
-    truth = pd.read_parquet(root / "02_intermediate/truth.parquet")
-    truth = truth[truth["split"] == split].sort_values("row_id")
-    return auc(label, truth["posterior"].to_numpy()) if len(truth) == len(label) else None
+    found = ceilings(root, split, label)
+    return None if found is None else found["posterior"]
 
 
 # --- building --------------------------------------------------------------------------------------------
@@ -104,7 +117,7 @@ def provide(choice: DataChoice, root: Path, encoded: bool = False) -> str | None
         "--pipeline",
         "embedding" if encoded else choice.build,
         "--params",
-        f"root={root}",
+        f"root={root}" + (f",{choice.params}" if choice.params else ""),
     ]
     print(f"making the data of {choice.env}: kedro {' '.join(command)}", flush=True)
     subprocess.run([sys.executable, "-m", "kedro", *command], cwd=ROOT, check=True)

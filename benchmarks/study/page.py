@@ -55,8 +55,10 @@ def _opening(results: Results) -> str:
 
 def _data_set(results: Results, name: str) -> str:
     about = results["data"][name]
-    rows = [row for model in results["models"] if (row := _model_row(results, name, model))]
-    header = ["model", "valid AUC", "test AUC", "test GAUC", "test logloss", "best epoch", "CPU seconds", "rows/CPU s"]
+    leaks = any(_runs(results, name, "leak_free", model) for model in results["models"])
+    half = ["without the leak: valid", "test"] if leaks else []
+    header = ["model", "valid AUC", "test AUC", *half, "test GAUC", "test logloss", "best epoch", "CPU s", "rows/CPU s"]
+    rows = [row for model in results["models"] if (row := _model_row(results, name, model, leaks))]
     counts = ", ".join(f"{count:,} {split}" for split, count in about["rows"].items())
     lines = [
         f"## {about['title']}",
@@ -70,7 +72,29 @@ def _data_set(results: Results, name: str) -> str:
     compared = [comparison for comparison in results["comparisons"] if comparison["data"] == name]
     if compared:
         lines += ["", compared_table(compared)]
+    if leaks:
+        lines += [
+            "",
+            "Without the leak: the same model trained and judged again on rows that carry their own item's levels.",
+        ]
+    lines += _pieces(results, name)
     return "\n".join(lines)
+
+
+def _pieces(results: Results, name: str) -> list[str]:
+    """What each piece of ours was worth on valid, and how often it was kept."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in _runs(results, name, "model", results["ours"]):
+        for entry in run["compared"]:
+            found.setdefault(entry["piece"], []).append(entry)
+    if not found:
+        return []
+    rows = [
+        [piece, spread([entry["gain"] for entry in of], plus=True), f"{sum(e['kept'] for e in of)} of {len(of)} seeds"]
+        for piece, of in found.items()
+    ]
+    said = "What each piece gains on valid, trained with and without it; it is kept beyond two standard errors:"
+    return ["", said, "", table(["piece", "valid AUC by it", "kept"], rows)]
 
 
 def _best(about: dict[str, Any]) -> str:
@@ -78,10 +102,15 @@ def _best(about: dict[str, Any]) -> str:
         return " The best reachable AUC is unknown."
     test = f", on test {about['best_test_auc']:.4f}" if about.get("best_test_auc") is not None else ""
     valid = f"on valid {about['best_valid_auc']:.4f}"
-    return f" The best AUC that any model can reach, by the world's own posterior: {valid}{test}."
+    known = about["ceilings"]
+    others = (
+        f" With popularity and the row's levels known, not taste, {known['posterior_without_taste']:.4f}"
+        f" on valid; with taste and popularity, not the row's levels, {known['posterior_without_levels']:.4f}."
+    )
+    return f" The best AUC that any model can reach, by the world's own posterior: {valid}{test}.{others}"
 
 
-def _model_row(results: Results, data: str, model: str) -> list[str]:
+def _model_row(results: Results, data: str, model: str, leaks: bool) -> list[str]:
     runs = _runs(results, data, "model", model)
     if not runs:
         return []
@@ -89,11 +118,19 @@ def _model_row(results: Results, data: str, model: str) -> list[str]:
     name = f"**`{model}`**" if model == results["ours"] else f"`{model}`"
     few = f" ({len(runs)} of {len(results['seeds'])} seeds)" if len(runs) < len(results["seeds"]) else ""
     caps = sum(run["stopped_by"] == "cap" for run in runs)
-    test = [spread([run["test"][measure] for run in scored]) for measure in ("auc", "gauc", "logloss")]
+    auc, gauc, logloss = (spread([run["test"][m] for run in scored]) for m in ("auc", "gauc", "logloss"))
+    left = _runs(results, data, "leak_free", model)
+    half = [
+        spread([run["valid"]["auc"] for run in left]),
+        spread([run["test"]["auc"] for run in left if run["test"]]),
+    ]
     return [
         name + few,
         spread([run["valid"]["auc"] for run in runs]),
-        *test,
+        auc,
+        *(half if leaks else []),
+        gauc,
+        logloss,
         f"{np.mean([run['best_epoch'] for run in runs]):.1f}" + (f" (cap met {caps}x)" if caps else ""),
         spread([run["cpu_seconds"] for run in runs], 0),
         f"{np.mean([run['rows_per_cpu_second'] for run in runs]):,.0f}",

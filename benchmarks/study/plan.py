@@ -23,11 +23,10 @@ from mmctr_kedro.params import CtrParams, Params
 
 ROOT = Path(__file__).parents[2]
 CHOICES = ROOT / "benchmarks" / "study.yml"
-ABLATION_FILE = ROOT / "benchmarks" / "ablation.py"
 SHARED = {"epochs", "patience", "evaluate_every", "seed", "threads", "device", "checkpoint_minutes"}  # not a model's
 EMBEDDINGS = "04_feature/study"  # below a data set's root: what the study itself builds
 # What decides what a training does with its settings and data; a model's file is found from there.
-LOOP = ("training.loop", "training.machine")
+LOOP = ("training.loop", "training.machine", "training.comparing")
 
 
 class Budget(Params):
@@ -46,12 +45,14 @@ class DataChoice(Params):
     env: str
     root: str
     build: str
+    params: str = Field("", description="More for kedro's --params, e.g. simulate.law=taste.")
+    leak_free: int = Field(0, ge=0, description="Seeds whose models are trained on rows with own levels too.")
     embedding: str
     embeddings: dict[str, str]
 
 
 class Ablation(Params):
-    """Variants of our model: label to settings over ours and, where that is not enough, a ``builder``."""
+    """Variants of our model: label to settings over ours."""
 
     data: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -97,6 +98,7 @@ class Choices(Params):
     budget: Budget
     data: dict[str, DataChoice]
     models: dict[str, dict[str, dict[str, Any]]]
+    fewer_seeds: dict[str, int] = Field({}, description="Models that get the first so many seeds alone.")
     ablation: Ablation = Ablation()
     embeddings: Embeddings | None = None
     notes: tuple[str, ...] = ()
@@ -123,12 +125,12 @@ class Run:
 
     data: str
     embedding: str
-    kind: str  # "model", "ablation" or "embedding"
+    kind: str  # "model", "leak_free", "ablation" or "embedding"
     label: str
     seed: int
     cpu_seconds: float
     settings: dict[str, Any]
-    builder: str | None = None  # a key of benchmarks/ablation.py's ABLATIONS
+    builder: str | None = None  # a key of BUILDERS
 
     @property
     def name(self) -> str:
@@ -146,31 +148,26 @@ def read_choices(path: Path = CHOICES) -> Choices:
         raise MmctrError(f"{path}: {error}") from error
 
 
-def plan(choices: Choices, builders: list[str] | None = None) -> list[Run]:
-    """Every run, seed by seed, so that an unfinished study has whole rounds; ablations, then embeddings last.
-
-    Args:
-        builders: The labels in ``ABLATIONS``.
-    """
+def plan(choices: Choices) -> list[Run]:
+    """Every run, seed by seed, so that an unfinished study has whole rounds; ablations, then embeddings last."""
+    if unknown := set(choices.fewer_seeds) - set(choices.models):
+        raise MmctrError(f"study.yml: fewer_seeds has {sorted(unknown)}; known: {', '.join(choices.models)}.")
     runs = [
-        _run(choices, data, "model", model, seed, model, {})
-        for seed in choices.seeds
-        for data in choices.data
+        _run(choices, data, kind, model, seed, model, {})
+        for number, seed in enumerate(choices.seeds)
+        for data, choice in choices.data.items()
         for model in choices.models
+        for kind in ("model", *(["leak_free"] if number < choice.leak_free else []))
+        if number < choices.fewer_seeds.get(model, len(choices.seeds))
     ]
-    ablation, builders = choices.ablation, builders or []
-    variants = {label: {"builder": None, **over} for label, over in ablation.variants.items()}
-    named = {over["builder"] for over in variants.values()} - {None}
-    variants |= {label: {"builder": label} for label in builders if label not in named}
-    if unknown := named - set(builders):
-        raise MmctrError(f"study.yml: unknown builders {sorted(unknown)}; ABLATIONS has {', '.join(builders)}.")
+    ablation = choices.ablation
     if unknown := set(ablation.data) - set(choices.data):
         raise MmctrError(f"study.yml: ablation.data has {sorted(unknown)}; known: {', '.join(choices.data)}.")
     runs += [
         _run(choices, data, "ablation", label, seed, choices.ours, over)
         for seed in ablation.seeds
         for data in ablation.data
-        for label, over in variants.items()
+        for label, over in ablation.variants.items()
     ]
     runs += _embedding_runs(choices)
     names = [run.name for run in runs]
@@ -199,9 +196,8 @@ def _run(choices: Choices, data: str, kind: str, label: str, seed: int, model: s
     table = choices.models[model]
     if unknown := set(table) - {"all", *choices.data}:
         raise MmctrError(f"study.yml: models.{model} has {sorted(unknown)}; known: all, {', '.join(choices.data)}.")
-    builder = over.get("builder")
-    over = {key: value for key, value in over.items() if key != "builder"}
     settings = _merged({"model": {"name": model}}, table.get("all", {}), table.get(data, {}), over)
+    builder = settings.pop("builder", None)
     if taken := SHARED & set(settings):
         raise MmctrError(f"study.yml: {label} sets {', '.join(sorted(taken))}, which all models share (budget, seeds).")
     budget = choices.budget.model_dump(exclude={"cpu_seconds"})
@@ -235,7 +231,7 @@ def meaning_digest(files: list[Path]) -> str:
 def code_digest(run: Run) -> str:
     """Of the code that trains this run: its model, the loop and what these import of models/ and training/."""
     files = _closure([f"models.{run.settings['model']['name']}", *LOOP])
-    files += [ABLATION_FILE] if run.builder else []
+    files += [ROOT / "benchmarks" / f"{run.builder}.py"] if run.builder else []
     return meaning_digest(files)
 
 

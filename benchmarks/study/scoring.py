@@ -16,16 +16,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import data
-from benchmarks.study.bootstrap import Resamples
 from benchmarks.study.plan import CHOICES, Choices, Run
 from benchmarks.study.train import build, commit, measures, write_json
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.files import atomic_write
 from mmctr_kedro.params import CtrParams
+from mmctr_kedro.training.bootstrap import Resamples
 from mmctr_kedro.training.loop import predict
 from mmctr_kedro.training.machine import reproducible
 
-FROZEN = {"model": "frozen.json", "embedding": "frozen_embeddings.json"}  # by kind of run
+FROZEN = {
+    "model": "frozen.json",
+    "leak_free": "frozen_leak_free.json",
+    "embedding": "frozen_embeddings.json",
+}  # by kind of run
 RESAMPLES = 2000
 
 Record = dict[str, Any]
@@ -43,7 +47,7 @@ def freeze(choices: Choices, records: list[Record], out: Path, reason: str | Non
     Args:
         records: Of all runs to be scored.
     """
-    past, chosen = freezes(out, kind), choices.digest() if kind == "model" else choices.embeddings_digest()
+    past, chosen = freezes(out, kind), choices.embeddings_digest() if kind == "embedding" else choices.digest()
     before = {name: key for frozen in past for name, key in frozen["runs"].items()}
     now = {record["name"]: record["key"] for record in records}
     changed = sorted(name for name, key in now.items() if before.get(name, key) != key)
@@ -87,8 +91,8 @@ def score(
         for run, record in pairs:
             if run.data != name or (record["test"] is not None and _predictions(run, out).is_file()):
                 continue
-            tables = data.load(root, choices.embedding_file(run))
-            pctr = predict_test(run, tables, out, threads)
+            tables = data.load(root, choices.embedding_file(run), run.kind)
+            pctr = predict_test(run, record, tables, out, threads)
             with atomic_write(_predictions(run, out)) as path, path.open("wb") as file:
                 np.savez(file, row_id=np.asarray(tables.test.row_id), pctr=pctr)
             record["test"] = measures(tables.test, pctr, label)
@@ -101,11 +105,11 @@ def _predictions(run: Run, out: Path) -> Path:
     return out / f"{run.name}.test.npz"
 
 
-def predict_test(run: Run, tables: data.Tables, out: Path, threads: int) -> np.ndarray:
+def predict_test(run: Run, record: Record, tables: data.Tables, out: Path, threads: int) -> np.ndarray:
     """pCTR of every test row by the stored weights of a run, ``[R]`` float32."""
     from safetensors.torch import load_file
 
-    params = CtrParams(**run.settings, threads=threads)
+    params = CtrParams(**run.settings | {"model": record["model"]}, threads=threads)
     with reproducible(params) as device:
         model = build(run, params, tables).to(device)
         model.load_state_dict(load_file(out / f"{run.name}.safetensors"))
@@ -156,17 +160,22 @@ def _against(
 ) -> list[dict[str, Any]]:
     """The first of ``runs`` against each of the others, by their stored predictions of one data set's test rows."""
     label, (ours, *others) = data.hidden_labels(choices.data[name], root), runs
-    seeds = len(runs[ours])
     user = np.asarray(data.load(root, choices.embedding_file(runs[ours][0][0])).test.user)
-    drawn = Resamples(user, seeds, resamples)
     points = {one: np.array([record["test"]["auc"] for _, record in found]) for one, found in runs.items()}
+    most = max(len(found) for found in runs.values())
+    # The users drawn do not depend on how many seeds there are.
+    resampled = {seeds: Resamples(user, seeds, resamples) for seeds in range(1, most + 1)}
     aucs = {
-        one: np.column_stack([drawn.aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found])
+        one: np.column_stack([resampled[most].aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found])
         for one, found in runs.items()
     }
     compared = []
     for other in others:
-        difference = drawn.difference(points[ours], points[other], aucs[ours], aucs[other])
+        seeds = min(len(runs[ours]), len(runs[other]))  # some have fewer; both lists begin with the same ones
+        drawn = resampled[seeds]
+        difference = drawn.difference(
+            points[ours][:seeds], points[other][:seeds], aucs[ours][:, :seeds], aucs[other][:, :seeds]
+        )
         compared.append(
             {
                 "data": name,

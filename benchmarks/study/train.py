@@ -26,6 +26,8 @@ from mmctr_kedro.models import build_model
 from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.params import CtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
+from mmctr_kedro.training.comparing import Training as Compared
+from mmctr_kedro.training.comparing import compare_pieces
 from mmctr_kedro.training.loop import Training, best_evaluation, predict
 from mmctr_kedro.training.machine import reproducible
 from mmctr_kedro.training.metrics import auc, grouped_auc, logloss
@@ -33,27 +35,43 @@ from mmctr_kedro.training.metrics import auc, grouped_auc, logloss
 CHECKPOINT_MINUTES = 2.0
 DECIDING = (  # what decides a result, for the question whether it is committed
     *(f"src/mmctr_kedro/{part}" for part in ("models", "training", "worlds", "params.py", "batch.py")),
-    *(f"benchmarks/{part}" for part in ("study", "study.yml", "ablation.py")),
+    *(f"benchmarks/{part}" for part in ("study", "study.yml", "code_match.py")),
 )
 
 
 def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads: int) -> dict[str, Any]:
-    """Train, save the weights (not of ablations) and then the record; returns the record."""
+    """Train, save the weights (not of ablations) and then the record; returns the record.
+
+    A model whose pieces must earn their place is trained with and without each, every training under the budget.
+    """
     from safetensors.numpy import save_file
 
     checkpoints = Checkpoints(out / f"{run.name}.{'-'.join(key.values())}.checkpoint")
-    params = CtrParams(**run.settings, threads=threads, checkpoint_minutes=CHECKPOINT_MINUTES)
-    with reproducible(params) as device:
-        model = build(run, params, tables)
-        training = Training(model.to(device), tables.train, tables.valid, params, run.name, checkpoints)
-        stopped_by = fit_within(training, run.cpu_seconds)
-        pctr = predict(model, tables.valid, params)
-    best = best_evaluation(training.history)
-    seconds, cpu_seconds = (sum(entry[kind] for entry in training.history) for kind in ("seconds", "cpu_seconds"))
-    rows = sum(entry["seconds"] * entry["rows_per_second"] for entry in training.history)
+    asked = CtrParams(**run.settings, threads=threads, checkpoint_minutes=CHECKPOINT_MINUTES)
+    trainings: list[tuple[list[dict[str, Any]], str]] = []
+
+    def train_one(params: CtrParams) -> Compared:
+        with reproducible(params) as device:
+            model = build(run, params, tables).to(device)
+            store = checkpoints.of(len(trainings))
+            training = Training(model, tables.train, tables.valid, params, run.name, store)
+            ended_by = fit_within(training, run.cpu_seconds)
+            trainings.append((training.history, ended_by))
+            weights = {name: value.numpy(force=True) for name, value in model.state_dict().items()}
+            return Compared(params, weights, training.history, predict(model, tables.valid, params))
+
+    kept, compared = compare_pieces(asked, tables.valid, train_one)
+    history, pctr = kept.history, kept.pctr
+    stopped_by = next(by for other, by in trainings if other is history)
+    best = best_evaluation(history)
+    steps = [entry for other, _ in trainings for entry in other]  # of all trainings that the model took
+    seconds, cpu_seconds = (sum(entry[kind] for entry in steps) for kind in ("seconds", "cpu_seconds"))
+    rows = sum(entry["seconds"] * entry["rows_per_second"] for entry in steps)
     record = {
         **{field: getattr(run, field) for field in ("name", "data", "embedding", "kind", "label", "seed", "builder")},
         "settings": run.settings,
+        "model": kept.params.model.model_dump(mode="json"),
+        "compared": compared,
         "key": key,
         "valid": measures(tables.valid, pctr),
         "test": None,
@@ -61,16 +79,16 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
         "cpu_seconds": round(cpu_seconds, 1),
         "cap_cpu_seconds": run.cpu_seconds,
         "rows_per_cpu_second": round(rows / max(cpu_seconds, 1e-9)),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameters_of(run, kept.params, tables),
         "best_epoch": best["epoch"],
-        "epochs": training.history[-1]["epoch"],
-        "steps": training.history[-1]["step"],
+        "epochs": history[-1]["epoch"],
+        "steps": history[-1]["step"],
         "stopped_by": stopped_by,
         **circumstances(threads),
     }
     if run.kind != "ablation":
         with atomic_write(out / f"{run.name}.safetensors") as path:
-            save_file({name: value.numpy(force=True) for name, value in model.state_dict().items()}, path)
+            save_file(kept.weights, path)
     write_json(record, out / f"{run.name}.json")
     checkpoints.clear()
     return record
@@ -80,10 +98,15 @@ def build(run: Run, params: CtrParams, tables: data.Tables) -> CtrModel:
     """The registered model of a run, or what its builder makes, from torch's random state."""
     if run.builder is None:
         return build_model(params, tables.item_tags, tables.item_embedding)
-    from benchmarks.ablation import ABLATIONS
+    from benchmarks.study.builders import BUILDERS
 
     tags = int(tables.item_tags.max()) + 1
-    return ABLATIONS[run.builder](params.model, tables.item_tags, tables.item_embedding, tags)
+    return BUILDERS[run.builder](params.model, tables.item_tags, tables.item_embedding, tags)
+
+
+def parameters_of(run: Run, params: CtrParams, tables: data.Tables) -> int:
+    """How many numbers the model learns."""
+    return sum(parameter.numel() for parameter in build(run, params, tables).parameters())
 
 
 def fit_within(training: Training, cpu_seconds: float) -> str:
@@ -181,7 +204,7 @@ def main() -> None:
     job = json.load(sys.stdin)
     _end_with(job["parent"])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
-    tables = data.load(Path(job["root"]), job["embedding_file"])
+    tables = data.load(Path(job["root"]), job["embedding_file"], job["run"]["kind"])
     train(Run(**job["run"]), job["key"], tables, Path(job["out"]), job["threads"])
 
 

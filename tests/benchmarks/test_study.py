@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.ablation import ABLATIONS
 from benchmarks.study import data, embeddings, page, page_embeddings, scoring
 from benchmarks.study import train as training
 from benchmarks.study.__main__ import PAGE, RESULTS, main, prepare
@@ -20,9 +19,9 @@ from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, proce
 from mmctr_kedro.pipelines.data_processing.raw_files import describe
 from mmctr_kedro.training.loop import Training
 
-CODE_MATCH = {"heads": 2, "codes": 4, "width": 8, "tag_width": 4, "head_units": [8]}
+EVIDENCE = {"compare": False, "heads": 2, "codes": 4, "width": 8, "tag_width": 4, "head_units": [8]}
 CHOICES = {
-    "ours": "code_match",
+    "ours": "evidence",
     "seeds": [1],
     "budget": {"epochs": 2, "patience": 1, "cpu_seconds": 60},
     "data": {
@@ -37,7 +36,7 @@ CHOICES = {
     },
     "models": {
         "qin": {"all": {"batch_size": 64, "model": {"width": 4, "layers": 1}}},
-        "code_match": {"all": {"batch_size": 64, "model": CODE_MATCH}},
+        "evidence": {"all": {"batch_size": 64, "model": EVIDENCE}},
     },
 }
 
@@ -50,11 +49,12 @@ def root(tmp_path_factory) -> Path:
     folder = RawFolder(root / "01_raw" / "challenge")
     source = SourceParams(), world, InteractionLogParams(), folder, RawFolder(root / "log")
     raw_files, truth = prepare_raw_files(*source)
-    _, tags, embedding, *splits, _ = process_raw_files(ProcessingParams(), raw_files, folder)
+    content, tags, embedding, *splits, _ = process_raw_files(ProcessingParams(), raw_files, folder)
     (root / "02_intermediate").mkdir()
     truth.to_parquet(root / "02_intermediate" / "truth.parquet")
     for split, clicks in zip(data.SPLITS, splits, strict=True):
         ClicksDataset(filepath=str(root / "03_primary" / f"clicks_{split}")).save(clicks)
+    content.to_parquet(root / "03_primary" / "item_content.parquet")
     np.save(root / "03_primary" / "item_tags.npy", tags)
     np.save(root / "03_primary" / "provided_item_embedding.npy", embedding)
     return root
@@ -85,10 +85,10 @@ def test_the_whole_study_runs_and_its_second_start_has_nothing_to_do(root, tmp_p
     arguments += ["--root", f"tiny={root}", "--only", "*.model.*"]
     assert main(arguments) == 0
     first = json.loads(files["results.json"].read_text())
-    assert [run["label"] for run in first["runs"]] == ["qin", "code_match"]
+    assert [run["label"] for run in first["runs"]] == ["qin", "evidence"]
     assert all(0 < run["test"]["auc"] < 1 for run in first["runs"])
     assert [(c["ours"], c["other"], c["users"], c["rows"]) for c in first["comparisons"]] == [
-        ("code_match", "qin", 21, 81)
+        ("evidence", "qin", 21, 81)
     ]
     assert files["results.md"].read_text() == page.render(first)
     assert "/" + "tmp" not in files["results.json"].read_text()
@@ -113,8 +113,9 @@ def test_the_committed_results_are_written_as_the_study_writes_them():
 
 def test_every_model_of_the_committed_choices_trains_under_the_one_budget():
     choices = read_choices()
-    runs = [run for run in plan(choices, list(ABLATIONS)) if run.kind == "model"]
-    assert len(runs) == len(choices.data) * len(choices.models) * len(choices.seeds)
+    runs = [run for run in plan(choices) if run.kind == "model"]
+    seeds = sum(choices.fewer_seeds.get(model, len(choices.seeds)) for model in choices.models)
+    assert len(runs) == len(choices.data) * seeds
     assert {run.settings["patience"] for run in runs} == {choices.budget.patience}
     assert {run.settings["epochs"] for run in runs} == {choices.budget.epochs}
 
@@ -127,18 +128,50 @@ def test_a_model_cannot_set_what_all_share(choices, setting):
 
 
 def test_variants_of_ours_have_our_settings_but_for_their_own(choices):
-    variants = {"no head": {"model": {"head_units": []}}, "attention": {"builder": "with_attention"}}
+    variants = {"no head": {"model": {"head_units": []}}, "before": {"builder": "code_match"}}
     ablation = choices.ablation.model_copy(update={"data": ("tiny",), "seeds": (1,), "variants": variants})
-    runs = plan(choices.model_copy(update={"ablation": ablation}), ["with_attention", "without_tags"])
-    ours = next(run for run in runs if run.label == "code_match")
+    runs = plan(choices.model_copy(update={"ablation": ablation}))
+    ours = next(run for run in runs if run.label == "evidence")
     found = {run.label: run for run in runs if run.kind == "ablation"}
-    assert {label: run.builder for label, run in found.items()} == {
-        "no head": None,
-        "attention": "with_attention",
-        "without_tags": "without_tags",
-    }
+    assert {label: run.builder for label, run in found.items()} == {"no head": None, "before": "code_match"}
     assert found["no head"].settings["model"] == {**ours.settings["model"], "head_units": []}
-    assert found["attention"].settings == ours.settings
+    assert found["before"].settings == ours.settings
+
+
+def test_some_models_have_fewer_seeds_and_some_data_are_trained_on_without_their_leak(choices):
+    data = {"tiny": choices.data["tiny"].model_copy(update={"leak_free": 1})}
+    more = choices.model_copy(update={"seeds": (1, 2), "fewer_seeds": {"qin": 1}, "data": data})
+    names = [(run.label, run.seed, run.kind) for run in plan(more)]
+    assert names == [
+        ("qin", 1, "model"),
+        ("qin", 1, "leak_free"),
+        ("evidence", 1, "model"),
+        ("evidence", 1, "leak_free"),
+        ("evidence", 2, "model"),
+    ]
+    with pytest.raises(MmctrError, match="fewer_seeds has"):
+        plan(more.model_copy(update={"fewer_seeds": {"quin": 1}}))
+
+
+def test_rows_without_the_leak_carry_their_own_items_levels(root, choices):
+    file = choices.data["tiny"].embeddings["provided"]
+    leaky, left = (data.load(root, file, kind).train for kind in ("model", "leak_free"))
+    clicked = leaky.label == 1
+    assert np.array_equal(leaky.likes_level[clicked], left.likes_level[clicked])
+    assert not np.array_equal(leaky.likes_level, left.likes_level)
+    levels = {}
+    for item, level in zip(left.item.tolist(), left.likes_level.tolist(), strict=True):
+        assert levels.setdefault(item, level) == level
+
+
+def test_pieces_that_earn_their_place_are_recorded_and_the_kept_model_predicts(root, choices, tmp_path):
+    models = {"evidence": {"all": {"batch_size": 64, "model": {**EVIDENCE, "compare": True}}}}
+    study = prepare(choices.model_copy(update={"models": models}), {"tiny": root}, tmp_path)
+    (record,) = train_here(study, study.runs)
+    assert len(record["compared"]) == 5
+    tables = data.load(root, choices.embedding_file(study.runs[0]))
+    pctr = scoring.predict_test(study.runs[0], record, tables, study.out, 1)
+    assert len(pctr) == 81
 
 
 # --- going on --------------------------------------------------------------------------------------------
@@ -171,14 +204,14 @@ def test_the_key_of_a_run_follows_its_own_model_alone(choices, monkeypatch):
     monkeypatch.setattr(Path, "read_text", lambda path: read(path) + ("\nx = 1" if path.name == "qin.py" else ""))
     changed = {run.label: code_digest(run) for run in plan(choices)}
     assert changed["qin"] != digests["qin"]
-    assert changed["code_match"] == digests["code_match"]
+    assert changed["evidence"] == digests["evidence"]
     monkeypatch.setattr(Path, "read_text", lambda path: read(path) + "\n# a comment")
     assert {run.label: code_digest(run) for run in plan(choices)} == digests
 
 
 def test_a_killed_training_goes_on_and_ends_the_same(root, choices, tmp_path, monkeypatch):
     whole, killed = (prepare(choices, {"tiny": root}, tmp_path / name) for name in ("whole", "killed"))
-    run = next(run for run in whole.runs if run.label == "code_match")
+    run = next(run for run in whole.runs if run.label == "evidence")
     train_here(whole, [run])
 
     evaluate = Training.evaluate
