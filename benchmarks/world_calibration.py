@@ -38,7 +38,11 @@ def main() -> None:
     training = CtrParams(**{**TRAINING, **json.loads(arguments.training)})
     rows, commit = [], _commit()
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        rows.append(measure(WorldParams(**{"seed": seed, "covers": False, **world}), training, arguments.variants))
+        rows.append(
+            measure(
+                WorldParams(**{"law": "taste", "seed": seed, "covers": False, **world}), training, arguments.variants
+            )
+        )
         print(json.dumps(rows[-1]), flush=True)
     names = [name for name in rows[0] if name not in ("seed", "seconds")]
     summary = {name: _mean_and_spread([row[name] for row in rows]) for name in names}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.study import data
 from benchmarks.study.plan import EMBEDDINGS, ROOT, Choices, digest, meaning_digest
@@ -58,7 +59,9 @@ def _make(params: EmbeddingParams, root: Path, file: Path) -> Card:
         params, text, image, tables.item_embedding, tables.train, RawFolder(root / "01_raw" / "challenge")
     )
     made = time.perf_counter()
-    card = scorecard.judge(embedding, tables.item_tags, tables.train, tables.valid)
+    content = pd.read_parquet(root / "03_primary/item_content.parquet")
+    levels = content[["likes_level", "views_level"]].to_numpy()
+    card = scorecard.judge(embedding, tables.item_tags, levels, tables.train, tables.valid)
     if params.modalities == "both":
         card["modalities"] = scorecard.of_each_modality(embedding, alone, tables.train, tables.valid)
     judged = time.perf_counter()

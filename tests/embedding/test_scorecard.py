@@ -68,26 +68,26 @@ def test_items_alike_come_in_any_order():
 
 def test_an_embedding_that_tells_nothing_apart_gets_chance():
     train, valid = histories([1, 2]), histories([1, 2, 3], [4, 5, 6], first_user=9)
-    found = scorecard.judge(np.zeros((301, 8), np.float32), np.zeros((301, 5), np.int32), train, valid)
+    found = scorecard.judge(np.zeros((301, 8), np.float32), np.zeros((301, 5), np.int32), levels(300), train, valid)
     assert found["next_item"]["all"]["recall_at_100"] == pytest.approx(100 / 298, abs=1e-6)
     assert found["geometry"] == {"effective_rank": None, "isotropy": None, "mean_cosine": None}
 
 
 def test_users_whom_train_knows_are_asked_only_where_there_are_no_others():
     unit, tags, train = on_a_circle(0, 1, 2, 90), np.zeros((5, 5), int), histories([1, 2], [3, 4])
-    mixed = scorecard.judge(unit, tags, train, histories([1, 2], [1, 4], first_user=2))
+    mixed = scorecard.judge(unit, tags, levels(4), train, histories([1, 2], [1, 4], first_user=2))
     assert (mixed["users_known_to_train"], mixed["next_item"]["all"]["queries"]) == (False, 1)
-    known = scorecard.judge(unit, tags, train, histories([1, 2], [1, 4]))
+    known = scorecard.judge(unit, tags, levels(4), train, histories([1, 2], [1, 4]))
     assert (known["users_known_to_train"], known["next_item"]["all"]["queries"]) == (True, 2)
 
 
 def test_cold_answers_are_those_that_train_never_shows():
     unit = on_a_circle(0, 1, 2, 90)
     asked, tags = histories([1, 2], [1, 4], first_user=9), np.zeros((5, 5), int)
-    found = scorecard.judge(unit, tags, histories([1, 2], item=(1, 3)), asked)
+    found = scorecard.judge(unit, tags, levels(4), histories([1, 2], item=(1, 3)), asked)
     assert found["next_item"]["all"]["queries"] == 2
     assert found["next_item"]["cold"]["queries"] == 1
-    warm = scorecard.judge(unit, tags, histories([2], item=(4,)), asked)
+    warm = scorecard.judge(unit, tags, levels(4), histories([2], item=(4,)), asked)
     assert warm["next_item"]["cold"] == {"queries": 0, "recall_at_10": None, "recall_at_100": None, "mrr": None}
 
 
@@ -132,5 +132,19 @@ def test_labels_and_rows_of_valid_are_not_looked_at():
     train = histories([1, 2, 3])
     one = histories([1, 5, 9], [2, 4], first_user=9)
     other = histories([1, 5, 9], [2, 4], item=(7, 8, 9), label=0, first_user=9)
-    found = [json.dumps(scorecard.judge(embedding, tags, train, valid)) for valid in (one, other)]
+    found = [json.dumps(scorecard.judge(embedding, tags, levels(30), train, valid)) for valid in (one, other)]
     assert found[0] == found[1]
+
+
+def levels(items: int) -> np.ndarray:
+    return np.column_stack([np.arange(items) % 10 + 1, np.full(items, 3)])
+
+
+def test_levels_that_a_vector_holds_are_read_off_and_others_are_not():
+    rng = np.random.default_rng(6)
+    vectors, of_item, clicks = rng.standard_normal((400, 8)), rng.integers(1, 11, (400, 2)), rng.integers(0, 50, 400)
+    vectors[:, 3] = of_item[:, 0] + 0.1 * rng.standard_normal(400)
+    found = scorecard.told_by_ridge(vectors, of_item, clicks)
+    assert found["likes"] > 0.9
+    assert abs(found["views"]) < 0.1 > abs(found["popularity"])
+    assert scorecard.told_by_ridge(vectors, np.ones((400, 2)), clicks)["likes"] is None  # nothing to tell apart

@@ -68,40 +68,38 @@ class Evidence(CtrModel):
 
     def evidence(self, batch: Batch) -> dict[str, Tensor]:
         """What each piece says, by its name: ``[B]`` log-odds; those that training alone counts are there too."""
-        items_U = of_recurring_size(batch.items)
-        return self._evidence(batch, items_U, *self._known(batch, items_U))
+        return self._evidence(batch)[0]
 
-    def _known(self, batch: Batch, items_U: Tensor) -> tuple[Tensor, Tensor | None]:
-        known_UK = self.content(items_U)
-        return known_UK, None if self.own_levels is None else self.own_levels(items_U, known_UK, batch)
-
-    def _evidence(self, batch: Batch, items_U: Tensor, known_UK: Tensor, own_B2L: Tensor | None) -> dict[str, Tensor]:
+    def _evidence(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
+        """``evidence``, and the levels of the targets as ``OwnLevels`` has them."""
+        known_UK = self.content(of_recurring_size(batch.items))
+        target_B = batch.items.index_select(0, batch.target)
+        known_BK = known_UK.index_select(0, batch.target)
+        own_B2L = None if self.own_levels is None else self.own_levels(target_B, known_BK)
         said = {}
         if self.taste is not None:
             said["taste"] = self.taste(known_UK, batch)
         if self.record is not None:
-            said["record"] = self.record(items_U, known_UK, batch)
+            said["record"] = self.record(target_B, known_BK)
         if self.co_clicks is not None:
-            said["co_clicks"] = self.co_clicks(items_U, batch)
+            said["co_clicks"] = self.co_clicks(target_B, batch)
         if self.popularity is not None and own_B2L is not None:
             said["popularity"] = self.popularity(own_B2L)
         if self.levels is not None and own_B2L is not None:
             said["levels"] = self.levels(own_B2L, batch)
-        return said
+        return said, own_B2L
 
     def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
-        items_U = of_recurring_size(batch.items)
-        known_UK, own_B2L = self._known(batch, items_U)
-        said = self._evidence(batch, items_U, known_UK, own_B2L)
+        said, own_B2L = self._evidence(batch)
         levels_B = said.pop("levels", None)
-        loss, others_B = known_UK.new_zeros(()), known_UK.new_zeros(len(batch))
+        loss, others_B = self.content.content_table.new_zeros(()), self.content.content_table.new_zeros(len(batch))
         if said:
             others_B = torch.stack(list(said.values())).sum(0)
             loss = click_loss(others_B)
         if own_B2L is not None:
             loss = loss - mean_of_clicks(log_chance(own_B2L, batch), batch)
         if self.levels is not None and levels_B is not None:
-            loss = loss + click_loss(others_B.detach() + levels_B + self.levels.of_item(items_U, batch))
+            loss = loss + click_loss(others_B.detach() + levels_B + self.levels.of_item(batch))
             loss = loss - mean_of_clicks(self.levels.log_anywhere(batch), batch)
         return loss
 
@@ -174,9 +172,8 @@ class Record(nn.Module):
         self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, 1))
         self.own = table_of_zeros(items, 1)
 
-    def forward(self, items_U: Tensor, known_UK: Tensor, batch: Batch) -> Tensor:
-        record_U1 = self.guess(known_UK) + GAIN * self.own(items_U)
-        return record_U1.index_select(0, batch.target).squeeze(-1)
+    def forward(self, target_B: Tensor, known_BK: Tensor) -> Tensor:
+        return (self.guess(known_BK) + GAIN * self.own(target_B)).squeeze(-1)
 
 
 class CoClicks(nn.Module):
@@ -189,10 +186,10 @@ class CoClicks(nn.Module):
         for table in (self.target, self.click):
             nn.init.normal_(table.weight[1:], std=0.1)
 
-    def forward(self, items_U: Tensor, batch: Batch) -> Tensor:
-        clicks_BE = sum_of_clicks(self.click(items_U), batch)
+    def forward(self, target_B: Tensor, batch: Batch) -> Tensor:
+        clicks_BE = sum_of_clicks(self.click(batch.items), batch)
         n_B = batch.offsets.diff().to(clicks_BE.dtype)
-        return (self.target(items_U).index_select(0, batch.target) * clicks_BE).sum(-1) / (n_B + 1).sqrt()
+        return (self.target(target_B) * clicks_BE).sum(-1) / (n_B + 1).sqrt()
 
 
 class OwnLevels(nn.Module):
@@ -207,9 +204,9 @@ class OwnLevels(nn.Module):
         self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, 2 * LEVELS))
         self.own = table_of_zeros(items, 2 * LEVELS)
 
-    def forward(self, items_U: Tensor, known_UK: Tensor, batch: Batch) -> Tensor:
-        logits_UL = self.guess(known_UK.detach()) + GAIN * self.own(items_U)
-        return logits_UL.index_select(0, batch.target).unflatten(1, (2, LEVELS)).log_softmax(-1)
+    def forward(self, target_B: Tensor, known_BK: Tensor) -> Tensor:
+        logits_BL = self.guess(known_BK.detach()) + GAIN * self.own(target_B)
+        return logits_BL.unflatten(1, (2, LEVELS)).log_softmax(-1)
 
 
 class Popularity(nn.Module):
@@ -246,14 +243,14 @@ class Levels(nn.Module):
         """log of the share of all clicks that have the row's two levels: ``[B]``."""
         return (GAIN * self.anywhere).log_softmax(0)[batch.likes_level * LEVELS + batch.views_level]
 
-    def of_item(self, items_U: Tensor, batch: Batch) -> Tensor:
+    def of_item(self, batch: Batch) -> Tensor:
         """A number for each item ``[B]`` that training adds and prediction does not.
 
         Items that train shows clicked have levels that are known, and so a larger ratio, which gives away train's
         labels and no others. With this number beside it, the share is learnt from what differs between rows of one
         item.
         """
-        return GAIN * self.alike(items_U).index_select(0, batch.target).squeeze(-1)
+        return GAIN * self.alike(batch.items.index_select(0, batch.target)).squeeze(-1)
 
 
 def table_of_zeros(items: int, width: int) -> nn.Embedding:

@@ -153,6 +153,7 @@ def judge(
     modality_embeddings: np.ndarray,
     fusion_report: dict[str, Any],
     item_tags: np.ndarray,
+    item_content: pd.DataFrame,
     clicks_train: Clicks,
     clicks_valid: Clicks,
     title_report: dict[str, Any],
@@ -160,7 +161,8 @@ def judge(
 ) -> dict[str, Any]:
     """The scorecard of an embedding, plain JSON, what cannot be known None; see ``scorecard``."""
     items = len(item_embedding) - 1
-    found = scorecard.judge(item_embedding, item_tags, clicks_train, clicks_valid)
+    levels = item_content[["likes_level", "views_level"]].to_numpy()
+    found = scorecard.judge(item_embedding, item_tags, levels, clicks_train, clicks_valid)
     found["modalities"] = scorecard.of_each_modality(item_embedding, modality_embeddings, clicks_train, clicks_valid)
     logger.info(
         "next item among %s: recall@10 %s, recall@100 %s (cold items %s)",

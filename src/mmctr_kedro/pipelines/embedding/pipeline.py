@@ -89,6 +89,7 @@ def _variant(variant: str | None) -> list[Node]:
                 "modality_embeddings",
                 "fusion_report",
                 "item_tags",
+                "item_content",
                 "clicks_train",
                 "clicks_valid",
                 "title_report",

@@ -26,12 +26,13 @@ DIGITS = 6
 Found = dict[str, Any]
 
 
-def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Clicks) -> Found:
+def judge(embedding: np.ndarray, item_tags: np.ndarray, levels: np.ndarray, train: Clicks, valid: Clicks) -> Found:
     """Every measure of one embedding.
 
     Args:
         embedding: ``[N+1, D]`` float32, row 0 zeros.
         item_tags: ``[N+1, 5]`` int, 0 = no tag.
+        levels: ``[N, 2]`` int, likes and views of items 1..N.
         train: What decides which items are cold: those that no train row and no train history has.
         valid: Its histories are the queries; its rows and labels are not looked at.
     """
@@ -43,7 +44,38 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, train: Clicks, valid: Cl
         "co_click": _retrieval(unit, *co_click_queries(unit, valid, chosen), cold),
         "tags": tag_overlap(unit, item_tags),
         "geometry": geometry(embedding[1:]),
+        "told_by_ridge": told_by_ridge(
+            embedding[1:], levels, np.bincount(train.history_items, minlength=len(unit))[1:]
+        ),
     }
+
+
+def told_by_ridge(vectors: np.ndarray, levels: np.ndarray, clicks: np.ndarray) -> dict[str, float | None]:
+    """How well a linear model reads levels and popularity off the vectors: R2 of five-fold ridge regression over items.
+
+    Where rows carry levels by their label, as in the challenge, an embedding is worth what it tells of them: a network
+    that knows an item's levels sees which rows do not fit. That is the leak's doing and worth nothing in use.
+
+    Args:
+        vectors: ``[N, D]``.
+        levels: ``[N, 2]`` int.
+        clicks: ``[N]``, each item's clicks in train's histories; read off as log(1 + clicks).
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import KFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folds = KFold(5, shuffle=True, random_state=SEED)
+    found: dict[str, float | None] = {}
+    for name, wanted in (("likes", levels[:, 0]), ("views", levels[:, 1]), ("popularity", np.log1p(clicks))):
+        wanted = wanted.astype(np.float64)
+        if len(wanted) < 10 or not wanted.std() > 0:
+            found[name] = None
+            continue
+        guess = cross_val_predict(make_pipeline(StandardScaler(), Ridge(100.0)), vectors, wanted, cv=folds)
+        found[name] = round(1 - float(((wanted - guess) ** 2).mean() / wanted.var()), 3)  # BLAS may round the rest
+    return found
 
 
 def of_each_modality(embedding: np.ndarray, alone: np.ndarray, train: Clicks, valid: Clicks) -> Found | None:
