@@ -160,14 +160,16 @@ def test_task2s_bundle_holds_nothing_of_an_encoder(main_job):
 
 def test_another_seed_gives_another_model(main_job, tmp_path):
     run(tmp_path, "task2", task2={"ctr": {"seed": 7}})
-    (there,) = tmp_path.rglob("task2/*.safetensors")
+    (there,) = tmp_path.rglob("task2/ctr_model.safetensors")
     assert there.read_bytes() != (main_job / there.relative_to(tmp_path)).read_bytes()
 
 
 def test_the_run_ends_by_saying_scores_and_places(tmp_path, capsys):
     run(tmp_path, "task2")
     said = capsys.readouterr().out
-    assert "task2        evidence      valid AUC 0." in said
+    assert "task2        evidence        valid AUC 0." in said
+    assert "without the levels' leak   not submittable" in said
+    assert "The best AUCs that this world's maker reaches on the valid rows: 0." in said
     assert "  task2: submission.rules is research" in said
     assert str(tmp_path / "08_reporting" / "task2" / "report.html") in said
     assert str(tmp_path / "08_reporting" / "task2" / "submission.zip") in said

@@ -51,6 +51,8 @@ def run(folder) -> None:
             "item_id": np.arange(1, 7, dtype=np.int32),
             "title": titles,
             "tag_words": [["Action"], [], [], [], [], []],
+            "likes_level": [1, 2, 3, 4, 5, 6],
+            "views_level": [1, 1, 1, 1, 1, 1],
         }
     )
     catalog = DataCatalog(

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -66,6 +67,7 @@ def embedding(variant: str, valid: Clicks, folder: RawFolder, **settings) -> byt
         "clicks_valid": valid,
         "challenge_folder": folder,
         "item_tags": np.ones((ITEMS + 1, 5), np.int32),
+        "item_content": pd.DataFrame({"likes_level": np.arange(ITEMS) % 10 + 1, "views_level": 3}),
         "embedding.title_report": {"without_words": {"count": 0}},
         "cover_report": {"encoded": ITEMS},
     }

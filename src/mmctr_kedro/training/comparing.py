@@ -41,8 +41,8 @@ def compare_pieces(
     The standard error is that of a bootstrap over users, the same users for both.
 
     Returns:
-        The training kept, and per comparison ``piece``, ``auc_with``, ``auc_without``, ``gain``, ``standard_error``,
-        ``kept`` (whether the piece is) and ``seconds`` (of the training it took).
+        The training kept, and per comparison ``piece``, ``auc_with``, ``auc_without``, ``gain``, ``standard_error`` and
+        ``kept``: whether the piece is.
     """
     best = train(params)
     compared: list[Comparison] = []
@@ -62,7 +62,6 @@ def compare_pieces(
                 "gain": gain,
                 "standard_error": error,
                 "kept": kept,
-                "seconds": round(sum(entry["seconds"] for entry in new.history), 1),
             }
         )
         verdict = "kept" if kept else "left out"

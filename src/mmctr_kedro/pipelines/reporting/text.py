@@ -86,12 +86,10 @@ def about_compared(metrics: Metrics) -> str:
     if not compared:
         return ""
     kept = [entry["piece"] for entry in compared if entry["kept"]]
-    spent = duration(sum(entry["seconds"] for entry in compared))
     return (
         f"Beside taste, {len(compared)} pieces of the model had to earn their place: trained with and without each,"
-        f" {spent} in all, a piece is kept where the valid AUC gains more than two standard errors (paired, by users)."
-        " Kept: "
-        f"{', '.join(kept) or 'none'}."
+        " a piece is kept where the valid AUC gains more than two standard errors (paired, by users)."
+        f" Kept: {', '.join(kept) or 'none'}."
     )
 
 
