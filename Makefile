@@ -50,15 +50,16 @@ chaos: $(VENV)/.dev  ## kill, fill and lock, write benchmarks/chaos.json; more b
 fuzz: $(VENV)/.dev  ## give every reader mutated files, write benchmarks/fuzz.json; more by ARGS="--only covers"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
+# Python compiles what it imports, and only that: --no-compile nearly halves the installation.
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.
 $(VENV)/.base: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmctr_kedro needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 run")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e ".[dev]"
 	@touch $@
 
 # torch loses its local version (+cpu) and its CUDA companions: which build is right is the machine's matter.
