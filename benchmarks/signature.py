@@ -136,6 +136,7 @@ def table(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="train nothing, print the table")
+    parser.add_argument("--only", default="", metavar="WORDS", help="train only networks with these words in the name")
     options = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     if not options.table:
@@ -149,7 +150,7 @@ def main() -> None:
         results["ceilings"] = {name: auc(label, known[name].to_numpy()) for name in known.filter(like="posterior")}
         results["world"] = WORLD.model_dump(mode="json")
         for name in ROWS:
-            if name not in results:
+            if name not in results and options.only in name:
                 results[name] = measure(name, made)
                 write_json(results, RESULTS)
     print(table(results))

@@ -562,7 +562,7 @@ class EvidenceParams(ModelSettings):
         if self.levels and self.taste:
             pieces["levels"] = ({}, {"levels": False})
         if self.record == "absorbed":
-            pieces["record, absorbed"] = ({}, {"record": "off"})
+            pieces["absorbed record"] = ({}, {"record": "off"})
         if self.record != "counted":
             pieces["record"] = ({"record": "counted"}, {})
         if not self.popularity:

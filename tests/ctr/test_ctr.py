@@ -230,6 +230,6 @@ def test_our_model_says_in_its_settings_what_it_compared(splits, item_tags, item
     params = CtrParams(**QUICK, model={"name": "evidence"})
     model, history = train_model(params, splits["train"], splits["valid"], item_tags, item_embedding)
     compared = model.settings["compared"]
-    assert [entry["piece"] for entry in compared] == ["levels", "record, absorbed", "record", "popularity", "co-clicks"]
+    assert [entry["piece"] for entry in compared] == ["levels", "absorbed record", "record", "popularity", "co-clicks"]
     assert model.settings["ctr"]["model"]["popularity"] == compared[3]["kept"]
     assert model.settings["best_epoch"] in [entry["epoch"] for entry in history]

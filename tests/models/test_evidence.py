@@ -135,7 +135,7 @@ def test_without_the_leak_the_same_weights_say_what_the_others_said(build, rows,
 
 
 def test_at_most_five_comparisons_and_none_where_they_are_switched_off():
-    assert list(EvidenceParams().to_compare()) == ["levels", "record, absorbed", "record", "popularity", "co-clicks"]
+    assert list(EvidenceParams().to_compare()) == ["levels", "absorbed record", "record", "popularity", "co-clicks"]
     assert EvidenceParams(compare=False).to_compare() == {}
     assert list(EvidenceParams(record="counted", levels=False).to_compare()) == ["popularity", "co-clicks"]
 

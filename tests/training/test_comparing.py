@@ -21,7 +21,7 @@ def scripted(valid, worth):
 
     def train(params):
         on = {"levels": params.model.levels, "popularity": params.model.popularity, "co-clicks": params.model.co_clicks}
-        on |= {"record": params.model.record == "counted", "record, absorbed": params.model.record == "absorbed"}
+        on |= {"record": params.model.record == "counted", "absorbed record": params.model.record == "absorbed"}
         strength = 1 + sum(value for name, value in worth.items() if on[name])
         trained.append(params.model)
         return Training(params, {}, [], (strength * valid.label + noise).astype(np.float32))
