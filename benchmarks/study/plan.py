@@ -130,7 +130,6 @@ class Run:
     seed: int
     cpu_seconds: float
     settings: dict[str, Any]
-    builder: str | None = None  # a key of BUILDERS
 
     @property
     def name(self) -> str:
@@ -138,7 +137,7 @@ class Run:
         return f"{self.data}.{self.embedding}.{self.kind}.{re.sub('[^a-z0-9]+', '_', self.label.lower())}.{self.seed}"
 
     def settings_digest(self) -> str:
-        return digest([self.settings, self.cpu_seconds, self.builder])
+        return digest([self.settings, self.cpu_seconds])
 
 
 def read_choices(path: Path = CHOICES) -> Choices:
@@ -197,13 +196,12 @@ def _run(choices: Choices, data: str, kind: str, label: str, seed: int, model: s
     if unknown := set(table) - {"all", *choices.data}:
         raise MmctrError(f"study.yml: models.{model} has {sorted(unknown)}; known: all, {', '.join(choices.data)}.")
     settings = _merged({"model": {"name": model}}, table.get("all", {}), table.get(data, {}), over)
-    builder = settings.pop("builder", None)
     if taken := SHARED & set(settings):
         raise MmctrError(f"study.yml: {label} sets {', '.join(sorted(taken))}, which all models share (budget, seeds).")
     budget = choices.budget.model_dump(exclude={"cpu_seconds"})
     params = CtrParams(**settings, **budget, seed=seed, device="cpu")
     full = params.model_dump(mode="json", exclude={"threads", "checkpoint_minutes"})
-    return Run(data, choices.data[data].embedding, kind, label, seed, choices.budget.cpu_seconds, full, builder)
+    return Run(data, choices.data[data].embedding, kind, label, seed, choices.budget.cpu_seconds, full)
 
 
 def _merged(*blocks: dict[str, Any]) -> dict[str, Any]:
@@ -230,9 +228,7 @@ def meaning_digest(files: list[Path]) -> str:
 
 def code_digest(run: Run) -> str:
     """Of the code that trains this run: its model, the loop and what these import of models/ and training/."""
-    files = _closure([f"models.{run.settings['model']['name']}", *LOOP])
-    files += [ROOT / "benchmarks" / f"{run.builder}.py"] if run.builder else []
-    return meaning_digest(files)
+    return meaning_digest(_closure([f"models.{run.settings['model']['name']}", *LOOP]))
 
 
 _IMPORTS = re.compile(r"^\s*from mmctr_kedro\.((?:models|training)\.\w+) import", re.MULTILINE)

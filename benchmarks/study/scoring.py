@@ -111,7 +111,7 @@ def predict_test(run: Run, record: Record, tables: data.Tables, out: Path, threa
 
     params = CtrParams(**run.settings | {"model": record["model"]}, threads=threads)
     with reproducible(params) as device:
-        model = build(run, params, tables).to(device)
+        model = build(params, tables).to(device)
         model.load_state_dict(load_file(out / f"{run.name}.safetensors"))
         return predict(model, tables.test, params)
 

@@ -35,7 +35,7 @@ from mmctr_kedro.training.metrics import auc, grouped_auc, logloss
 CHECKPOINT_MINUTES = 2.0
 DECIDING = (  # what decides a result, for the question whether it is committed
     *(f"src/mmctr_kedro/{part}" for part in ("models", "training", "worlds", "params.py", "batch.py")),
-    *(f"benchmarks/{part}" for part in ("study", "study.yml", "code_match.py")),
+    *(f"benchmarks/{part}" for part in ("study", "study.yml")),
 )
 
 
@@ -52,7 +52,7 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
 
     def train_one(params: CtrParams) -> Compared:
         with reproducible(params) as device:
-            model = build(run, params, tables).to(device)
+            model = build(params, tables).to(device)
             store = checkpoints.of(len(trainings))
             training = Training(model, tables.train, tables.valid, params, run.name, store)
             ended_by = fit_within(training, run.cpu_seconds)
@@ -68,7 +68,7 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
     seconds, cpu_seconds = (sum(entry[kind] for entry in steps) for kind in ("seconds", "cpu_seconds"))
     rows = sum(entry["seconds"] * entry["rows_per_second"] for entry in steps)
     record = {
-        **{field: getattr(run, field) for field in ("name", "data", "embedding", "kind", "label", "seed", "builder")},
+        **{field: getattr(run, field) for field in ("name", "data", "embedding", "kind", "label", "seed")},
         "settings": run.settings,
         "model": kept.params.model.model_dump(mode="json"),
         "compared": compared,
@@ -79,7 +79,7 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
         "cpu_seconds": round(cpu_seconds, 1),
         "cap_cpu_seconds": run.cpu_seconds,
         "rows_per_cpu_second": round(rows / max(cpu_seconds, 1e-9)),
-        "parameters": parameters_of(run, kept.params, tables),
+        "parameters": sum(parameter.numel() for parameter in build(kept.params, tables).parameters()),
         "best_epoch": best["epoch"],
         "epochs": history[-1]["epoch"],
         "steps": history[-1]["step"],
@@ -94,19 +94,9 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
     return record
 
 
-def build(run: Run, params: CtrParams, tables: data.Tables) -> CtrModel:
-    """The registered model of a run, or what its builder makes, from torch's random state."""
-    if run.builder is None:
-        return build_model(params, tables.item_tags, tables.item_embedding)
-    from benchmarks.study.builders import BUILDERS
-
-    tags = int(tables.item_tags.max()) + 1
-    return BUILDERS[run.builder](params.model, tables.item_tags, tables.item_embedding, tags)
-
-
-def parameters_of(run: Run, params: CtrParams, tables: data.Tables) -> int:
-    """How many numbers the model learns."""
-    return sum(parameter.numel() for parameter in build(run, params, tables).parameters())
+def build(params: CtrParams, tables: data.Tables) -> CtrModel:
+    """The model of a run, from torch's random state."""
+    return build_model(params, tables.item_tags, tables.item_embedding)
 
 
 def fit_within(training: Training, cpu_seconds: float) -> str:
