@@ -18,8 +18,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mmctr_kedro.batch import Batch
-from mmctr_kedro.models.layers import LEVELS, CtrModel, ItemVectors
+from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.models.layers import CtrModel, ItemVectors
 from mmctr_kedro.models.qin import Qin
 from mmctr_kedro.models.transformer_dcn import TransformerDcn
 

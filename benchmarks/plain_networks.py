@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmctr_kedro.batch import Batch
-from mmctr_kedro.models.layers import LEVELS, CtrModel, ItemVectors, embedding_table, mlp
+from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.models.layers import CtrModel, ItemVectors, embedding_table, mlp
 
 WIDTH = 64
 UNITS = [512, 256]

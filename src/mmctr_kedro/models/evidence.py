@@ -37,8 +37,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import Batch
-from mmctr_kedro.models.layers import LEVELS, CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
+from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
 from mmctr_kedro.params import EvidenceParams
 
 SMALL = 64  # hidden units of what is guessed from content about an item of its own

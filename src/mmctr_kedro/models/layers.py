@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from mmctr_kedro.batch import Batch
 
 EMBEDDING_STD = 1e-4  # FuxiCTR 2.3.7, FeatureEmbedding
-LEVELS = 11  # likes_level and views_level: 0 (padding) .. 10
 
 
 class CtrModel(nn.Module):

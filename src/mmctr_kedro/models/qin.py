@@ -20,9 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import Batch
+from mmctr_kedro.batch import LEVELS, Batch
 from mmctr_kedro.models.layers import (
-    LEVELS,
     CtrModel,
     Dropout,
     ItemVectors,

@@ -26,11 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import Batch
+from mmctr_kedro.batch import LEVELS, Batch
 from mmctr_kedro.challenge import HISTORY_WIDTH
 from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.models.layers import (
-    LEVELS,
     CtrModel,
     Dropout,
     ItemVectors,

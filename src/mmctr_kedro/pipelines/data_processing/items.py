@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mmctr_kedro.batch import LEVELS
 from mmctr_kedro.challenge import EMBEDDING_WIDTH, PATHS, SCHEMAS, TAG_WIDTH, RawFolder
 from mmctr_kedro.pipelines.data_processing.columns import id_lists, vectors
 from mmctr_kedro.pipelines.data_processing.jagged import keep_newest, offsets_of, pad_left, take
@@ -14,7 +15,6 @@ from mmctr_kedro.pipelines.data_processing.problems import EXAMPLES, Problems
 from mmctr_kedro.pipelines.data_processing.schemas import MAX_TAG
 from mmctr_kedro.pipelines.data_processing.tables import Table, is_list, open_table
 
-LEVELS = 11  # likes_level and views_level: 0 (unknown) .. 10
 BATCH_ROWS = 8_192  # an item_feature row has 1,792 floats: some 60 MB at a time
 
 
