@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
-from mmctr_kedro.params import ProcessingParams, SourceParams
+from mmctr_kedro.common.params import ProcessingParams, SourceParams
+from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
 
 ITEMS, TEST_ROWS, VALID_ROWS = 91_717, 379_142, 10_000
 CHUNK = 200_000
@@ -74,8 +74,8 @@ def write_items(folder: RawFolder, rng: np.random.Generator) -> None:
 
 def measure(path: Path) -> None:
     """Run the node in this process alone, and print what it took."""
+    from mmctr_kedro.data.processing.raw_files import describe
     from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-    from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
     folder = RawFolder(path)
     start = time.perf_counter()

@@ -22,10 +22,10 @@ import yaml
 from benchmarks.study import data
 from benchmarks.study.plan import ROOT
 from benchmarks.study.train import circumstances, write_json
+from mmctr_kedro.common.params import FixedCtrParams
+from mmctr_kedro.evaluation.scorecard import told_by_ridge
 from mmctr_kedro.fusion import VARIANTS
-from mmctr_kedro.params import FixedCtrParams
 from mmctr_kedro.pipelines.ctr.nodes import train_fixed_model
-from mmctr_kedro.pipelines.embedding.scorecard import told_by_ridge
 
 RESULTS = Path(__file__).with_name("embedding_worth.json")
 FILE = "04_feature/embedding/{}/item_embedding.npy"

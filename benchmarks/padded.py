@@ -18,7 +18,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import CtrModel, ItemVectors
 from mmctr_kedro.models.qin import Qin
 from mmctr_kedro.models.transformer_dcn import TransformerDcn

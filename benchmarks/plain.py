@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks
 
 SPLITS = ("train", "valid", "test")
 Plain = dict[str, Any]

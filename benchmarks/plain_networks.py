@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import CtrModel, ItemVectors, embedding_table, mlp
 
 WIDTH = 64

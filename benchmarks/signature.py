@@ -22,16 +22,16 @@ import numpy as np
 
 from benchmarks.plain_networks import Plain
 from benchmarks.study.train import circumstances, write_json
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.common.machine import reproducible
+from mmctr_kedro.common.params import CtrParams, ProcessingParams, SourceParams, WorldParams
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models.layers import CtrModel
-from mmctr_kedro.params import CtrParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.pipelines.data_processing.raw_files import describe
 from mmctr_kedro.training.loop import fit, predict
-from mmctr_kedro.training.machine import reproducible
-from mmctr_kedro.training.metrics import auc
 from mmctr_kedro.worlds import write_world
 
 RESULTS = Path(__file__).with_name("signature.json")

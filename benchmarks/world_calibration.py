@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
-from mmctr_kedro.params import CtrParams, WorldParams
+from mmctr_kedro.common.params import CtrParams, WorldParams
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.content_vectors import item_vectors
 from mmctr_kedro.worlds import WORLD_VERSION, write_world
-from mmctr_kedro.worlds.vectors import item_vectors
 
 # Task 1's tunable values as they suit the default world, the same for every variant. At rate 3e-3 and batch 1024
 # valid AUC may fall in the third epoch, and the organisers' schedule then cuts the rate for good (world 4: 0.65).
@@ -119,9 +119,9 @@ def train_din(
     table: np.ndarray, tags: np.ndarray, train: Clicks, valid: Clicks, training: CtrParams
 ) -> tuple[float, int]:
     """The best valid AUC of a training, and its epochs."""
+    from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.models import build_model
     from mmctr_kedro.training.loop import fit
-    from mmctr_kedro.training.machine import reproducible
 
     with reproducible(training) as device:
         history = fit(build_model(training, tags.astype(np.int32), table), train, valid, training, device)

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
 
 # A machine with other things to do is slow, which is no fault; the same examples each time.
 settings.register_profile("project", deadline=None, derandomize=True)

@@ -8,8 +8,8 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog
 from kedro.validation.type_extractor import TypeExtractor
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import SETTINGS, check_settings
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import SETTINGS, check_settings
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from mmctr_kedro import files
-from mmctr_kedro.errors import DiskError
-from mmctr_kedro.files import atomic_write, remove, sweep, sweep_below
+from mmctr_kedro.common import files
+from mmctr_kedro.common.errors import DiskError
+from mmctr_kedro.common.files import atomic_write, remove, sweep, sweep_below
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
+from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.datasets.bundle import BundleDataset
-from mmctr_kedro.errors import MmctrError
 
 PROJECT = Path(__file__).parents[1]
 PARTS = ["src", "conf", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", "Makefile"]
@@ -121,8 +121,8 @@ def rebundled(official: Path, place: Path, change) -> str:
 def other_predictions(bundle) -> None:
     import pandas as pd
 
-    from mmctr_kedro.challenge import Submission
-    from mmctr_kedro.datasets.submission_zip import read_submission, submission_bytes
+    from mmctr_kedro.data.challenge import Submission
+    from mmctr_kedro.submission.zip_file import read_submission, submission_bytes
 
     table = pd.read_parquet(io.BytesIO(bundle.files["task1/predictions.parquet"]))
     table["pctr"] = table["pctr"] ** 2
@@ -135,8 +135,8 @@ def other_predictions(bundle) -> None:
 
 
 def other_submission(bundle) -> None:
-    from mmctr_kedro.challenge import Submission
-    from mmctr_kedro.datasets.submission_zip import read_submission, submission_bytes
+    from mmctr_kedro.data.challenge import Submission
+    from mmctr_kedro.submission.zip_file import read_submission, submission_bytes
 
     table = read_submission(io.BytesIO(bundle.files["submission.zip"])).table
     bundle.files["submission.zip"] = submission_bytes(Submission(table.assign(Task1=table["Task1"] / 2)))
@@ -203,7 +203,7 @@ def test_other_versions_lock_settings_and_code_are_told(official, project, tmp_p
     assert "differs: versions: torch 1.0 -> " in said
     assert "differs: lock: another requirements.lock" in said
     assert "differs: code" in said
-    assert "src/mmctr_kedro/batch.py" in said
+    assert "src/mmctr_kedro/data/clicks.py" in said
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: b"", lambda data: b"PK" + data[2:500]])

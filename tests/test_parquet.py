@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.attacks.thrift import change_footer
-from mmctr_kedro import parquet
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.parquet import open_parquet, read_columns
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data import parquet
+from mmctr_kedro.data.parquet import open_parquet, read_columns
 
 TABLE = pa.table(
     {

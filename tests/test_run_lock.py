@@ -11,9 +11,9 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from mmctr_kedro import run_lock
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.run_lock import LOCK, NOTE
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.running import lock as run_lock
+from mmctr_kedro.running.lock import LOCK, NOTE
 
 PROJECT = Path(__file__).parents[1]
 PATIENCE = 60  # seconds

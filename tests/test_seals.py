@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from mmctr_kedro import seals
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.seals import check_seal, seal, seal_of, sealed_digests, sealed_write
+from mmctr_kedro.common import seals
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.seals import check_seal, seal, seal_of, sealed_digests, sealed_write
 
 
 def write(path, text):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import SETTINGS, check_settings
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import SETTINGS, check_settings
 
 GLOBALS = {"root": "data", "log_folder": "logs", "embedding": {"variant": "concat_pca"}}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.attacks.files import ATTACKS, parquet, read_challenge, read_checkpoint, read_ctr_model, read_encoder
 from benchmarks.speed.machine import describe
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "attacks.json"

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 
 from benchmarks.attacks.thrift import change, change_footer, read, write
-from mmctr_kedro.challenge import PATHS, RawFolder
+from mmctr_kedro.data.challenge import PATHS, RawFolder
 
 MIB = 1 << 20
 
@@ -48,7 +48,7 @@ class Attack:
 
 def read_covers(folder: Path) -> str | None:
     """Every cover of the folder; the words are those of the store."""
-    from mmctr_kedro.covers import Covers
+    from mmctr_kedro.data.covers import Covers
 
     covers = Covers.find(folder)
     found = dict(covers.read(covers.item_ids))
@@ -185,7 +185,7 @@ def folder_with_a_large_cover(folder: Path, large: bool) -> None:
 
 
 def read_image(folder: Path) -> str | None:
-    from mmctr_kedro.encoders.images import Refused, decode
+    from mmctr_kedro.data.images import Refused, decode
 
     found = decode((folder / "5.jpg").read_bytes(), 224)
     return f"{found.kind}: {found.why}" if isinstance(found, Refused) else None
@@ -193,7 +193,7 @@ def read_image(folder: Path) -> str | None:
 
 def read_images(folder: Path) -> str | None:
     """The same image many times, by as many threads as a large machine has."""
-    from mmctr_kedro.encoders.images import decoded_batches
+    from mmctr_kedro.data.images import decoded_batches
 
     covers = ((turn, (folder / "5.jpg").read_bytes()) for turn in range(16))
     found = [pixels for batch in decoded_batches(covers, 224, 8, batch_size=8, threads=16) for _, pixels in batch]
@@ -276,7 +276,7 @@ NUM_VALUES, PACKED = 5, 7
 
 def challenge() -> dict[str, pa.Table]:
     """A small data set without mistakes."""
-    from mmctr_kedro.challenge import SCHEMAS
+    from mmctr_kedro.data.challenge import SCHEMAS
 
     ids = [1, 2, 3]
     padded = [[0] * 63 + [item] for item in (1, 2)]
@@ -306,9 +306,9 @@ def challenge() -> dict[str, pa.Table]:
 
 
 def read_challenge(folder: Path) -> str | None:
-    from mmctr_kedro.params import ProcessingParams, SourceParams
+    from mmctr_kedro.common.params import ProcessingParams, SourceParams
+    from mmctr_kedro.data.processing.raw_files import describe
     from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-    from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
     raw = RawFolder(folder)
     process_raw_files(ProcessingParams(), describe(SourceParams(name="challenge_files"), raw), raw)
@@ -398,7 +398,7 @@ def footer_of_text(path: Path, large: bool) -> None:
 
 
 def read_log(folder: Path) -> str | None:
-    from mmctr_kedro.params import InteractionLogParams
+    from mmctr_kedro.common.params import InteractionLogParams
     from mmctr_kedro.pipelines.import_log.nodes import import_log
 
     import_log(InteractionLogParams(), RawFolder(folder), RawFolder(folder / "out"))
@@ -491,8 +491,8 @@ def pickled_checkpoint(folder: Path, large: bool) -> None:
 
 
 def read_encoder(folder: Path) -> str | None:
+    from mmctr_kedro.common.params import SentenceTransformerParams
     from mmctr_kedro.encoders.sentence_transformer import load
-    from mmctr_kedro.params import SentenceTransformerParams
 
     load(SentenceTransformerParams(model=str(folder / "model"), device="cpu"), "text")
     return None

@@ -14,7 +14,7 @@ from benchmarks.chaos import disks, kills
 from benchmarks.chaos.artifacts import kinds
 from benchmarks.chaos.logs import write_log
 from benchmarks.speed.machine import describe
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.common.files import atomic_write
 
 PROJECT = Path(__file__).parents[2]
 FIGURES = PROJECT / "benchmarks" / "chaos.json"

@@ -12,17 +12,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import Submission
+from mmctr_kedro.common.seals import sealed_digests
+from mmctr_kedro.data.challenge import Submission
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.arrow import ArrowTableDataset
 from mmctr_kedro.datasets.atomic import JSONDataset, ParquetDataset, PlotlyDataset, TextDataset
-from mmctr_kedro.datasets.bundle import Bundle, BundleDataset
+from mmctr_kedro.datasets.bundle import BundleDataset
 from mmctr_kedro.datasets.clicks import ClicksDataset
 from mmctr_kedro.datasets.ctr_model import CtrModelDataset
 from mmctr_kedro.datasets.npy import NpyDataset
 from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.seals import sealed_digests
+from mmctr_kedro.submission.bundling import Bundle
 from mmctr_kedro.training.checkpoints import Checkpoints
 
 ROWS = 20_000

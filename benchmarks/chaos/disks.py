@@ -17,8 +17,8 @@ from unittest import mock
 
 from benchmarks.chaos.artifacts import Kind
 from benchmarks.chaos.kills import fork
-from mmctr_kedro import files
-from mmctr_kedro.errors import DiskError
+from mmctr_kedro.common import files
+from mmctr_kedro.common.errors import DiskError
 
 TMPFS_BYTES = 8 << 20
 PAGE = 4096

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.artifacts import Kind
-from mmctr_kedro.seals import seal_of
+from mmctr_kedro.common.seals import seal_of
 
 PROJECT = Path(__file__).parents[2]
 # They tell how long a training took, and when.

@@ -11,7 +11,7 @@ def write_log(folder: Path) -> None:
     """Write ``interactions.csv``, ``items.csv`` and ``item_images/`` in the names the defaults have."""
     from PIL import Image
 
-    from mmctr_kedro.params import InteractionLogParams
+    from mmctr_kedro.common.params import InteractionLogParams
 
     params = InteractionLogParams()
     rng = np.random.default_rng(0)

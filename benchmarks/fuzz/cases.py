@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
 
 VERDICTS = ("refused", "made anew", "same", "as it stands", "ACCEPTED ALTERED", "CRASH")
 BAD = VERDICTS[-2:]

@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
-from mmctr_kedro.configuration import ConfigLoader
-from mmctr_kedro.covers import Covers
-from mmctr_kedro.encoders.images import Refused, decode
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.images import Refused, decode
+from mmctr_kedro.data.importing.log_files import ItemTable, Log
 from mmctr_kedro.hooks import ProjectHooks
-from mmctr_kedro.pipelines.import_log.log_files import ItemTable, Log
-from mmctr_kedro.planner.recorder import Recorder
+from mmctr_kedro.running.configuration import ConfigLoader
+from mmctr_kedro.running.planner.recorder import Recorder
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -20,21 +20,21 @@ from kedro.io import DataCatalog
 from benchmarks import plain
 from benchmarks.fuzz import foreign
 from benchmarks.fuzz.cases import Reader
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, SCHEMAS, TAG_WIDTH, RawFolder, Submission
-from mmctr_kedro.datasets.bundle import Bundle
-from mmctr_kedro.datasets.submission_zip import submission_bytes
+from mmctr_kedro.common.params import CheckSubmissionParams, InteractionLogParams, ProcessingParams, SourceParams
+from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, SCHEMAS, TAG_WIDTH, RawFolder, Submission
+from mmctr_kedro.data.challenge_writer import table_writer
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.importing.log_files import read_log
+from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.encoders.store import VectorStore, content_key
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import CheckSubmissionParams, InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted, refuse_unfit
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.pipelines.data_processing.raw_files import describe
-from mmctr_kedro.pipelines.import_log.log_files import read_log
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
-from mmctr_kedro.submitted import read_submitted, read_test_ids
+from mmctr_kedro.submission.bundling import Bundle
+from mmctr_kedro.submission.submitted_file import read_submitted, read_test_ids
+from mmctr_kedro.submission.zip_file import submission_bytes
 from mmctr_kedro.training.checkpoints import Checkpoints
-from mmctr_kedro.worlds.tables import table_writer
 
 CONF = Path(__file__).parents[2] / "conf"
 

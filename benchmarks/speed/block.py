@@ -59,10 +59,10 @@ def _ours(block: Block) -> dict[str, Any]:
     import numpy as np
 
     from benchmarks.speed import worlds
+    from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.models import build_model
     from mmctr_kedro.training.batches import batches_after, make_batch
     from mmctr_kedro.training.loop import predict
-    from mmctr_kedro.training.machine import reproducible
     from mmctr_kedro.training.steps import Steps
 
     imports = memory()
@@ -96,7 +96,7 @@ def _reference(block: Block) -> dict[str, Any]:
     import torch
 
     from benchmarks.speed.reference import FuxictrDin, Reference, loaders
-    from mmctr_kedro.challenge import RawFolder
+    from mmctr_kedro.data.challenge import RawFolder
 
     imports = memory()
     torch.manual_seed(block.seed)
@@ -143,10 +143,10 @@ def _matmul(block: Block) -> dict[str, Any]:
 def _auc(block: Block) -> dict[str, Any]:
     """Valid AUC of a short training, and of its weights predicting in fp32 and in bf16."""
     from benchmarks.speed import worlds
+    from mmctr_kedro.common.machine import reproducible
+    from mmctr_kedro.evaluation.metrics import auc
     from mmctr_kedro.models import build_model
     from mmctr_kedro.training.loop import fit, predict
-    from mmctr_kedro.training.machine import reproducible
-    from mmctr_kedro.training.metrics import auc
 
     tables = worlds.load(Path(block.data))
     # The rates at which conf/base trains on a small world.
@@ -169,9 +169,9 @@ def _profile(block: Block) -> dict[str, Any]:
     import torch
 
     from benchmarks.speed import worlds
+    from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.models import build_model
     from mmctr_kedro.training.batches import batches_after, make_batch
-    from mmctr_kedro.training.machine import reproducible
     from mmctr_kedro.training.steps import Steps
 
     tables, params = worlds.load(Path(block.data)), _params(block)
@@ -223,7 +223,7 @@ KINDS = {
 
 
 def _params(block: Block, **values: Any) -> Any:
-    from mmctr_kedro.params import CtrParams
+    from mmctr_kedro.common.params import CtrParams
 
     controls = {"seed": block.seed, "device": "cpu", "threads": block.threads, "precision": block.precision}
     settings = {"model": {"name": block.model}, "batch_size": block.batch, "compile": block.compile}

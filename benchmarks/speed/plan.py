@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.speed.block import Block
-from mmctr_kedro.params import CtrParams, WorldParams
+from mmctr_kedro.common.params import CtrParams, WorldParams
 
 
 @dataclass(frozen=True)

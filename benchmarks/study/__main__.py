@@ -27,8 +27,8 @@ from typing import Any
 
 from benchmarks.study import data, embeddings, page, scoring
 from benchmarks.study.plan import CHOICES, ROOT, Choices, Run, code_digest, plan, read_choices
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.files import atomic_write
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE = ROOT / "docs" / "results.md"

@@ -15,14 +15,14 @@ import pandas as pd
 import yaml
 
 from benchmarks.study.plan import ROOT, DataChoice
-from mmctr_kedro.batch import Clicks, own_levels
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import InteractionLogParams, WorldParams
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks, own_levels
 from mmctr_kedro.datasets.clicks import ClicksDataset
 from mmctr_kedro.datasets.npy import load_array
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import InteractionLogParams, WorldParams
+from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.pipelines.ctr.nodes import with_own_levels
-from mmctr_kedro.training.metrics import auc
 
 SPLITS = ("train", "valid", "test")
 ENCODED = ("04_feature/embedding/text_vectors.npy", "04_feature/embedding/image_vectors.npy")
@@ -155,7 +155,7 @@ def hidden_labels(choice: DataChoice, root: Path, split: str = "test") -> np.nda
 
 def _labels_of_log(choice: DataChoice, challenge: Path, clicks: Clicks) -> np.ndarray:
     """An item of a row is a click if its user clicks it anywhere: negatives are never such items."""
-    from mmctr_kedro.pipelines.import_log.log_files import read_log
+    from mmctr_kedro.data.importing.log_files import read_log
 
     params = InteractionLogParams(**json.loads((challenge / "import_log.json").read_text())["params"])
     folder = _log_folder(choice)

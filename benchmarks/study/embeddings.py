@@ -14,11 +14,12 @@ import pandas as pd
 from benchmarks.study import data
 from benchmarks.study.plan import EMBEDDINGS, ROOT, Choices, digest, meaning_digest
 from benchmarks.study.train import write_json
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.params import EmbeddingParams
+from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.datasets.npy import load_array
-from mmctr_kedro.files import atomic_write
-from mmctr_kedro.params import EmbeddingParams
-from mmctr_kedro.pipelines.embedding import nodes, scorecard
+from mmctr_kedro.evaluation import scorecard
+from mmctr_kedro.pipelines.embedding import nodes
 
 PROVIDED = "03_primary/provided_item_embedding.npy"
 PACKAGE = ROOT / "src" / "mmctr_kedro"

@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import CtrParams, Params
 from mmctr_kedro.fusion import MODALITIES, VARIANTS
-from mmctr_kedro.params import CtrParams, Params
 
 ROOT = Path(__file__).parents[2]
 CHOICES = ROOT / "benchmarks" / "study.yml"

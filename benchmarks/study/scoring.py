@@ -18,12 +18,12 @@ import numpy as np
 from benchmarks.study import data
 from benchmarks.study.plan import CHOICES, Choices, Run
 from benchmarks.study.train import build, commit, measures, write_json
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.files import atomic_write
-from mmctr_kedro.params import CtrParams
-from mmctr_kedro.training.bootstrap import Resamples
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.machine import reproducible
+from mmctr_kedro.common.params import CtrParams
+from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.training.loop import predict
-from mmctr_kedro.training.machine import reproducible
 
 FROZEN = {
     "model": "frozen.json",

@@ -12,10 +12,10 @@ from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.credentials import redacted
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.planner.plan import in_words
-from mmctr_kedro.planner.recorder import Recorder
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.running.credentials import redacted
+from mmctr_kedro.running.planner.plan import in_words
+from mmctr_kedro.running.planner.recorder import Recorder
 
 # The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
@@ -61,7 +61,7 @@ def _update(dry_run: bool, **given: Any) -> object:
         _print_plan(given)
         return None
     assert kedro_run.callback is not None
-    runner = "mmctr_kedro.planner.runner.UpdateRunner"
+    runner = "mmctr_kedro.running.planner.runner.UpdateRunner"
     return kedro_run.callback(runner=runner, is_async=False, runner_params={}, only_missing_outputs=False, **given)
 
 

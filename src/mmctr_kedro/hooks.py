@@ -12,19 +12,19 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.credentials import know, redact_logs, refuse_credentials
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import SETTINGS, TASKS, check_settings, find, leaves
 from mmctr_kedro.datasets.wiring import wiring_of
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import SETTINGS, TASKS, check_settings, find, leaves
 from mmctr_kedro.pipelines.check_submission.nodes import in_words
-from mmctr_kedro.pipelines.reporting.text import about_ceilings
-from mmctr_kedro.planner import plan
-from mmctr_kedro.planner.recorder import Recorder
-from mmctr_kedro.project import Project
-from mmctr_kedro.rules import RESEARCH, listing, refusal
-from mmctr_kedro.rules.settings import judge_settings
-from mmctr_kedro.rules.wiring import judge_wiring
-from mmctr_kedro.safety import check_catalog
+from mmctr_kedro.reports.text import about_ceilings
+from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
+from mmctr_kedro.running.planner import plan
+from mmctr_kedro.running.planner.recorder import Recorder
+from mmctr_kedro.running.project import Project
+from mmctr_kedro.running.safety import check_catalog
+from mmctr_kedro.submission.rules import RESEARCH, listing, refusal
+from mmctr_kedro.submission.rules.settings import judge_settings
+from mmctr_kedro.submission.rules.wiring import judge_wiring
 
 
 class ProjectHooks:

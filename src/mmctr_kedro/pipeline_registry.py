@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.params import TASKS
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.pipelines import (
     check_submission,
     ctr,

@@ -2,10 +2,10 @@
 
 import warnings
 
-from mmctr_kedro.configuration import ConfigLoader
 from mmctr_kedro.hooks import ProjectHooks
-from mmctr_kedro.planner.recorder import Recorder
-from mmctr_kedro.run_lock import RunLock
+from mmctr_kedro.running.configuration import ConfigLoader
+from mmctr_kedro.running.lock import RunLock
+from mmctr_kedro.running.planner.recorder import Recorder
 
 # kedro 1.7.0 registers its resolvers through a call that omegaconf 2.4 has deprecated; nothing of ours can change that.
 warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=UserWarning)

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmctr_kedro import submitted as module
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CheckSubmissionParams
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import CheckSubmissionParams
 from mmctr_kedro.pipelines.check_submission.nodes import HEADERS, check_submitted, in_words, refuse_unfit
-from mmctr_kedro.submitted import MARK, MEMBER, read_submitted, read_test_ids
+from mmctr_kedro.submission import submitted_file as module
+from mmctr_kedro.submission.submitted_file import MARK, MEMBER, read_submitted, read_test_ids
 
 ROOT = Path(__file__).parents[2]
 GOOD = "ID,Task1\n0,0.25\n1,0.5\n2,0.125\n3,0.75\n"

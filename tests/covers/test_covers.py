@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmctr_kedro.covers import Covers
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data.covers import Covers
 
 COVERS = {7: b"seven", 12: b"twelve" * 1000, 3: b""}
 STRANGERS = {"readme.txt": b"?", "seven.jpg": b"?", "7.jpg.part": b"?", "__MACOSX/._7.jpg": b"?"}
@@ -227,13 +227,13 @@ def test_a_cover_that_became_a_pipe_since_it_was_listed_does_not_block(tmp_path)
 def test_a_cover_beyond_the_limit_is_unreadable_and_the_others_are_as_they_are(tmp_path, write, monkeypatch):
     write(tmp_path, {"1.jpg": b"one", "2.jpg": b"2" * 101, "3.jpg": b"3" * 100})
     covers = Covers.find(tmp_path)
-    monkeypatch.setattr("mmctr_kedro.covers.MOST_BYTES", 100)
+    monkeypatch.setattr("mmctr_kedro.data.covers.MOST_BYTES", 100)
     assert dict(covers.read([1, 2, 3])) == {1: b"one", 2: b"", 3: b"3" * 100}
 
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_more_files_than_any_catalogue_has_are_refused(tmp_path, write, monkeypatch):
-    monkeypatch.setattr("mmctr_kedro.covers.MOST_MEMBERS", 3)
+    monkeypatch.setattr("mmctr_kedro.data.covers.MOST_MEMBERS", 3)
     write(tmp_path, {f"{item}.jpg": b"" for item in range(3)})
     assert len(Covers.find(tmp_path)) == 3
     write(tmp_path, {f"{item}.jpg": b"" for item in range(4)})

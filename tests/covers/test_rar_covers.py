@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from mmctr_kedro.covers import Covers
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data.covers import Covers
 
 
 def vint(number: int) -> bytes:
@@ -87,7 +87,7 @@ def test_a_rar_cut_short_is_an_error_that_names_it(path):
 def test_a_cover_of_a_rar_beyond_the_limit_is_unreadable(path, monkeypatch):
     need_libarchive()
     covers = Covers.find(path.parent)
-    monkeypatch.setattr("mmctr_kedro.covers.MOST_BYTES", 100)
+    monkeypatch.setattr("mmctr_kedro.data.covers.MOST_BYTES", 100)
     assert dict(covers.read([7, 12])) == {7: b"seven", 12: b""}
 
 

@@ -9,10 +9,10 @@ import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.common.params import CtrParams, FixedCtrParams, TrainingControls
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.ctr_model import CtrModelDataset
 from mmctr_kedro.models import model_settings
-from mmctr_kedro.params import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import leave_out_the_leak, predict, train_fixed_model, train_model
 from mmctr_kedro.training.checkpoints import Checkpoints
@@ -45,7 +45,7 @@ def test_predictions_hold_valid_and_test_rows_in_order(trained, splits, item_tag
 
 
 def test_predictions_of_valid_are_those_training_measured(trained, splits, item_tags, item_embedding):
-    from mmctr_kedro.training.metrics import auc
+    from mmctr_kedro.evaluation.metrics import auc
 
     frame = predict(trained[0], splits["valid"], splits["test"], item_tags, item_embedding)
     measured = auc(splits["valid"].label, frame["pctr"].to_numpy()[:40])

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mmctr_kedro.challenge import PATHS
-from mmctr_kedro.errors import InvalidDataError
-from mmctr_kedro.params import ProcessingParams, SourceParams
+from mmctr_kedro.common.errors import InvalidDataError
+from mmctr_kedro.common.params import ProcessingParams, SourceParams
+from mmctr_kedro.data.challenge import PATHS
+from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
 Tables = dict[str, pa.Table]
 
@@ -325,7 +325,7 @@ def test_many_rows_with_one_kind_of_problem_are_one_problem_with_five_examples(c
 
 
 def test_rows_are_counted_through_the_whole_file_not_within_a_batch(challenge_tables, write_challenge, monkeypatch):
-    monkeypatch.setattr("mmctr_kedro.pipelines.data_processing.rows.BATCH_ROWS", 3)
+    monkeypatch.setattr("mmctr_kedro.data.processing.rows.BATCH_ROWS", 3)
     challenge_tables["train"] = pa.concat_tables([challenge_tables["train"]] * 5)
     cell("train", "item_seq", 17, padded(9))(challenge_tables)
     with pytest.raises(InvalidDataError, match="found 9 in row 17"):

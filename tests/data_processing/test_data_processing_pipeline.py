@@ -7,8 +7,8 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.challenge import RawFolder
-from mmctr_kedro.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
+from mmctr_kedro.common.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
+from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.pipelines.data_processing import create_pipeline
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmctr_kedro.pipelines.data_processing import distinct as module
-from mmctr_kedro.pipelines.data_processing.distinct import concatenate, distinct, with_keys
-from mmctr_kedro.pipelines.data_processing.jagged import (
+from mmctr_kedro.data.processing import distinct as module
+from mmctr_kedro.data.processing.distinct import concatenate, distinct, with_keys
+from mmctr_kedro.data.processing.jagged import (
     keep_newest,
     late_zeros,
     offsets_of,

@@ -8,12 +8,11 @@ from importlib import import_module
 import pandas as pd
 import pytest
 
-from mmctr_kedro.challenge import PATHS, RawFolder
-from mmctr_kedro.covers import Covers
-from mmctr_kedro.errors import InvalidDataError
-from mmctr_kedro.params import InteractionLogParams, SourceParams, WorldParams
+from mmctr_kedro.common.errors import InvalidDataError
+from mmctr_kedro.common.params import InteractionLogParams, SourceParams, WorldParams
+from mmctr_kedro.data.challenge import PATHS, RawFolder, unknown_truth
+from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files
-from mmctr_kedro.worlds import unknown_truth
 
 
 def prepare(source: str, folder: RawFolder, log_folder: RawFolder | None = None):
@@ -121,8 +120,8 @@ def test_a_simulated_world_is_written_and_its_truth_handed_on(tmp_path):
 
 def test_an_interaction_log_is_imported_from_its_folder(tmp_path, monkeypatch, challenge_folder):
     seen = []
-    module = import_module("mmctr_kedro.pipelines.import_log.nodes")
-    monkeypatch.setattr(module, "import_log", lambda *given: seen.append(given[1:]) or unknown_truth())
+    module = import_module("mmctr_kedro.data.importing.log")
+    monkeypatch.setattr(module, "import_interaction_log", lambda *given: seen.append(given[1:]) or unknown_truth())
     _, truth = prepare("interaction_log", challenge_folder, RawFolder(tmp_path / "log"))
     assert seen == [(RawFolder(tmp_path / "log"), challenge_folder)]
     assert isinstance(truth, pd.DataFrame)

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmctr_kedro.errors import InvalidDataError
-from mmctr_kedro.params import ProcessingParams, SourceParams
+from mmctr_kedro.common.errors import InvalidDataError
+from mmctr_kedro.common.params import ProcessingParams, SourceParams
+from mmctr_kedro.data.processing.raw_files import REQUIRED, describe
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.pipelines.data_processing.raw_files import REQUIRED, describe
 
 NAMES = ("item_content", "item_tags", "provided_item_embedding", "train", "valid", "test", "data_report")
 

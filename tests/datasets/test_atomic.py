@@ -12,9 +12,9 @@ from pandas.testing import assert_frame_equal
 from plotly import graph_objects
 from pyarrow import parquet
 
+from mmctr_kedro.common.errors import DiskError, MmctrError
+from mmctr_kedro.common.seals import seal_of
 from mmctr_kedro.datasets.atomic import JSONDataset, ParquetDataset, PlotlyDataset, TextDataset
-from mmctr_kedro.errors import DiskError, MmctrError
-from mmctr_kedro.seals import seal_of
 
 ALL = {
     JSONDataset: (json.JSONDataset, {"a": [1, None]}),

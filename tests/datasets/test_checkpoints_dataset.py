@@ -6,7 +6,7 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 
 from mmctr_kedro.datasets.checkpoints import CheckpointsDataset
 from mmctr_kedro.hooks import ProjectHooks
-from mmctr_kedro.planner.recorder import Recorder
+from mmctr_kedro.running.planner.recorder import Recorder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.clicks import ClicksDataset
 
 

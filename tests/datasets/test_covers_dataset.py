@@ -3,7 +3,7 @@
 import pytest
 from kedro.io import DatasetError
 
-from mmctr_kedro.covers import Covers
+from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.datasets.covers import CoversDataset
 
 

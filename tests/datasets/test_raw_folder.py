@@ -3,7 +3,7 @@
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.datasets.raw_folder import RawFolderDataset
 
 

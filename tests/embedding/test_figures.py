@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.pipelines.embedding import figures
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.reports import embedding_figures as figures
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.pipelines.embedding import scorecard
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.evaluation import scorecard
 
 
 def histories(*lists: list[int], item=(1,), label=1, first_user=1) -> Clicks:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmctr_kedro.encoders import images
-from mmctr_kedro.encoders.images import MAX_PIXELS, Refused, decode, decoded_batches
-from mmctr_kedro.pipelines.import_log.item_files import _thumbnail
+from mmctr_kedro.data import images
+from mmctr_kedro.data.images import MAX_PIXELS, Refused, decode, decoded_batches
+from mmctr_kedro.data.importing.log_items import _thumbnail
 
 SIDE = 32
 RED, GREY = (255, 0, 0), (90, 90, 90)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import EmbeddingParams, ImageEncoderParams, VisionLanguageParams
 from mmctr_kedro.encoders import IMAGE_ENCODERS
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import EmbeddingParams, ImageEncoderParams, VisionLanguageParams
 
 MARKS = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 CHAT = """{% for message in messages %}<|im_start|>{{ message.role }}

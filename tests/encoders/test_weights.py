@@ -10,12 +10,12 @@ import sys
 import numpy as np
 import pytest
 
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import HubModelParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.datasets.sentence_transformer import SentenceTransformerDataset
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.weights import refuse_unsafe
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import HubModelParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 
 
 @pytest.fixture(scope="module")

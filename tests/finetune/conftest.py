@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.data.clicks import Clicks
 
 ITEMS = 60
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -12,10 +12,10 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import EmbeddingParams, FinetuneParams, check_settings
 from mmctr_kedro.datasets.sentence_transformer import SentenceTransformerDataset
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import EmbeddingParams, FinetuneParams, check_settings
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 from mmctr_kedro.pipelines.finetune import create_pipeline, nodes
 
@@ -152,7 +152,7 @@ def test_a_training_says_its_lines_writes_nothing_and_leaves_the_process_alone(
     import torch
 
     import mmctr_kedro.encoders.lora  # noqa: F401  some library draws from Python's random when imported
-    from mmctr_kedro.training.machine import reproducible
+    from mmctr_kedro.common.machine import reproducible
 
     with reproducible(params()):  # sets one variable for good, as it does in every training
         pass

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.fusion import Material
 
 ITEMS, TEXT, IMAGE = 60, 12, 20

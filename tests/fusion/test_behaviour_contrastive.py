@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import BehaviourContrastiveParams, EmbeddingParams
 from mmctr_kedro.fusion import fuse
 from mmctr_kedro.fusion.behaviour_contrastive import _loss, pairs_of
 from mmctr_kedro.fusion.tower import shown_modalities
-from mmctr_kedro.params import BehaviourContrastiveParams, EmbeddingParams
 
 CONTROLS = {"hidden": 32, "batch_size": 64, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmctr_kedro.fusion.concat_pca import concat_pca
-from mmctr_kedro.fusion.material import standardise
+from mmctr_kedro.fusion.inputs import standardise
 
 
 def two_modalities(items: int, text: int = 6, image: int = 20) -> list[np.ndarray]:

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mmctr_kedro.challenge import PATHS, SCHEMAS, RawFolder
-from mmctr_kedro.covers import Covers
-from mmctr_kedro.params import ProcessingParams, SourceParams
+from mmctr_kedro.common.params import ProcessingParams, SourceParams
+from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
 
 def hashes(folder: Path) -> dict[str, str]:

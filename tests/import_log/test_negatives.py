@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.pipelines.import_log.negatives import Negatives
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data.importing.negatives import Negatives
 
 
 def clicks(**items_of_user: list[int]) -> tuple[np.ndarray, np.ndarray]:

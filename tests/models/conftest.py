@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kedro.batch import Batch
+from mmctr_kedro.data.clicks import Batch
 
 WIDTH = 128
 

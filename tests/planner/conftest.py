@@ -15,9 +15,9 @@ from kedro.pipeline import Pipeline, node
 from kedro.runner import SequentialRunner
 from kedro_datasets.text import TextDataset
 
-from mmctr_kedro.planner.plan import Planner
-from mmctr_kedro.planner.recorder import Recorder
-from mmctr_kedro.planner.runner import UpdateRunner
+from mmctr_kedro.running.planner.plan import Planner
+from mmctr_kedro.running.planner.recorder import Recorder
+from mmctr_kedro.running.planner.runner import UpdateRunner
 
 FILES = {
     "__init__": "",

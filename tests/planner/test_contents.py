@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from mmctr_kedro.planner import contents as module
-from mmctr_kedro.planner.contents import Contents, look
+from mmctr_kedro.running.planner import contents as module
+from mmctr_kedro.running.planner.contents import Contents, look
 
 
 def digest(path, memory) -> str | None:

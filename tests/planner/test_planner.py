@@ -11,10 +11,10 @@ from kedro.io import AbstractDataset, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline, node
 from kedro_datasets.text import TextDataset
 
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.datasets.raw_folder import RawFolderDataset
-from mmctr_kedro.files import atomic_write
-from mmctr_kedro.planner import plan as plan_module
+from mmctr_kedro.running.planner import plan as plan_module
 
 
 def test_a_second_update_runs_nothing(toy):

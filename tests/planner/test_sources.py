@@ -8,10 +8,10 @@ import pytest
 from kedro.framework.project import configure_project, pipelines
 
 import mmctr_kedro
+from mmctr_kedro.common.params import VARIANTS
 from mmctr_kedro.models import MODELS
-from mmctr_kedro.params import VARIANTS
-from mmctr_kedro.planner.plan import unfold
-from mmctr_kedro.planner.sources import Sources
+from mmctr_kedro.running.planner.plan import unfold
+from mmctr_kedro.running.planner.sources import Sources
 
 PACKAGE = Path(mmctr_kedro.__file__).parent
 

@@ -17,8 +17,8 @@ from kedro.framework.startup import bootstrap_project
 
 import mmctr_kedro
 from mmctr_kedro.cli import update
-from mmctr_kedro.planner.recorder import Recorder
-from mmctr_kedro.planner.sources import Sources
+from mmctr_kedro.running.planner.recorder import Recorder
+from mmctr_kedro.running.planner.sources import Sources
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE = Path(mmctr_kedro.__file__).parent
@@ -94,7 +94,9 @@ def command(made: Made, *options: str, given: str = "") -> str:
 
 
 def verdicts(caplog) -> dict[str, str]:
-    words = [record.message.split() for record in caplog.records if record.name.startswith("mmctr_kedro.planner")]
+    words = [
+        record.message.split() for record in caplog.records if record.name.startswith("mmctr_kedro.running.planner")
+    ]
     return {name.rstrip(":"): verdict for verdict, name, *_ in words}
 
 

@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
-from mmctr_kedro.training import metrics
-from mmctr_kedro.training.metrics import auc, auc_standard_error, grouped_auc, logloss
+from mmctr_kedro.evaluation import metrics
+from mmctr_kedro.evaluation.metrics import auc, auc_standard_error, grouped_auc, logloss
 
 quick = settings(max_examples=100, deadline=None, derandomize=True)
 # Few values, so that ties are the rule; and any float32 there is, down to the smallest.

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import SUBMISSION_COLUMNS
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import CheckSubmissionParams, SubmissionParams
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CheckSubmissionParams, SubmissionParams
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted
-from mmctr_kedro.pipelines.submission.checks import check_predictions
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
-from mmctr_kedro.submitted import read_submitted
+from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.submitted_file import read_submitted
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 PROBABILITY = st.floats(0, 1, width=32, allow_subnormal=True)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import plain
-from mmctr_kedro.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, TAG_WIDTH, RawFolder
-from mmctr_kedro.errors import InvalidDataError
-from mmctr_kedro.params import ProcessingParams, SourceParams
+from mmctr_kedro.common.errors import InvalidDataError
+from mmctr_kedro.common.params import ProcessingParams, SourceParams
+from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, TAG_WIDTH, RawFolder
+from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.pipelines.data_processing.raw_files import describe
 
 quick = settings(max_examples=15, deadline=None, derandomize=True)
 LEVEL = st.integers(0, 10)

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from mmctr_kedro import credentials
-from mmctr_kedro.credentials import BLOT, know, redact_logs, redacted, refuse_credentials
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.running import credentials
+from mmctr_kedro.running.credentials import BLOT, know, redact_logs, redacted, refuse_credentials
 
 
 def drawn(count: int, letters: str = string.ascii_letters + string.digits) -> str:

@@ -11,7 +11,7 @@ from benchmarks.fuzz.__main__ import FIGURES, plan
 from benchmarks.fuzz.cases import BAD, MUTATIONS, Bench, Reader, mutate
 from benchmarks.fuzz.isolated import isolated
 from benchmarks.fuzz.readers import ARTIFACTS, CONF, ELSEWHERE, READERS, catalog
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CASES = 300

@@ -9,7 +9,7 @@ from filelock import FileLock
 from kedro.framework.startup import bootstrap_project
 
 from mmctr_kedro.cli import cli
-from mmctr_kedro.run_lock import LOCK
+from mmctr_kedro.running.lock import LOCK
 
 PROJECT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.safety import check_catalog
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.running.safety import check_catalog
 
 
 def evil(folder: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attacks.files import ATTACKS
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
 
 ROOT = Path(__file__).parents[2]
 # Those that would take most if their bound were gone, and do not take long.

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from mmctr_kedro.pipelines.reporting import measures
+from mmctr_kedro.evaluation import slices as measures
 
 # Clicks score .8 and .4, the others .6 and .2: of the four pairs only (.4, .6) is wrong.
 LABEL = np.array([1, 0, 1, 0], np.int8)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmctr_kedro.pipelines.reporting import page
-from mmctr_kedro.pipelines.reporting.text import duration
+from mmctr_kedro.reports import page
+from mmctr_kedro.reports.text import duration
 
 
 @pytest.mark.parametrize(

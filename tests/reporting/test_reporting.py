@@ -13,13 +13,11 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import TASKS, CtrParams, FixedCtrParams
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import TASKS, CtrParams, FixedCtrParams
-from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline, text
-from mmctr_kedro.pipelines.reporting.examples import worst_rows
-from mmctr_kedro.pipelines.reporting.figures import NAMES
+from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline
 from mmctr_kedro.pipelines.reporting.nodes import (
     draw_figures,
     evaluate,
@@ -27,6 +25,9 @@ from mmctr_kedro.pipelines.reporting.nodes import (
     write_report,
     write_task_report,
 )
+from mmctr_kedro.reports import text
+from mmctr_kedro.reports.ctr_figures import NAMES
+from mmctr_kedro.reports.examples import worst_rows
 
 RAW_FILES = {
     "source": "simulated",

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmctr_kedro.challenge import RawFolder
-from mmctr_kedro.params import (
+from mmctr_kedro.common.params import (
     CtrParams,
     FixedCtrParams,
     InteractionLogParams,
@@ -15,9 +14,10 @@ from mmctr_kedro.params import (
     SourceParams,
     WorldParams,
 )
+from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
-from mmctr_kedro.rules.artifacts import Artifacts
+from mmctr_kedro.submission.rules.artifacts import Artifacts
 
 WORLD = WorldParams(items=80, train_rows=400, valid_rows=200, test_rows=200, covers=False, themes=6, styles=4)
 SETTINGS = {

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from torch import nn
 
-from mmctr_kedro.batch import Clicks, digest
+from mmctr_kedro.common.params import TASKS
+from mmctr_kedro.data.clicks import Clicks, digest
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models import restore_model as honest_restore
-from mmctr_kedro.params import TASKS
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_model
-from mmctr_kedro.rules import artifacts
-from mmctr_kedro.rules.artifacts import judge_artifacts
+from mmctr_kedro.submission.rules import artifacts
+from mmctr_kedro.submission.rules.artifacts import judge_artifacts
 from tests.rules.conftest import SETTINGS
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kedro.params import (
+from mmctr_kedro.common.params import (
     TASKS,
     CtrParams,
     EmbeddingParams,
@@ -13,9 +13,9 @@ from mmctr_kedro.params import (
     ProcessingParams,
     SubmissionParams,
 )
-from mmctr_kedro.project import Project, locked_names
-from mmctr_kedro.rules import refusal
-from mmctr_kedro.rules.settings import judge_settings
+from mmctr_kedro.running.project import Project, locked_names
+from mmctr_kedro.submission.rules import refusal
+from mmctr_kedro.submission.rules.settings import judge_settings
 
 
 def git(folder: Path, *arguments: str) -> None:

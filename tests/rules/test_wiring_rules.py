@@ -4,9 +4,9 @@ import pytest
 from kedro.framework.project import configure_project, pipelines
 from kedro.pipeline import Pipeline, node
 
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.datasets.wiring import WiringDataset, wiring_of
-from mmctr_kedro.params import TASKS
-from mmctr_kedro.rules.wiring import NodeFacts, judge_wiring
+from mmctr_kedro.submission.rules.wiring import NodeFacts, judge_wiring
 
 
 @pytest.fixture(scope="module", autouse=True)

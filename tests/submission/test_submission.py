@@ -9,14 +9,14 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import Submission
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import SubmissionParams
+from mmctr_kedro.data.challenge import Submission
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import SubmissionParams
 from mmctr_kedro.pipelines.submission import create_pipeline, create_task_pipeline
-from mmctr_kedro.pipelines.submission.checks import check_predictions
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+from mmctr_kedro.submission.checks import check_predictions
 
 OFFICIAL, RESEARCH = SubmissionParams(), SubmissionParams(rules="research")
 HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.training.batches import batches_after, cut, epoch_order, make_batch, parts_of, steps_per_epoch
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.training.bootstrap import Resamples
-from mmctr_kedro.training.metrics import auc
+from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.evaluation.metrics import auc
 
 SEEDS = 5
 

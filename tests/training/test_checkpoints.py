@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.params import CtrParams
+from mmctr_kedro.common.machine import reproducible
+from mmctr_kedro.common.params import CtrParams
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.training import loop
 from mmctr_kedro.training.checkpoints import Checkpoints, fingerprint_of
-from mmctr_kedro.training.machine import reproducible
 from mmctr_kedro.training.steps import Steps
 
 SETTINGS = {"batch_size": 16, "epochs": 3, "threads": 1, "device": "cpu", "checkpoint_minutes": 0.0}

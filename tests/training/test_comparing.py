@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.params import CtrParams
+from mmctr_kedro.common.params import CtrParams
+from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.training.comparing import Training, compare_pieces
-from mmctr_kedro.training.metrics import auc
 
 USERS = 300
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
-from mmctr_kedro.training import metrics
-from mmctr_kedro.training.metrics import auc, auc_standard_error, grouped_auc, logloss
+from mmctr_kedro.evaluation import metrics
+from mmctr_kedro.evaluation.metrics import auc, auc_standard_error, grouped_auc, logloss
 
 # Clicks score .8 and .4, the others .6 and .2: of the four pairs only (.4, .6) is wrong.
 LABEL = np.array([1, 0, 1, 0], np.int8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mmctr_kedro.params import WorldParams
+from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
 from mmctr_kedro.worlds.randomness import generator
 from mmctr_kedro.worlds.users import (

@@ -9,7 +9,7 @@ import pyarrow as pa
 from kedro.io import AbstractDataset
 from pyarrow import parquet
 
-from mmctr_kedro.seals import check_seal, sealed_write
+from mmctr_kedro.common.seals import check_seal, sealed_write
 
 
 class ArrowTableDataset(AbstractDataset[pa.Table, pa.Table]):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from mmctr_kedro.files import sha256
+from mmctr_kedro.common.files import sha256
 
 
 class ArtifactsDataset(AbstractDataset[dict[str, str], dict[str, str]]):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from kedro.io.core import get_filepath_str
 from kedro_datasets import json, pandas, plotly, text
 
-from mmctr_kedro.seals import check_seal, sealed_write
+from mmctr_kedro.common.seals import check_seal, sealed_write
 
 _Base: Any = object  # stands for AbstractVersionedDataset, which as a base would take the library's __init__ away
 

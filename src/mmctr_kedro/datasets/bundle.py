@@ -5,27 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import JSONPreview
 
-from mmctr_kedro.datasets.submission_zip import zip_entry
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.seals import check_seal, sealed_write
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.seals import check_seal, sealed_write
+from mmctr_kedro.submission.bundling import Bundle
+from mmctr_kedro.submission.zip_file import zip_entry
 
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """Its manifest, and its other members by name; ``manifest["files"]`` has their SHA-256."""
-
-    manifest: dict[str, Any]
-    files: dict[str, bytes]
 
 
 class BundleDataset(AbstractDataset[Bundle, Bundle]):

@@ -10,10 +10,10 @@ import numpy as np
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from mmctr_kedro.batch import Clicks
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.seals import check_seal, seal, sealed_write
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.npy import PREVIEW_ROWS, holds, load_array
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.seals import check_seal, seal, sealed_write
 
 _NAMES = [field.name for field in fields(Clicks)]
 _OPTIONAL = {"label"}  # test has none

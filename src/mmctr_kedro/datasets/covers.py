@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from mmctr_kedro.covers import Covers
+from mmctr_kedro.data.covers import Covers
 
 
 class CoversDataset(AbstractDataset[Covers, Covers]):

@@ -10,8 +10,8 @@ import numpy as np
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.seals import check_seal, seal, sealed_write
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.seals import check_seal, seal, sealed_write
 
 PIECE = 1 << 24  # bytes
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 8

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from mmctr_kedro.project import Project
+from mmctr_kedro.running.project import Project
 
 
 class ProjectDataset(AbstractDataset[Project, Project]):

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.data.challenge import RawFolder
 
 
 class RawFolderDataset(AbstractDataset[RawFolder, RawFolder]):

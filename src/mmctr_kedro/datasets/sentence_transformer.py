@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
+from mmctr_kedro.common.params import HubModelParams
+from mmctr_kedro.common.seals import check_seal, sealed_write
 from mmctr_kedro.encoders.base import quiet_transformers
 from mmctr_kedro.encoders.weights import refuse_unsafe
-from mmctr_kedro.params import HubModelParams
-from mmctr_kedro.seals import check_seal, sealed_write
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
-from mmctr_kedro.submitted import Submitted, read_submitted, read_test_ids
+from mmctr_kedro.submission.submitted_file import Submitted, read_submitted, read_test_ids
 
 
 class SubmittedDataset(AbstractDataset[Submitted, Submitted]):

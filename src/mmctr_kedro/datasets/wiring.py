@@ -9,7 +9,7 @@ from kedro.framework.project import pipelines
 from kedro.io import AbstractDataset, DatasetError
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.rules.wiring import NodeFacts
+from mmctr_kedro.submission.rules.wiring import NodeFacts
 
 
 class WiringDataset(AbstractDataset[list[NodeFacts], list[NodeFacts]]):

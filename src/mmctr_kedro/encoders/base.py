@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import HubModelParams, ImageEncoderParams, TextEncoderParams
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import HubModelParams, ImageEncoderParams, TextEncoderParams
 
 if TYPE_CHECKING:
     import torch

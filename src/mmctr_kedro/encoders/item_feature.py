@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.challenge import PATHS, RawFolder
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.parquet import open_parquet, read_columns
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data.challenge import PATHS, RawFolder
+from mmctr_kedro.data.parquet import open_parquet, read_columns
 
 COLUMNS = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
 

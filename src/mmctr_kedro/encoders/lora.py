@@ -31,9 +31,9 @@ from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from transformers import PrinterCallback, TrainerCallback
 
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import FinetuneParams
 from mmctr_kedro.encoders.base import quiet_transformers
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import FinetuneParams
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmctr_kedro.encoders.images import Refused
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.data.images import Refused
 from mmctr_kedro.encoders.store import SHARD_ROWS, write_shard
-from mmctr_kedro.errors import MmctrError
 
 if TYPE_CHECKING:
     from mmctr_kedro.encoders.extraction import Job, _Pass

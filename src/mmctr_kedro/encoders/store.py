@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kedro.files import atomic_write
+from mmctr_kedro.common.files import atomic_write
 
 logger = logging.getLogger(__name__)
 

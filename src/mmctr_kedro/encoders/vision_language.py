@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import ImageEncoderParams, VisionLanguageParams
+from mmctr_kedro.data.images import DECODING
 from mmctr_kedro.encoders.base import (
     hub_identity,
     loading_failed,
@@ -23,10 +26,7 @@ from mmctr_kedro.encoders.base import (
     torch_threads,
     versions,
 )
-from mmctr_kedro.encoders.images import DECODING
 from mmctr_kedro.encoders.weights import refuse_unsafe
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import ImageEncoderParams, VisionLanguageParams
 
 if TYPE_CHECKING:
     import torch

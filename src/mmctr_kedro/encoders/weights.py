@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import HubModelParams
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import HubModelParams
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".keras", ".msgpack")
 _LARGEST_CONFIG = 1 << 20  # bytes; they have some thousands

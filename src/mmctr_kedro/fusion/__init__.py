@@ -10,8 +10,8 @@ from importlib import import_module
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import MODALITIES, Fused, Material
-from mmctr_kedro.params import VARIANTS, EmbeddingParams
+from mmctr_kedro.common.params import VARIANTS, EmbeddingParams
+from mmctr_kedro.fusion.inputs import MODALITIES, Fused, Material
 
 __all__ = ["MODALITIES", "VARIANTS", "Fused", "Material", "fuse"]
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.fusion.material import Fused, Material
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import BehaviourContrastiveParams, EmbeddingParams, FinetuneParams
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.fusion.inputs import Fused, Material
 from mmctr_kedro.fusion.tower import content_of, content_tower, encode_all, fit, item_vectors, log_frequency
-from mmctr_kedro.params import BehaviourContrastiveParams, EmbeddingParams, FinetuneParams
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,7 +34,7 @@ def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """Train the tower and send every item through it: ``[N, width]`` float32, mean 0, mean square 1."""
     import torch
 
-    from mmctr_kedro.training.machine import reproducible
+    from mmctr_kedro.common.machine import reproducible
 
     settings = params.behaviour_contrastive
     learnt, held_out = pairs_of(material.train, settings)

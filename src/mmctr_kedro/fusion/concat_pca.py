@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import Fused, Material, principal_components, standardise
-from mmctr_kedro.params import EmbeddingParams
+from mmctr_kedro.common.params import EmbeddingParams
+from mmctr_kedro.fusion.inputs import Fused, Material, principal_components, standardise
 
 
 def fuse(params: EmbeddingParams, material: Material) -> Fused:

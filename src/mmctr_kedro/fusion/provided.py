@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.fusion.material import Fused, Material
-from mmctr_kedro.params import EmbeddingParams
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import EmbeddingParams
+from mmctr_kedro.fusion.inputs import Fused, Material
 
 
 def fuse(params: EmbeddingParams, material: Material) -> Fused:

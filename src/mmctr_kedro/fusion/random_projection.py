@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.fusion.material import Fused, Material, of_deviation_one, standardise
-from mmctr_kedro.params import EmbeddingParams
+from mmctr_kedro.common.params import EmbeddingParams
+from mmctr_kedro.fusion.inputs import Fused, Material, of_deviation_one, standardise
 
 
 def fuse(params: EmbeddingParams, material: Material) -> Fused:

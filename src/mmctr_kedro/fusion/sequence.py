@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.fusion.material import Fused, Material
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import EmbeddingParams, SequenceParams
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.fusion.inputs import Fused, Material
 from mmctr_kedro.fusion.tower import content_of, content_tower, encode_all, fit, item_vectors, log_frequency
-from mmctr_kedro.params import EmbeddingParams, SequenceParams
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,7 +57,7 @@ def fuse(params: EmbeddingParams, material: Material) -> Fused:
     """Train tower and recurrent layer, and send every item through the tower: ``[N, width]`` float32."""
     import torch
 
-    from mmctr_kedro.training.machine import reproducible
+    from mmctr_kedro.common.machine import reproducible
 
     settings = params.sequence
     sequences = sequences_of(material.train, settings.recent)

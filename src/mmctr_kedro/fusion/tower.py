@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.fusion.material import Fused, Material, of_deviation_one, principal_components, standardise
-from mmctr_kedro.params import TowerParams
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import TowerParams
+from mmctr_kedro.fusion.inputs import Fused, Material, of_deviation_one, principal_components, standardise
 
 if TYPE_CHECKING:
     import torch

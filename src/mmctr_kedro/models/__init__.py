@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CtrParams, FixedCtrParams
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import CtrParams, FixedCtrParams
 
 if TYPE_CHECKING:
     from mmctr_kedro.models.layers import CtrModel

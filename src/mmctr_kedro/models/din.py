@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.common.params import DinParams
+from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import (
     CtrModel,
     ItemVectors,
@@ -32,7 +33,6 @@ from mmctr_kedro.models.layers import (
     sum_by_row,
     xavier_linear,
 )
-from mmctr_kedro.params import DinParams
 
 WIDTH = 64
 ATTENTION_UNITS = (512, 256)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import Batch
+from mmctr_kedro.data.clicks import Batch
 
 EMBEDDING_STD = 1e-4  # FuxiCTR 2.3.7, FeatureEmbedding
 

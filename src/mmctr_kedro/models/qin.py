@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import LEVELS, Batch
+from mmctr_kedro.common.params import QinParams
+from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import (
     CtrModel,
     Dropout,
@@ -31,7 +32,6 @@ from mmctr_kedro.models.layers import (
     sum_by_row,
     xavier_linear,
 )
-from mmctr_kedro.params import QinParams
 
 
 class Qin(CtrModel):

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.batch import LEVELS, Batch
-from mmctr_kedro.challenge import HISTORY_WIDTH
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import TransformerDcnParams
+from mmctr_kedro.data.challenge import HISTORY_WIDTH
+from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import (
     CtrModel,
     Dropout,
@@ -38,7 +39,6 @@ from mmctr_kedro.models.layers import (
     xavier_linear,
 )
 from mmctr_kedro.models.tapered import Block, staircase, tapered_linear, tapered_square_linear
-from mmctr_kedro.params import TransformerDcnParams
 
 
 class TransformerDcn(CtrModel):

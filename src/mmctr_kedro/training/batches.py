@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from mmctr_kedro.batch import Batch, Clicks
+from mmctr_kedro.data.clicks import Batch, Clicks
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> np.ndarray:

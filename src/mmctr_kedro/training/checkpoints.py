@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.files import atomic_write
-from mmctr_kedro.params import CtrParams, leaves
+from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.params import CtrParams, leaves
+from mmctr_kedro.data.clicks import Clicks
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ def fingerprint_of(
     Args:
         model: Freshly built: its weights stand for the seed, its frozen tables for the items.
     """
-    from mmctr_kedro.training.machine import circumstances
+    from mmctr_kedro.common.machine import circumstances
 
     settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"})
     return {

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.params import CtrParams, ModelParams
-from mmctr_kedro.training.bootstrap import Resamples
-from mmctr_kedro.training.metrics import auc
+from mmctr_kedro.common.params import CtrParams, ModelParams
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.evaluation.metrics import auc
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kedro.params import WorldParams
+from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.worlds.randomness import generator
 
 LEVELS = 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kedro.challenge import TAG_WIDTH
+from mmctr_kedro.data.challenge import TAG_WIDTH
 from mmctr_kedro.worlds import words
 from mmctr_kedro.worlds.randomness import generator
 

@@ -9,15 +9,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mmctr_kedro.challenge import COVERS, RawFolder
-from mmctr_kedro.files import atomic_write, remove
-from mmctr_kedro.params import WorldParams
-from mmctr_kedro.worlds import users as crowd
-from mmctr_kedro.worlds import vectors
-from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
-from mmctr_kedro.worlds.pictures import Looks, draw, draw_looks
-from mmctr_kedro.worlds.randomness import generator
-from mmctr_kedro.worlds.tables import (
+from mmctr_kedro.common.files import atomic_write, remove
+from mmctr_kedro.common.params import WorldParams
+from mmctr_kedro.data import content_vectors as vectors
+from mmctr_kedro.data.challenge import COVERS, RawFolder
+from mmctr_kedro.data.challenge_writer import (
     CHUNK,
     chunks,
     padded_histories,
@@ -26,19 +22,16 @@ from mmctr_kedro.worlds.tables import (
     write_item_emb,
     write_item_feature,
 )
+from mmctr_kedro.worlds import users as crowd
+from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
+from mmctr_kedro.worlds.pictures import Looks, draw, draw_looks
+from mmctr_kedro.worlds.randomness import generator
 from mmctr_kedro.worlds.texts import Texts, write_texts
 
 WORLD_VERSION = "4"  # raise it whenever the same settings give other bytes
 COVER_CHUNK = 250
 USER_CHUNK = 10_000
 _DESCRIPTION = "world.json"
-
-
-def unknown_truth() -> pd.DataFrame:
-    """The truth about data that nobody simulated: its columns and types, no rows."""
-    known = dict.fromkeys(("posterior", "posterior_without_taste", "posterior_without_levels"), "float64")
-    types = {"split": "str", "row_id": "int64", **known}
-    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
 
 
 def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:

@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmctr_kedro.challenge import SUBMISSION_COLUMNS
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import CheckSubmissionParams
-from mmctr_kedro.pipelines.submission.checks import id_problems, score_problems, twin_problems
-from mmctr_kedro.submitted import SHOWN, Submitted
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import CheckSubmissionParams
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
+from mmctr_kedro.submission.checks import id_problems, score_problems, twin_problems
+from mmctr_kedro.submission.submitted_file import SHOWN, Submitted
 
 HEADERS = [",".join(["ID", *SUBMISSION_COLUMNS.values()]), *(f"ID,{column}" for column in SUBMISSION_COLUMNS.values())]
 _WHOLE = r"^[+-]?\d{1,18}$"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks, digest, own_levels
+from mmctr_kedro.common.params import CtrParams, FixedCtrParams
+from mmctr_kedro.data.clicks import Clicks, digest, own_levels
 from mmctr_kedro.models import TrainedModel, build_model, restore_model
-from mmctr_kedro.params import CtrParams, FixedCtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
 
 
@@ -64,10 +64,10 @@ def _train(
     item_embedding: np.ndarray,
     checkpoints: Checkpoints | None,
 ) -> tuple[TrainedModel, list[dict[str, Any]]]:
+    from mmctr_kedro.common.machine import circumstances, reproducible
     from mmctr_kedro.training.comparing import Training, compare_pieces
     from mmctr_kedro.training.loop import best_evaluation, fit
     from mmctr_kedro.training.loop import predict as predict_rows
-    from mmctr_kedro.training.machine import circumstances, reproducible
 
     numbers = itertools.count(1)
 
@@ -164,8 +164,8 @@ def predict(
 def _predict(
     model: TrainedModel, splits: dict[str, Clicks], item_tags: np.ndarray, item_embedding: np.ndarray
 ) -> pd.DataFrame:
+    from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.training.loop import predict as predict_rows
-    from mmctr_kedro.training.machine import reproducible
 
     params = CtrParams(**model.settings["ctr"])
     with reproducible(params) as device:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.pipelines.data_diagnostics import numbers
-from mmctr_kedro.pipelines.data_diagnostics.verdicts import THRESHOLDS, WHOLE, leaks, verdicts
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.diagnosis import numbers
+from mmctr_kedro.diagnosis.verdicts import THRESHOLDS, WHOLE, leaks, verdicts
 
 logger = logging.getLogger(__name__)
 

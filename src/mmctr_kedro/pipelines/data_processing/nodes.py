@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import PATHS, RawFolder
-from mmctr_kedro.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
+from mmctr_kedro.common.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
+from mmctr_kedro.data.challenge import PATHS, RawFolder, unknown_truth
+from mmctr_kedro.data.clicks import Clicks
 
 SPLITS = ("train", "valid", "test")
 
@@ -27,9 +27,18 @@ def prepare_raw_files(
         raw_files: Source, world version, and path, bytes, rows and SHA-256 of every file; of the covers together.
         truth: ``split``, ``row_id``, ``posterior`` of every valid and test row; no rows where nobody knows.
     """
-    from mmctr_kedro.pipelines.data_processing.raw_files import describe, provide
+    from mmctr_kedro.data.processing.raw_files import describe
 
-    truth = provide(source, simulate, import_log, challenge_folder, log_folder)
+    if source.name == "simulated":
+        from mmctr_kedro.worlds import write_world
+
+        truth = write_world(simulate, challenge_folder)
+    elif source.name == "interaction_log":
+        from mmctr_kedro.data.importing.log import import_interaction_log
+
+        truth = import_interaction_log(import_log, log_folder, challenge_folder)
+    else:
+        truth = unknown_truth()
     return describe(source, challenge_folder), truth
 
 
@@ -47,11 +56,11 @@ def process_raw_files(
     Raises:
         InvalidDataError: Files that are not those of ``raw_files`` any more, or everything that is wrong in any.
     """
-    from mmctr_kedro.pipelines.data_processing.items import read_items, with_levels
-    from mmctr_kedro.pipelines.data_processing.problems import Problems
-    from mmctr_kedro.pipelines.data_processing.raw_files import refuse_changed
-    from mmctr_kedro.pipelines.data_processing.report import report
-    from mmctr_kedro.pipelines.data_processing.rows import check_item_seq, read_clicks
+    from mmctr_kedro.data.processing.data_report import report
+    from mmctr_kedro.data.processing.item_content import read_items, with_levels
+    from mmctr_kedro.data.processing.problems import Problems
+    from mmctr_kedro.data.processing.raw_files import refuse_changed
+    from mmctr_kedro.data.processing.rows import check_item_seq, read_clicks
 
     refuse_changed(raw_files, challenge_folder)
     problems = Problems()

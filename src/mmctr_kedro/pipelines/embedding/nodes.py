@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mmctr_kedro import challenge
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
-from mmctr_kedro.covers import Covers
+from mmctr_kedro.common.params import EmbeddingParams
+from mmctr_kedro.data import challenge
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.images import Refused
 from mmctr_kedro.encoders.extraction import CoverJob, TitleJob, extract
-from mmctr_kedro.encoders.images import Refused
 from mmctr_kedro.encoders.item_feature import item_feature_vectors
 from mmctr_kedro.encoders.store import VectorStore
+from mmctr_kedro.evaluation import scorecard
 from mmctr_kedro.fusion import Material
 from mmctr_kedro.fusion import fuse as fuse_material
-from mmctr_kedro.params import EmbeddingParams
-from mmctr_kedro.pipelines.embedding import scorecard
-from mmctr_kedro.pipelines.embedding.histories import with_published
+from mmctr_kedro.fusion.histories import with_published
 
 logger = logging.getLogger(__name__)
 

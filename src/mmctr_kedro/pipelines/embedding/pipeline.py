@@ -4,8 +4,9 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
-from mmctr_kedro.params import VARIANTS
-from mmctr_kedro.pipelines.embedding import figures, nodes
+from mmctr_kedro.common.params import VARIANTS
+from mmctr_kedro.pipelines.embedding import nodes
+from mmctr_kedro.reports import embedding_figures as figures
 
 _CONTENT = {"item_content", "covers", "challenge_folder", "vector_store"}
 _CONTRACTS = {"item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}

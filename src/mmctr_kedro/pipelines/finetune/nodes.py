@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.covers import Covers
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import EmbeddingParams, FinetuneParams, ImageEncoderParams, SentenceTransformerParams
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.encoders.base import threads_or_all
-from mmctr_kedro.encoders.images import Refused, decoded_batches
 from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.progress import Progress
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
-from mmctr_kedro.errors import MmctrError
 from mmctr_kedro.fusion.behaviour_contrastive import WATCHED_BATCHES, pairs_of, some_pairs
-from mmctr_kedro.params import EmbeddingParams, FinetuneParams, ImageEncoderParams, SentenceTransformerParams
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def tune_encoder(
     """
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise MmctrError(f'Tuning an encoder needs {", ".join(missing)}: pip install -e ".[finetune]"')
+    from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.encoders.lora import tune
-    from mmctr_kedro.training.machine import reproducible
 
     encoder = _encoder(params, embedding)
     found = pairs_of(clicks_train, params)

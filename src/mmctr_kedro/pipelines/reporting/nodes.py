@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import CtrParams
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.evaluation import slices as measures
+from mmctr_kedro.evaluation.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 from mmctr_kedro.models import TrainedModel, model_settings
-from mmctr_kedro.params import CtrParams
-from mmctr_kedro.pipelines.reporting import examples, figures, measures, report
-from mmctr_kedro.pipelines.reporting.text import CEILINGS
-from mmctr_kedro.rules import broken
-from mmctr_kedro.training.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
+from mmctr_kedro.reports import ctr_figures as figures
+from mmctr_kedro.reports import examples, report
+from mmctr_kedro.reports.text import CEILINGS
+from mmctr_kedro.submission.rules import broken
 
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]

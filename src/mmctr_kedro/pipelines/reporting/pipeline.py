@@ -4,8 +4,7 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Pipeline, node
 
-from mmctr_kedro.params import TASKS
-from mmctr_kedro.pipelines.reporting.figures import NAMES
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.pipelines.reporting.nodes import (
     draw_figures,
     evaluate,
@@ -13,6 +12,7 @@ from mmctr_kedro.pipelines.reporting.nodes import (
     write_report,
     write_task_report,
 )
+from mmctr_kedro.reports.ctr_figures import NAMES
 
 
 def create_task_pipeline(task: str) -> Pipeline:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
+from mmctr_kedro.common.params import EmbeddingParams, ProcessingParams, SubmissionParams
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models import TrainedModel, model_settings
-from mmctr_kedro.params import EmbeddingParams, ProcessingParams, SubmissionParams
-from mmctr_kedro.project import Project
-from mmctr_kedro.rules.artifacts import Artifacts, judge_artifacts
-from mmctr_kedro.rules.settings import judge_settings
-from mmctr_kedro.rules.wiring import NodeFacts, judge_wiring
+from mmctr_kedro.running.project import Project
+from mmctr_kedro.submission.rules.artifacts import Artifacts, judge_artifacts
+from mmctr_kedro.submission.rules.settings import judge_settings
+from mmctr_kedro.submission.rules.wiring import NodeFacts, judge_wiring
 
 
 def judge_rules(

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import SUBMISSION_COLUMNS, Submission
-from mmctr_kedro.errors import MmctrError
-from mmctr_kedro.params import SubmissionParams
-from mmctr_kedro.pipelines.submission.checks import check_predictions
-from mmctr_kedro.rules import broken, refusal
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import SubmissionParams
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.rules import broken, refusal
 
 Rules = list[dict[str, Any]]  # verdicts as JSON
 

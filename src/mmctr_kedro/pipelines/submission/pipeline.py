@@ -4,9 +4,9 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Pipeline, node
 
-from mmctr_kedro.params import TASKS
-from mmctr_kedro.pipelines.submission.bundle import make_bundle, make_combined_bundle
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+from mmctr_kedro.submission.bundling import make_bundle, make_combined_bundle
 
 _SURROUNDINGS = ["parameters", "project", "raw_files"]
 _OF_A_TASK = ["ctr_model", "predictions", "training_history", "metrics", "rules"]

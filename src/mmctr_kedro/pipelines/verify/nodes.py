@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.challenge import SUBMISSION_COLUMNS, RawFolder
-from mmctr_kedro.datasets.bundle import Bundle
-from mmctr_kedro.datasets.ctr_model import model_bytes, read_model
-from mmctr_kedro.datasets.submission_zip import read_submission
-from mmctr_kedro.errors import MmctrError
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import VerifyParams
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, RawFolder
+from mmctr_kedro.data.parquet import read_columns
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import VerifyParams
-from mmctr_kedro.parquet import read_columns
-from mmctr_kedro.pipelines.submission.bundle import FORMAT
-from mmctr_kedro.pipelines.submission.checks import check_predictions
-from mmctr_kedro.pipelines.verify import differences
+from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.pipelines.verify.rebuild import Data, Settings, rebuild_data, rebuild_embedding, settings_of, train
-from mmctr_kedro.project import Project
+from mmctr_kedro.running.project import Project
+from mmctr_kedro.submission import differences
+from mmctr_kedro.submission.bundling import FORMAT, Bundle
+from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.zip_file import read_submission
 
 logger = logging.getLogger(__name__)
 
@@ -151,8 +150,8 @@ def _embedding(theirs: np.ndarray, ours: np.ndarray, exact: bool) -> Finding:
 def _predicted_again(
     task: str, bundle: Bundle, data: Data, embedding: np.ndarray, params: VerifyParams, exact: bool
 ) -> list[Finding]:
+    from mmctr_kedro.evaluation.metrics import auc
     from mmctr_kedro.pipelines.ctr.nodes import predict
-    from mmctr_kedro.training.metrics import auc
 
     model, check = _model(bundle, task), f"{task} inference"
     theirs = _predictions(bundle, task)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.batch import Clicks
-from mmctr_kedro.challenge import RawFolder
-from mmctr_kedro.covers import Covers
+from mmctr_kedro.common.params import SETTINGS, Params
+from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.models import TrainedModel
-from mmctr_kedro.params import SETTINGS, Params
 from mmctr_kedro.pipelines.ctr.nodes import train_fixed_model, train_model
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
 from mmctr_kedro.pipelines.embedding.nodes import encode_covers, encode_titles, fuse

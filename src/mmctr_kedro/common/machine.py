@@ -1,0 +1,85 @@
+"""The machine's side of a training: device, threads, determinism, memory.
+
+What ``reproducible`` sets in torch is set back; only the allocator keeps its habit (``keep_freed_memory``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import RunControls
+
+logger = logging.getLogger(__name__)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device a run asked for; ``auto`` is CUDA where there is one."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise MmctrError("device 'cuda' was asked for, but torch finds none. Set device: auto or cpu.")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def circumstances(device: torch.device) -> dict[str, str]:
+    """What the bytes of a training depend on beside settings, data and code; ask inside ``reproducible``."""
+    cuda = device.type == "cuda"
+    processor = torch.cuda.get_device_name(device) if cuda else torch.backends.cpu.get_cpu_capability()
+    return {
+        "libraries": f"torch {torch.__version__}, numpy {np.__version__}",
+        "machine": f"{platform.machine()} {processor}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+@contextmanager
+def reproducible(controls: RunControls) -> Iterator[torch.device]:
+    """Seed torch, fix the thread count and forbid non-deterministic algorithms for the length of a block."""
+    device = pick_device(controls.device)
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for before CUDA is deterministic
+    keep_freed_memory()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            torch.manual_seed(controls.seed)
+            torch.set_num_threads(controls.threads or threads)
+            torch.use_deterministic_algorithms(True)
+            # Filling every fresh buffer with NaN would cost more than the arithmetic saves.
+            memory.fill_uninitialized_memory = False
+            yield device
+        finally:
+            memory.fill_uninitialized_memory = fill
+            torch.use_deterministic_algorithms(deterministic)
+            torch.set_num_threads(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory for the next batch, for the rest of the process.
+
+    By default it returns every large buffer to the kernel, and getting it back zeroed, page by page, takes
+    longer than most of the arithmetic done in it. Elsewhere than on Linux with glibc nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        logger.debug("No glibc here: the allocator stays as it is.")
+        return
+    trim_threshold, mmap_max = -1, -4  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(mmap_max, 0)

@@ -1,0 +1,1 @@
+"""A log of interactions as the challenge's files."""

@@ -1,0 +1,1 @@
+"""Raw challenge files, checked and made into contracts."""

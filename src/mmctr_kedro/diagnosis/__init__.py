@@ -1,0 +1,1 @@
+"""What the data will reward, told before any training."""

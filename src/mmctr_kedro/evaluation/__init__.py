@@ -1,0 +1,1 @@
+"""What a model or an embedding is worth."""

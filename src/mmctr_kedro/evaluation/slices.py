@@ -1,0 +1,129 @@
+"""AUC by slice of the rows, beside its error and the best reachable one. ``training.metrics`` has the measures.
+
+Whatever cannot be known (an AUC of one class, a best reachable AUC nobody has told) is None, never NaN, so
+that the metrics are valid JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.evaluation import metrics
+
+# Lower ends of the buckets of history lengths: 3 is the challenge's shortest, 6 the median, 64 the most kept.
+HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
+POPULARITY_PARTS = 10
+UNSEEN = "not in train"
+
+Slice = dict[str, Any]
+
+
+def auc(label: np.ndarray, score: np.ndarray) -> float | None:
+    """``metrics.auc``; None without both classes."""
+    return known(metrics.auc(label, score))
+
+
+def auc_standard_error(label: np.ndarray, score: np.ndarray) -> float | None:
+    """``metrics.auc_standard_error``; None with fewer than two rows of either class."""
+    return known(metrics.auc_standard_error(label, score))
+
+
+def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
+    """``metrics.roc``, rounded for drawing; None without both classes."""
+    if not 0 < label.sum() < len(label):
+        return None
+    grid, drawn = metrics.roc(label, score)
+    return {"false_positive_rate": _rounded(grid), "true_positive_rate": _rounded(drawn)}
+
+
+def slice_of(chosen: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None) -> Slice:
+    """Rows, clicks, AUC, its error and the best reachable AUC of the rows where ``chosen``.
+
+    Args:
+        chosen: ``[R]`` bool.
+        label: ``[R]`` 0 or 1.
+        score: ``[R]`` float.
+        posterior: ``[R]`` float64, or None where nobody knows it.
+    """
+    label, score = label[chosen], score[chosen]
+    return {
+        "rows": len(label),
+        "clicks": int(label.sum()),
+        "auc": auc(label, score),
+        "auc_standard_error": auc_standard_error(label, score),
+        "best_reachable_auc": None if posterior is None else auc(label, posterior[chosen]),
+    }
+
+
+def by_history_length(
+    length: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None
+) -> list[Slice]:
+    """``slice_of`` each bucket of history lengths that has any rows, and its name as ``bucket``."""
+    which = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
+    return _slices(which, lambda number: bucket_name(HISTORY_EDGES, number), label, score, posterior)
+
+
+def by_popularity_decile(
+    popularity: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None
+) -> list[Slice]:
+    """``slice_of`` each tenth of the rows by popularity, least popular first; items not in train are in none.
+
+    Equal popularities stay together, so there may be fewer than ten. ``bucket`` is the range of popularity.
+
+    Args:
+        popularity: ``[R]`` int, see ``train_clicks``.
+        label, score, posterior: As for ``slice_of``.
+    """
+    seen = popularity >= 0
+    which = np.full(len(label), -1)
+    which[seen] = metrics.even_parts(popularity[seen], POPULARITY_PARTS)
+
+    def name(number: int) -> str:
+        of = popularity[which == number]
+        return _range(int(of.min()), int(of.max()))
+
+    return _slices(which, name, label, score, posterior)
+
+
+def bucket_name(edges: tuple[int, ...], number: int) -> str:
+    """``"3-4"``, ``"0"``, ``"30+"``: the bucket from one lower edge to the next."""
+    low = edges[number]
+    return f"{low}+" if number + 1 == len(edges) else _range(low, edges[number + 1] - 1)
+
+
+def train_clicks(train: Clicks, item: np.ndarray) -> np.ndarray:
+    """Clicks in train on each of ``item``; -1 for an item without any train row. ``[R]`` int64."""
+    size = int(max(train.item.max(initial=0), item.max(initial=0))) + 1
+    rows = np.bincount(train.item, minlength=size)
+    clicks = np.bincount(train.item, weights=train.label, minlength=size).astype(np.int64)
+    return np.where(rows > 0, clicks, -1)[item]
+
+
+def known(value: float) -> float | None:
+    """None for NaN, as JSON has it."""
+    return None if math.isnan(value) else value
+
+
+def _slices(
+    which: np.ndarray,
+    name: Callable[[int], str],
+    label: np.ndarray,
+    score: np.ndarray,
+    posterior: np.ndarray | None,
+) -> list[Slice]:
+    """A slice per number in ``which`` (``[R]`` int); rows at -1 are in none."""
+    numbers = np.unique(which[which >= 0]).tolist()
+    return [{"bucket": name(number), **slice_of(which == number, label, score, posterior)} for number in numbers]
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low}-{high}"
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(value, 5) for value in values.tolist()]

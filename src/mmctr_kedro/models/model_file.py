@@ -1,0 +1,35 @@
+"""A trained CTR model as bytes: safetensors, its settings as JSON in the header. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.models import TrainedModel
+
+SETTINGS = "settings"  # key of the header's metadata
+
+
+def model_bytes(model: TrainedModel) -> bytes:
+    """The file's bytes, equal for equal models."""
+    from safetensors.numpy import save
+
+    return save(model.weights, metadata={SETTINGS: json.dumps(model.settings, sort_keys=True, allow_nan=False)})
+
+
+def read_model(content: bytes, name: Path | str) -> TrainedModel:
+    """A model from its file's bytes; ``name`` is for the error."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        (length,) = struct.unpack("<Q", content[:8])
+        header = json.loads(content[8 : 8 + length].decode()).get("__metadata__", {})
+        return TrainedModel(settings=json.loads(header[SETTINGS]), weights=load(content))
+    except (SafetensorError, struct.error, AttributeError, KeyError, ValueError) as error:
+        raise MmctrError(
+            f"{name} is not a CTR model of this project ({type(error).__name__}: {error}). "
+            f"Train it again: kedro run --pipeline {Path(name).parent.name}"
+        ) from error

@@ -1,0 +1,1 @@
+"""What runs the project: lock, planner, settings, the tree it runs from."""

@@ -1,0 +1,53 @@
+"""Kedro's configuration loader, but that a file of conf/ that cannot be read is the user's mistake and named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import OmegaConf
+
+from mmctr_kedro.common.errors import MmctrError
+
+
+class ConfigLoader(OmegaConfigLoader):
+    """``OmegaConfigLoader``; ``MmctrError`` where YAML, OmegaConf or Kedro cannot make sense of a file."""
+
+    def __init__(self, conf_source: str, *arguments: Any, **settings: Any) -> None:
+        with _naming_the_file(conf_source):
+            super().__init__(conf_source, *arguments, **settings)
+
+    def __getitem__(self, key: str) -> Any:
+        with _naming_the_file(self.conf_source):
+            return super().__getitem__(key)
+
+
+@contextmanager
+def _naming_the_file(conf_source: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (MissingConfigException, MmctrError):
+        raise
+    except Exception as error:  # the three libraries raise a dozen classes, not all of which name the file
+        why = _unreadable(Path(conf_source)) or f"{conf_source}: {_line(error)}"
+        raise MmctrError(
+            f"{why}. Mend the file; YAML there is plain, without tags such as !!python/object, which would run what "
+            "they name."
+        ) from error
+
+
+def _unreadable(conf: Path) -> str | None:
+    """The first file that cannot be read even alone, and why."""
+    for file in sorted(conf.rglob("*.yml")):
+        try:
+            OmegaConf.load(file)
+        except Exception as error:
+            return f"{file} cannot be read: {_line(error)}"
+    return None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -1,0 +1,1 @@
+"""Rules, format check, zip, bundle and verification of a submission."""
