@@ -6,8 +6,8 @@
     python -m benchmarks.study --score-test     # no training: score test if every run is finished
     python -m benchmarks.study --page           # no training, no scoring: results.json and the page again
 
-One JSON file per finished run lies in data/study_runs. A run is repeated when its settings, its data or the code that
-trains it changed. benchmarks/study.yml is the table of choices.
+One JSON file per finished run lies in data/study_runs. A run is repeated when its settings or its data changed; whoever
+changes what code computes says so: --again '*.din.*'. benchmarks/study.yml is the table of choices.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study import data, embeddings, page, scoring
-from benchmarks.study.plan import CHOICES, ROOT, Choices, Run, code_digest, plan, read_choices
+from benchmarks.study import data, page, scoring
+from benchmarks.study.plan import CHOICES, ROOT, Choices, Run, plan, read_choices
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write
 
@@ -43,11 +43,9 @@ class Study:
 
     choices: Choices
     runs: list[Run]
-    keys: dict[str, dict[str, str]]  # by run name: digests of settings, data and code
+    keys: dict[str, dict[str, str]]  # by run name: digests of settings and data
     roots: dict[str, Path]
     out: Path
-    trust_code: bool = False
-    cards: dict[str, list[embeddings.Card]] = field(default_factory=dict)  # by data set, of every embedding
 
     def record(self, run: Run) -> Record | None:
         """What a finished run found; None if it is missing or was another training."""
@@ -55,8 +53,8 @@ class Study:
         record = json.loads(path.read_text()) if path.is_file() else None
         if record is None:
             return None
-        differing = {part for part, value in self.keys[run.name].items() if record["key"][part] != value}
-        return None if differing - ({"code"} if self.trust_code else set()) else record
+        same = all(record["key"][part] == value for part, value in self.keys[run.name].items())
+        return record if same else None
 
     def records(self, kind: str | None = None) -> list[tuple[Run, Record]]:
         """Finished runs."""
@@ -67,29 +65,20 @@ class Study:
         return [run for run in self.runs if kind in (None, run.kind) and self.record(run) is None]
 
 
-def prepare(choices: Choices, roots: dict[str, Path], out: Path, trust_code: bool = False) -> Study:
+def prepare(choices: Choices, roots: dict[str, Path], out: Path) -> Study:
     """Have every data set, made if it is missing; those that cannot be are left out, with the reason printed."""
     out.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, choice in choices.data.items():
         root = roots.get(name, ROOT / choice.root)
-        if reason := data.provide(choice, root, encoded=choices.embeddings is not None):
+        if reason := data.provide(choice, root):
             say(f"{name} is left out: {reason}")
         else:
             found[name] = root
     runs = [run for run in plan(choices) if run.data in found]
-    cards = {name: embeddings.build(choices, root, say) for name, root in found.items()} if choices.embeddings else {}
-    files = {(run.data, choices.embedding_file(run)) for run in runs}
-    digests = {(name, file): data.data_digest(found[name], file) for name, file in files}
-    keys = {
-        run.name: {
-            "settings": run.settings_digest(),
-            "data": digests[run.data, choices.embedding_file(run)],
-            "code": code_digest(run),
-        }
-        for run in runs
-    }
-    return Study(choices, runs, keys, found, out, trust_code, cards)
+    digests = {name: data.data_digest(root, choices.embedding_file(name)) for name, root in found.items()}
+    keys = {run.name: {"settings": run.settings_digest(), "data": digests[run.data]} for run in runs}
+    return Study(choices, runs, keys, found, out)
 
 
 # --- training --------------------------------------------------------------------------------------------
@@ -123,7 +112,7 @@ def _start(study: Study, run: Run, threads: int) -> subprocess.Popen:
         "run": asdict(run),
         "key": study.keys[run.name],
         "root": str(study.roots[run.data]),
-        "embedding_file": study.choices.embedding_file(run),
+        "embedding_file": study.choices.embedding_file(run.data),
         "out": str(study.out),
         "threads": threads,
         "parent": os.getpid(),
@@ -140,7 +129,7 @@ def _start(study: Study, run: Run, threads: int) -> subprocess.Popen:
 # --- results ---------------------------------------------------------------------------------------------
 
 
-Comparisons = dict[str, list[dict[str, Any]]]  # by kind of run
+Comparisons = list[dict[str, Any]]
 
 
 def results_of(study: Study, described: dict[str, Any], comparisons: Comparisons) -> dict[str, Any]:
@@ -150,36 +139,14 @@ def results_of(study: Study, described: dict[str, Any], comparisons: Comparisons
         "ours": choices.ours,
         "models": list(choices.models),
         "seeds": choices.seeds,
-        "ablation_seeds": choices.ablation.seeds,
         "budget": choices.budget.model_dump(),
         "choices": choices.digest(),
         "notes": choices.notes,
         "data": described,
-        "frozen": _frozen(study, "model"),
+        "frozen": [entry | {"runs": len(entry["runs"])} for entry in scoring.freezes(study.out)],
         "missing": [run.name for run in study.missing()],
-        "comparisons": comparisons.get("model", []),
-        "embeddings": _embeddings(study, comparisons.get("embedding", [])),
-        "runs": [record for _, record in study.records()],
-    }
-
-
-def _frozen(study: Study, kind: str) -> list[dict[str, Any]]:
-    return [
-        {key: value for key, value in frozen.items() if key != "runs"} | {"runs": len(frozen["runs"])}
-        for frozen in scoring.freezes(study.out, kind)
-    ]
-
-
-def _embeddings(study: Study, comparisons: list[dict[str, Any]]) -> dict[str, Any] | None:
-    choices = study.choices.embeddings
-    if choices is None:
-        return None
-    return {
-        **choices.model_dump(mode="json", include={"settings", "budget", "seeds", "compared"}),
-        "choices": study.choices.embeddings_digest(),
-        "frozen": _frozen(study, "embedding"),
         "comparisons": comparisons,
-        "cards": study.cards,
+        "runs": [record for _, record in study.records()],
     }
 
 
@@ -191,31 +158,19 @@ def write(results: dict[str, Any], results_file: Path, page_file: Path) -> None:
 
 
 def score_test(study: Study, threads: int, reason: str | None = None) -> tuple[dict[str, Any], Comparisons]:
-    """Freeze, score test and compare, models first and then embeddings; nothing where a training is still missing."""
-    compare = {"model": scoring.compare, "embedding": scoring.compare_embeddings}
-    known, found = {}, {}
-    scored = {kind: study.records(kind) for kind in ("model", "leak_free")} | {"embedding": _compared(study)}
-    for kind, pairs in scored.items():
+    """Freeze, score test and compare; nothing where a training is still missing."""
+    known: dict[str, Any] = {}
+    found: Comparisons = []
+    for kind in scoring.FROZEN:
+        pairs = study.records(kind)
         if missing := study.missing(kind):
             say(f"test is not scored: {len(missing)} trainings are missing, e.g. {missing[0].name}")
         elif pairs:
             scoring.freeze(study.choices, [record for _, record in pairs], study.out, reason, kind)
             known |= scoring.score(study.choices, pairs, study.roots, study.out, threads, say)
-            if kind in compare:
-                found[kind] = compare[kind](study.choices, pairs, study.roots, study.out)
+            if kind == "model":
+                found = scoring.compare(study.choices, pairs, study.roots, study.out)
     return known, found
-
-
-def _compared(study: Study) -> list[tuple[Run, Record]]:
-    """The finished runs of the two embeddings whose test rows are scored."""
-    pair = study.choices.embeddings.compared if study.choices.embeddings else None
-    if pair is None:
-        return []
-    return [
-        (run, record)
-        for run, record in study.records("embedding")
-        if run.data in pair.data and run.embedding in (pair.ours, pair.other) and run.seed in pair.seeds
-    ]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -225,14 +180,18 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := set(roots) - set(choices.data):
         raise MmctrError(f"--root names {sorted(unknown)}; known: {', '.join(choices.data)}.")
     given = {name: Path(root).resolve() for name, root in roots.items()}
-    study = prepare(choices, given, options.out.resolve(), options.trust_code)
+    study = prepare(choices, given, options.out.resolve())
     described = {name: data.describe(choices.data[name], root) for name, root in study.roots.items()}
 
     def update(comparisons: Comparisons | None = None) -> None:
         old = json.loads(options.results.read_text()) if options.results.is_file() else {}
-        comparisons = _kept(old, study, described) | (comparisons or {})
+        comparisons = comparisons or _kept(old, study, described)
         write(results_of(study, described, comparisons), options.results, options.page_file)
 
+    if options.again and not options.list:
+        for run in study.runs:
+            if fnmatch.fnmatch(run.name, options.again):
+                (study.out / f"{run.name}.json").unlink(missing_ok=True)
     chosen = [run for run in study.missing() if fnmatch.fnmatch(run.name, options.only)]
     say(f"{len(study.runs)} runs, {len(study.missing())} missing, {len(chosen)} to do")
     if options.list:
@@ -255,18 +214,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _kept(old: dict[str, Any], study: Study, described: dict[str, Any]) -> Comparisons:
     """Comparisons of an earlier results.json that still are of the scored runs, with their best test AUC."""
-    kept = {}
-    places = {"model": old, "embedding": old.get("embeddings") or {}}
-    for kind, pairs in (("model", study.records("model")), ("embedding", _compared(study))):
-        scored = {record["name"]: record["key"] for _, record in pairs if record["test"]}
-        past = {r["name"]: r["key"] for r in old.get("runs", []) if r["test"] and r["kind"] == kind}
-        if scored and scored == past:
-            kept[kind] = places[kind].get("comparisons", [])
-    if "model" in kept:
-        for name in described:
-            best = {key: value for key, value in old["data"].get(name, {}).items() if key == "best_test_auc"}
-            described[name] |= best
-    return kept
+    scored = {record["name"]: record["key"] for _, record in study.records("model") if record["test"]}
+    past = {r["name"]: r["key"] for r in old.get("runs", []) if r["test"] and r["kind"] == "model"}
+    if not scored or scored != past:
+        return []
+    for name in described:
+        described[name] |= {k: v for k, v in old["data"].get(name, {}).items() if k == "best_test_auc"}
+    return old.get("comparisons", [])
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -279,7 +233,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--score-test", action="store_true", help="train nothing, score test if all runs are finished")
     parser.add_argument("--page", action="store_true", help="train and score nothing, write the page again")
     parser.add_argument("--rescore", metavar="WHY", help="score test again though it was scored before")
-    parser.add_argument("--trust-code", action="store_true", help="keep runs that other code made")
+    parser.add_argument("--again", metavar="PATTERN", help="train runs so named anew")
     parser.add_argument("--choices", type=Path, default=CHOICES)
     parser.add_argument("--out", type=Path, default=OUT, help="where finished runs lie")
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -25,7 +25,6 @@ from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.pipelines.ctr.nodes import with_own_levels
 
 SPLITS = ("train", "valid", "test")
-ENCODED = ("04_feature/embedding/text_vectors.npy", "04_feature/embedding/image_vectors.npy")
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,12 @@ def best_auc(root: Path, split: str, label: np.ndarray) -> float | None:
 # --- building --------------------------------------------------------------------------------------------
 
 
-def provide(choice: DataChoice, root: Path, encoded: bool = False) -> str | None:
-    """Have the data below ``root``, made by kedro if missing; why not, if that cannot be.
-
-    Args:
-        encoded: Titles and covers too, as vectors.
-    """
+def provide(choice: DataChoice, root: Path) -> str | None:
+    """Have the data below ``root``, made by kedro if missing; why not, if that cannot be."""
     log = _log_folder(choice)
     if log is not None and not log.is_dir():
         return f"it needs the interaction log in {_log_name(choice)}, which is not there"
     wanted = [root / "03_primary/clicks_test/item.npy", *(root / file for file in choice.embeddings.values())]
-    wanted += [root / file for file in ENCODED] if encoded else []
     if all(path.is_file() for path in wanted):
         return None
     command = [
@@ -115,7 +109,7 @@ def provide(choice: DataChoice, root: Path, encoded: bool = False) -> str | None
         "--env",
         choice.env,
         "--pipeline",
-        "embedding" if encoded else choice.build,
+        choice.build,
         "--params",
         f"root={root}" + (f",{choice.params}" if choice.params else ""),
     ]

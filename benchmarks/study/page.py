@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.study import page_embeddings
 from benchmarks.study.words import commit_of, compared_table, listed, spread, table, verdict
 
 Results = dict[str, Any]
@@ -23,13 +22,7 @@ def dump(results: Results) -> str:
 def render(results: Results) -> str:
     """The page."""
     parts = [_opening(results), *(_data_set(results, name) for name in results["data"])]
-    parts += [
-        _ablation(results),
-        page_embeddings.section(results),
-        _settings(results),
-        _protocol(results),
-        _machine(results),
-    ]
+    parts += [_settings(results), _protocol(results), _machine(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -44,7 +37,6 @@ def _opening(results: Results) -> str:
     if missing:
         lines += ["", f"**Unfinished: {missing} of {missing + len(results['runs'])} runs are missing.**"]
     lines += ["", *(f"- {verdict(comparison)}" for comparison in results["comparisons"])]
-    lines += [f"- {line}" for line in page_embeddings.verdicts(results)]
     if results["notes"]:
         lines += ["", *(f"- {note}" for note in results["notes"])]
     return "\n".join(lines).rstrip()
@@ -140,41 +132,6 @@ def _model_row(results: Results, data: str, model: str, leaks: bool) -> list[str
 
 def _runs(results: Results, data: str, kind: str, label: str) -> list[dict[str, Any]]:
     return [run for run in results["runs"] if (run["data"], run["kind"], run["label"]) == (data, kind, label)]
-
-
-# --- variants of ours ------------------------------------------------------------------------------------
-
-
-def _ablation(results: Results) -> str:
-    labels = dict.fromkeys(run["label"] for run in results["runs"] if run["kind"] == "ablation")
-    places = [name for name in results["data"] if any(_runs(results, name, "ablation", label) for label in labels)]
-    if not places:
-        return ""
-    header = ["variant", *(text for name in places for text in (f"valid AUC, {name}", "difference"))]
-    seeds = results["ablation_seeds"]
-    base = {name: _by_seed(_runs(results, name, "model", results["ours"]), seeds) for name in places}
-    rows = [[f"`{results['ours']}`", *(text for name in places for text in (spread([*base[name].values()]), ""))]]
-    for label in labels:
-        row = [label]
-        for name in places:
-            found = _by_seed(_runs(results, name, "ablation", label), seeds)
-            paired = [value - base[name][seed] for seed, value in found.items() if seed in base[name]]
-            row += [spread([*found.values()]), spread(paired, plus=True)]
-        rows.append(row)
-    return "\n".join(
-        [
-            "## What our model's parts bring",
-            "",
-            f"Variants of `{results['ours']}`, on valid rows only and never on test; mean ± standard deviation over "
-            f"seeds {listed(seeds)}, the difference to `{results['ours']}` paired by seed.",
-            "",
-            table(header, rows),
-        ]
-    )
-
-
-def _by_seed(runs: list[dict[str, Any]], seeds: list[int]) -> dict[int, float]:
-    return {run["seed"]: run["valid"]["auc"] for run in runs if run["seed"] in seeds}
 
 
 # --- how it was done -------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The test rows: predicted and scored once, after every choice is frozen.
 
 Files beside the runs (``FROZEN``) say which trainings were frozen when, under which study.yml. Nothing is scored again
-with other choices, settings, data or code unless a reason is given, which the page prints.
+with other choices, settings or data unless a reason is given, which the page prints.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from mmctr_kedro.training.loop import predict
 FROZEN = {
     "model": "frozen.json",
     "leak_free": "frozen_leak_free.json",
-    "embedding": "frozen_embeddings.json",
 }  # by kind of run
 RESAMPLES = 2000
 
@@ -47,7 +46,7 @@ def freeze(choices: Choices, records: list[Record], out: Path, reason: str | Non
     Args:
         records: Of all runs to be scored.
     """
-    past, chosen = freezes(out, kind), choices.embeddings_digest() if kind == "embedding" else choices.digest()
+    past, chosen = freezes(out, kind), choices.digest()
     before = {name: key for frozen in past for name, key in frozen["runs"].items()}
     now = {record["name"]: record["key"] for record in records}
     changed = sorted(name for name, key in now.items() if before.get(name, key) != key)
@@ -91,7 +90,7 @@ def score(
         for run, record in pairs:
             if run.data != name or (record["test"] is not None and _predictions(run, out).is_file()):
                 continue
-            tables = data.load(root, choices.embedding_file(run), run.kind)
+            tables = data.load(root, choices.embedding_file(run.data), run.kind)
             pctr = predict_test(run, record, tables, out, threads)
             with atomic_write(_predictions(run, out)) as path, path.open("wb") as file:
                 np.savez(file, row_id=np.asarray(tables.test.row_id), pctr=pctr)
@@ -120,73 +119,42 @@ def compare(
     choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
 ) -> list[dict[str, Any]]:
     """Our model against each other one, on every data set, from the stored test predictions."""
-    return [
-        found
-        for name in dict.fromkeys(run.data for run, _ in pairs)
-        for found in _against(choices, name, roots[name], out, resamples, _by_label(pairs, name, "label", choices.ours))
-    ]
-
-
-def compare_embeddings(
-    choices: Choices, pairs: list[tuple[Run, Record]], roots: dict[str, Path], out: Path, resamples: int = RESAMPLES
-) -> list[dict[str, Any]]:
-    """The two embeddings that ``choices.embeddings.compared`` names, from the stored test predictions."""
-    assert choices.embeddings is not None
-    assert choices.embeddings.compared is not None
-    pair = choices.embeddings.compared
-    return [
-        found
-        for name in pair.data
-        if name in roots
-        for found in _against(
-            choices, name, roots[name], out, resamples, _by_label(pairs, name, "embedding", pair.ours)
-        )
-    ]
-
-
-def _by_label(
-    pairs: list[tuple[Run, Record]], data_set: str, field: str, ours: str
-) -> dict[str, list[tuple[Run, Record]]]:
-    """The runs on a data set by what a field of theirs says, ours first, the others as they come."""
-    grouped: dict[str, list[tuple[Run, Record]]] = {ours: []}
-    for run, record in pairs:
-        if run.data == data_set:
-            grouped.setdefault(getattr(run, field), []).append((run, record))
-    return grouped
-
-
-def _against(
-    choices: Choices, name: str, root: Path, out: Path, resamples: int, runs: dict[str, list[tuple[Run, Record]]]
-) -> list[dict[str, Any]]:
-    """The first of ``runs`` against each of the others, by their stored predictions of one data set's test rows."""
-    label, (ours, *others) = data.hidden_labels(choices.data[name], root), runs
-    user = np.asarray(data.load(root, choices.embedding_file(runs[ours][0][0])).test.user)
-    points = {one: np.array([record["test"]["auc"] for _, record in found]) for one, found in runs.items()}
-    most = max(len(found) for found in runs.values())
-    # The users drawn do not depend on how many seeds there are.
-    resampled = {seeds: Resamples(user, seeds, resamples) for seeds in range(1, most + 1)}
-    aucs = {
-        one: np.column_stack([resampled[most].aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found])
-        for one, found in runs.items()
-    }
     compared = []
-    for other in others:
-        seeds = min(len(runs[ours]), len(runs[other]))  # some have fewer; both lists begin with the same ones
-        drawn = resampled[seeds]
-        difference = drawn.difference(
-            points[ours][:seeds], points[other][:seeds], aucs[ours][:, :seeds], aucs[other][:, :seeds]
-        )
-        compared.append(
-            {
-                "data": name,
-                "ours": ours,
-                "other": other,
-                **asdict(difference),
-                "excludes_zero": difference.excludes_zero,
-                "resamples": drawn.count,
-                "rows": len(label),
-                "users": drawn.users,
-                "seeds": seeds,
-            }
-        )
+    for name in dict.fromkeys(run.data for run, _ in pairs):
+        runs: dict[str, list[tuple[Run, Record]]] = {choices.ours: []}
+        for run, record in pairs:
+            if run.data == name:
+                runs.setdefault(run.label, []).append((run, record))
+        ours, *others = runs
+        label = data.hidden_labels(choices.data[name], roots[name])
+        user = np.asarray(data.load(roots[name], choices.embedding_file(name)).test.user)
+        points = {one: np.array([record["test"]["auc"] for _, record in found]) for one, found in runs.items()}
+        most = max(len(found) for found in runs.values())
+        # The users drawn do not depend on how many seeds there are.
+        resampled = {seeds: Resamples(user, seeds, resamples) for seeds in range(1, most + 1)}
+        aucs = {
+            one: np.column_stack(
+                [resampled[most].aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found]
+            )
+            for one, found in runs.items()
+        }
+        for other in others:
+            seeds = min(len(runs[ours]), len(runs[other]))  # some have fewer; both lists begin with the same ones
+            drawn = resampled[seeds]
+            difference = drawn.difference(
+                points[ours][:seeds], points[other][:seeds], aucs[ours][:, :seeds], aucs[other][:, :seeds]
+            )
+            compared.append(
+                {
+                    "data": name,
+                    "ours": ours,
+                    "other": other,
+                    **asdict(difference),
+                    "excludes_zero": difference.excludes_zero,
+                    "resamples": drawn.count,
+                    "rows": len(label),
+                    "users": drawn.users,
+                    "seeds": seeds,
+                }
+            )
     return compared

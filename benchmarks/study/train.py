@@ -34,13 +34,13 @@ from mmctr_kedro.training.loop import Training, best_evaluation, predict
 
 CHECKPOINT_MINUTES = 2.0
 DECIDING = (  # what decides a result, for the question whether it is committed
-    *(f"src/mmctr_kedro/{part}" for part in ("models", "training", "worlds", "params.py", "batch.py")),
+    *(f"src/mmctr_kedro/{room}" for room in ("common", "data", "worlds", "models", "evaluation", "training")),
     *(f"benchmarks/{part}" for part in ("study", "study.yml")),
 )
 
 
 def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads: int) -> dict[str, Any]:
-    """Train, save the weights (not of ablations) and then the record; returns the record.
+    """Train, save the weights and then the record; returns the record.
 
     A model whose pieces must earn their place is trained with and without each, every training under the budget.
     """
@@ -86,9 +86,8 @@ def train(run: Run, key: dict[str, str], tables: data.Tables, out: Path, threads
         "stopped_by": stopped_by,
         **circumstances(threads),
     }
-    if run.kind != "ablation":
-        with atomic_write(out / f"{run.name}.safetensors") as path:
-            save_file(kept.weights, path)
+    with atomic_write(out / f"{run.name}.safetensors") as path:
+        save_file(kept.weights, path)
     write_json(record, out / f"{run.name}.json")
     checkpoints.clear()
     return record

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.study import data, embeddings, page, page_embeddings, scoring
+from benchmarks.study import data, page, scoring
 from benchmarks.study import train as training
 from benchmarks.study.__main__ import PAGE, RESULTS, main, prepare
-from benchmarks.study.plan import Budget, Choices, code_digest, plan, read_choices
+from benchmarks.study.plan import Budget, Choices, plan, read_choices
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
@@ -69,7 +69,7 @@ def train_here(study, runs) -> list[dict]:
     """Train in this process: quicker than one each."""
     done = []
     for run in runs:
-        tables = data.load(study.roots[run.data], study.choices.embedding_file(run))
+        tables = data.load(study.roots[run.data], study.choices.embedding_file(run.data))
         done.append(training.train(run, study.keys[run.name], tables, study.out, threads=1))
     return done
 
@@ -127,18 +127,6 @@ def test_a_model_cannot_set_what_all_share(choices, setting):
         plan(choices.model_copy(update={"models": models}))
 
 
-def test_variants_of_ours_have_our_settings_but_for_their_own(choices):
-    variants = {"no head": {"model": {"head_units": []}}, "before": {"model": {"levels": False, "record": "off"}}}
-    ablation = choices.ablation.model_copy(update={"data": ("tiny",), "seeds": (1,), "variants": variants})
-    runs = plan(choices.model_copy(update={"ablation": ablation}))
-    ours = next(run for run in runs if run.label == "evidence")
-    found = {run.label: run for run in runs if run.kind == "ablation"}
-    assert list(found) == ["no head", "before"]
-    assert found["no head"].settings["model"] == {**ours.settings["model"], "head_units": []}
-    before = {**ours.settings["model"], "levels": False, "record": "off"}
-    assert found["before"].settings == {**ours.settings, "model": before}
-
-
 def test_some_models_have_fewer_seeds_and_some_data_are_trained_on_without_their_leak(choices):
     data = {"tiny": choices.data["tiny"].model_copy(update={"leak_free": 1})}
     more = choices.model_copy(update={"seeds": (1, 2), "fewer_seeds": {"qin": 1}, "data": data})
@@ -170,7 +158,7 @@ def test_pieces_that_earn_their_place_are_recorded_and_the_kept_model_predicts(r
     study = prepare(choices.model_copy(update={"models": models}), {"tiny": root}, tmp_path)
     (record,) = train_here(study, study.runs)
     assert len(record["compared"]) == 5
-    tables = data.load(root, choices.embedding_file(study.runs[0]))
+    tables = data.load(root, choices.embedding_file("tiny"))
     pctr = scoring.predict_test(study.runs[0], record, tables, study.out, 1)
     assert len(pctr) == 81
 
@@ -187,27 +175,12 @@ def test_a_changed_setting_repeats_only_the_runs_it_concerns(root, choices, tmp_
     assert [run.label for run in changed.missing()] == ["qin"]
 
 
-def test_other_data_repeats_every_run_and_other_code_unless_it_is_trusted(root, choices, tmp_path):
+def test_other_data_repeats_every_run(root, choices, tmp_path):
     study = prepare(choices, {"tiny": root}, tmp_path)
     train_here(study, study.missing())
-    for part in ("data", "code"):
-        for run in study.runs:
-            study.keys[run.name] = {**study.keys[run.name], part: "other"}
-        assert len(study.missing()) == 2
-        study.trust_code = True
-        assert len(study.missing()) == (2 if part == "data" else 0)
-        study = prepare(choices, {"tiny": root}, tmp_path)
-
-
-def test_the_key_of_a_run_follows_its_own_model_alone(choices, monkeypatch):
-    digests = {run.label: code_digest(run) for run in plan(choices)}
-    read = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda path: read(path) + ("\nx = 1" if path.name == "qin.py" else ""))
-    changed = {run.label: code_digest(run) for run in plan(choices)}
-    assert changed["qin"] != digests["qin"]
-    assert changed["evidence"] == digests["evidence"]
-    monkeypatch.setattr(Path, "read_text", lambda path: read(path) + "\n# a comment")
-    assert {run.label: code_digest(run) for run in plan(choices)} == digests
+    for run in study.runs:
+        study.keys[run.name] = {**study.keys[run.name], "data": "other"}
+    assert len(study.missing()) == 2
 
 
 def test_a_killed_training_goes_on_and_ends_the_same(root, choices, tmp_path, monkeypatch):
@@ -311,98 +284,3 @@ def test_a_frozen_run_is_not_scored_again_without_a_reason(root, choices, tmp_pa
         scoring.freeze(choices, changed, tmp_path, None)
     scoring.freeze(choices, changed, tmp_path, "a bug in qin")
     assert [entry["again"] for entry in scoring.freezes(tmp_path)] == [None, None, "a bug in qin"]
-
-
-# --- embeddings ------------------------------------------------------------------------------------------
-
-
-def embeddings_of(root, tmp_path, **more) -> dict:
-    """CHOICES with a table of embeddings, over made-up vectors of the encoders."""
-    (root / "04_feature" / "embedding").mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(5)
-    for name, width in (("text_vectors", 6), ("image_vectors", 7)):
-        vectors = rng.standard_normal((61, width)).astype(np.float32)
-        vectors[0] = 0
-        np.save(root / "04_feature" / "embedding" / f"{name}.npy", vectors)
-    table = {
-        "settings": {"batch_size": 64},
-        "budget": {"epochs": 1, "patience": 1, "cpu_seconds": 60},
-        "seeds": [1],
-        "variants": ["concat_pca", "whitened", "random_projection"],
-        **more,
-    }
-    return {**CHOICES, "embeddings": table}
-
-
-def test_the_fixed_din_is_trained_on_every_embedding_and_the_scorecard_compared_with_it(root, tmp_path):
-    compared = {"ours": "whitened", "other": "concat_pca", "data": ["tiny"], "seeds": [1, 2]}
-    table = embeddings_of(root, tmp_path, alone=["concat_pca"], compared=compared)
-    (tmp_path / "study.yml").write_text(yaml.safe_dump(table, sort_keys=False))
-    files = {name: tmp_path / name for name in ("study.yml", "runs", "results.json", "results.md")}
-    flags = ("--choices", "--out", "--results", "--page-file")
-    arguments = [text for pair in zip(flags, map(str, files.values()), strict=True) for text in pair]
-    assert main([*arguments, "--root", f"tiny={root}", "--only", "*.embedding.*"]) == 0
-    results = json.loads(files["results.json"].read_text())
-    runs = [(run["embedding"], run["seed"], run["test"] is not None) for run in results["runs"]]
-    assert runs == [
-        ("concat_pca", 1, True), ("whitened", 1, True), ("random_projection", 1, False),
-        ("concat_pca.text", 1, False), ("concat_pca.image", 1, False), ("whitened", 2, True), ("concat_pca", 2, True),
-    ]  # fmt: skip
-    assert {run["settings"]["model"]["name"] for run in results["runs"]} == {"din"}
-    (comparison,) = results["embeddings"]["comparisons"]
-    assert (comparison["ours"], comparison["other"], comparison["seeds"]) == ("whitened", "concat_pca", 2)
-    cards = {card["embedding"]: card["scorecard"] for card in results["embeddings"]["cards"]["tiny"]}
-    assert set(cards) == {"concat_pca", "whitened", "random_projection", "concat_pca.text", "concat_pca.image"}
-    assert set(cards["whitened"]["modalities"]) == {"text", "image"}
-    text = files["results.md"].read_text()
-    assert text == page.render(results)
-    for heading in ("## Item embeddings under the fixed DIN", "### Which number to trust"):
-        assert heading in text
-    assert "the fixed DIN on `whitened`" in text
-
-
-def test_an_embedding_is_built_again_only_when_something_behind_it_changed(root, tmp_path):
-    choices, said = Choices(**embeddings_of(root, tmp_path)), []
-    embeddings.build(choices, root, said.append)
-    del said[:]
-    first = embeddings.build(choices, root, said.append)
-    assert not said
-    vectors = np.load(root / "04_feature" / "embedding" / "text_vectors.npy")
-    np.save(root / "04_feature" / "embedding" / "text_vectors.npy", vectors * np.arange(1, 7, dtype=np.float32))
-    assert [card["embedding"] for card in embeddings.build(choices, root, said.append)] == [
-        card["embedding"] for card in first
-    ]
-    assert len(said) == 3
-
-
-def test_the_rank_correlation_is_that_of_the_mean_auc_over_seeds():
-    aucs = {"a": [0.5, 0.7], "b": [0.8, 0.9], "c": [0.6, 0.61]}
-    measures = {"a": 0.1, "b": 0.3, "c": 0.2}
-    runs = [
-        {"kind": "embedding", "data": "tiny", "embedding": name, "seed": seed, "valid": {"auc": value}}
-        for name, values in aucs.items()
-        for seed, value in enumerate(values, 1)
-    ]
-    found = dict.fromkeys(("recall_at_10", "recall_at_100", "mrr"))
-    cards = [
-        {
-            "embedding": name,
-            "scorecard": {
-                "next_item": {"all": {**found, "recall_at_10": value}},
-                "co_click": {"all": {**found, "mrr": 1 - value}},
-                "tags": {"neighbours_share_a_tag": None},
-                "geometry": {"effective_rank": None, "isotropy": None},
-            },
-        }
-        for name, value in measures.items()
-    ]
-    results = {"runs": runs, "embeddings": {"seeds": [1, 2], "cards": {"tiny": cards}}}
-    correlations = page_embeddings.rank_correlations(results, "tiny")
-    assert correlations["next item recall@10"] == (pytest.approx(1.0), 3)  # means 0.6, 0.85, 0.605
-    assert correlations["co-click MRR"] == (pytest.approx(-1.0), 3)
-    assert correlations["isotropy"] == (None, 0)
-
-
-def test_an_unknown_variant_in_the_table_of_embeddings_is_refused(root, tmp_path):
-    with pytest.raises(ValueError, match=r"no variants \['wightened'\]"):
-        Choices(**embeddings_of(root, tmp_path, alone=["wightened"]))
