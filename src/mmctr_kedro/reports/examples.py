@@ -1,4 +1,4 @@
-"""Valid rows the model got most wrong, in words, so that a reader can judge whether they make sense."""
+"""Items and rows in words, so that a reader can judge whether they make sense."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ def worst_rows(score: np.ndarray, clicks: Clicks, item_content: pd.DataFrame) ->
         ``missed_clicks`` and ``false_hopes``: per row ``row_id``, ``prediction``, ``item``, ``tags`` and
         ``clicked_before``, the newest titles of the history, newest first.
     """
-    content = item_content.set_index("item_id")
+    title, tags = titles(item_content), item_content.set_index("item_id")["tag_words"]
     label = np.asarray(clicks.label)
-    missed = np.flatnonzero(label == 1)
-    hoped = np.flatnonzero(label == 0)
-    missed = missed[np.argsort(score[missed], kind="stable")][:ROWS]
-    hoped = hoped[np.argsort(-score[hoped], kind="stable")][:ROWS]
+
+    def in_words(rows: np.ndarray, order: np.ndarray) -> list[dict[str, Any]]:
+        found = []
+        for row in rows[np.argsort(order[rows], kind="stable")][:ROWS].tolist():
+            start, end = clicks.history_offsets[clicks.history[row] :][:2]
+            found.append(
+                {
+                    "row_id": int(clicks.row_id[row]),
+                    "prediction": round(float(score[row]), 4),
+                    "item": title[clicks.item[row]],
+                    "tags": ", ".join(tags[clicks.item[row]]),
+                    "clicked_before": title[clicks.history_items[max(start, end - HISTORY) : end][::-1]].tolist(),
+                }
+            )
+        return found
+
     return {
-        "missed_clicks": [_in_words(row, score, clicks, content) for row in missed.tolist()],
-        "false_hopes": [_in_words(row, score, clicks, content) for row in hoped.tolist()],
+        "missed_clicks": in_words(np.flatnonzero(label == 1), score),
+        "false_hopes": in_words(np.flatnonzero(label == 0), -score),
     }
 
 
-def _in_words(row: int, score: np.ndarray, clicks: Clicks, content: pd.DataFrame) -> dict[str, Any]:
-    start, end = clicks.history_offsets[clicks.history[row] :][:2]
-    newest = clicks.history_items[max(start, end - HISTORY) : end][::-1]
-    item = int(clicks.item[row])
-    return {
-        "row_id": int(clicks.row_id[row]),
-        "prediction": round(float(score[row]), 4),
-        "item": _title(content, item),
-        "tags": ", ".join(content["tag_words"].get(item, [])),
-        "clicked_before": [_title(content, int(clicked)) for clicked in newest],
-    }
-
-
-def _title(content: pd.DataFrame, item: int) -> str:
-    """The title, or the item's number where there is none."""
-    return str(content["title"].get(item, "")).strip() or f"item {item}"
+def titles(item_content: pd.DataFrame) -> pd.Series:
+    """The title of every item on one line, or the item's number where there is none; by item id."""
+    title = item_content.set_index("item_id")["title"].fillna("").str.split().str.join(" ")
+    return title.where(title != "", "item " + title.index.astype(str))

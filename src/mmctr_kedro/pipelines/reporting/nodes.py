@@ -1,4 +1,4 @@
-"""From predictions to metrics, figures and readable pages."""
+"""From predictions to metrics and rows worth reading; figures and pages are made in ``reports``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
 from mmctr_kedro.evaluation.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 from mmctr_kedro.models import TrainedModel, model_settings
-from mmctr_kedro.reports import ctr_figures as figures
-from mmctr_kedro.reports import examples, report
+from mmctr_kedro.reports import examples
 from mmctr_kedro.reports.text import CEILINGS
 from mmctr_kedro.submission.rules import broken
 
@@ -58,17 +57,15 @@ def evaluate(
         within users that have both labels, weighted by their rows; ``gauc_rows_share`` says how many rows those are.
         ``run`` is all that the same run, repeated, would not repeat.
     """
-    score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
+    score = _of_valid(predictions, "pctr", clicks_valid)
     label = np.asarray(clicks_valid.label)
     posterior, ceilings = None, None
     if (truth["split"] == "valid").any():
-        remedy = "kedro run --pipeline data_processing"
-        known = {name: _of_valid(truth, name, clicks_valid, "truth", remedy) for name in CEILINGS}
+        known = {name: _of_valid(truth, name, clicks_valid) for name in CEILINGS}
         posterior, ceilings = known["posterior"], {name: measures.auc(label, of) for name, of in known.items()}
     without_leak = None
     if how := leak_free_model.settings["leak_free"]:
-        name = f"{task}.leak_free_predictions"
-        left = _of_valid(leak_free_predictions, "pctr", clicks_valid, name, f"kedro run --pipeline {task}")
+        left = _of_valid(leak_free_predictions, "pctr", clicks_valid)
         error = measures.auc_standard_error(label, left)
         without_leak = {"auc": measures.auc(label, left), "auc_standard_error": error, "how": how}
     popularity = measures.train_clicks(clicks_train, clicks_valid.item)
@@ -77,6 +74,8 @@ def evaluate(
     within_users = grouped_auc(label, score, clicks_valid.user)
     judged = (label, score, posterior)
     settings = model_settings(ctr_model)
+    seconds = sum(entry["seconds"] for entry in training_history)
+    trained_rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in training_history)
     return {
         "task": task,
         "model": settings.model.name if isinstance(settings, CtrParams) else "din",
@@ -98,7 +97,8 @@ def evaluate(
         "calibration_error": calibration_error(bins),
         "not_submittable": broken(rules),
         "best_epoch": ctr_model.settings["best_epoch"],
-        **_training_facts(training_history),
+        "epochs": max((entry["epoch"] for entry in training_history), default=0),
+        "run": {"seconds": seconds, "rows_per_second": trained_rows / seconds if seconds > 0 else 0.0},
         "test_rows": len(clicks_test),
         "test_rows_with_unseen_item": int(unseen_in_test.sum()),
         "auc_unseen_items": measures.slice_of(popularity < 0, *judged),
@@ -110,91 +110,20 @@ def evaluate(
 
 
 def show_worst_rows(
-    predictions: pd.DataFrame, clicks_valid: Clicks, item_content: pd.DataFrame, *, task: str
-) -> dict[str, Any]:
+    predictions: pd.DataFrame, clicks_valid: Clicks, item_content: pd.DataFrame
+) -> dict[str, list[dict[str, Any]]]:
     """The valid rows the model got most wrong, with titles, as JSON; see ``examples.worst_rows``."""
-    score = _of_valid(predictions, "pctr", clicks_valid, f"{task}.predictions", f"kedro run --pipeline {task}")
-    return examples.worst_rows(score, clicks_valid, item_content)
+    return examples.worst_rows(_of_valid(predictions, "pctr", clicks_valid), clicks_valid, item_content)
 
 
-def draw_figures(metrics: Metrics, training_history: History) -> tuple[Any, ...]:
-    """The plotly figures of one task, in the order of ``figures.NAMES``."""
-    drawn = figures.draw({metrics["task"]: metrics}, {metrics["task"]: training_history})
-    return tuple(drawn[name] for name in figures.NAMES)
-
-
-def write_task_report(
-    ctr_model: TrainedModel,
-    metrics: Metrics,
-    training_history: History,
-    raw_files: dict[str, Any],
-    data_report: dict[str, Any],
-    data_diagnostics: dict[str, Any],
-    worst_rows: dict[str, Any],
-    rules: list[dict[str, Any]],
-    *drawn: Any,
-) -> str:
-    """The page of one task, as HTML; ``drawn`` are its figures in the order of ``figures.NAMES``."""
-    settings = model_settings(ctr_model)
-    figures_by_name = dict(zip(figures.NAMES, drawn, strict=True))
-    return report.task_page(
-        metrics,
-        training_history,
-        raw_files,
-        data_report,
-        data_diagnostics,
-        worst_rows,
-        rules,
-        settings,
-        figures_by_name,
-    )
-
-
-def write_report(
-    task1_metrics: Metrics,
-    task2_metrics: Metrics,
-    task1_and_2_metrics: Metrics,
-    task1_history: History,
-    task2_history: History,
-    task1_and_2_history: History,
-    raw_files: dict[str, Any],
-    data_report: dict[str, Any],
-    data_diagnostics: dict[str, Any],
-    cover_report: dict[str, Any],
-) -> str:
-    """The page of all three tasks side by side, as HTML."""
-    return report.combined_page(
-        {"task1": task1_metrics, "task2": task2_metrics, "task1_and_2": task1_and_2_metrics},
-        {"task1": task1_history, "task2": task2_history, "task1_and_2": task1_and_2_history},
-        raw_files,
-        data_report,
-        data_diagnostics,
-        cover_report,
-    )
-
-
-def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks, name: str, remedy: str) -> np.ndarray:
+def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks) -> np.ndarray:
     """A column of the valid rows of ``table``, which must be those of ``clicks``, in their order."""
     rows = table[table["split"] == "valid"]
-    row_id, values = rows["row_id"].to_numpy(), rows[column].to_numpy()
-    if not np.array_equal(row_id, clicks.row_id):
+    if not np.array_equal(rows["row_id"], clicks.row_id):
         raise MmctrError(
-            f"{name} has {len(row_id)} valid rows, not the {len(clicks)} of clicks_valid in their order."
-            f" Make it again from the same data: {remedy}"
+            f"the table of {column} has {len(rows)} valid rows, not the {len(clicks)} of clicks_valid in their order."
+            " Make both again from the same data: kedro run"
         )
-    if len(bad := np.flatnonzero(~np.isfinite(values))):
-        raise MmctrError(
-            f"{name}: {column} of valid row {row_id[bad[0]]} is {values[bad[0]]} ({len(bad)} such rows);"
-            f" expected a finite number. Make it again: {remedy}"
-        )
-    return values
-
-
-def _training_facts(history: History) -> dict[str, Any]:
-    """Epochs run, and what no two runs share."""
-    seconds = sum(entry["seconds"] for entry in history)
-    rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in history)
-    return {
-        "epochs": max((entry["epoch"] for entry in history), default=0),
-        "run": {"seconds": seconds, "rows_per_second": rows / seconds if seconds > 0 else 0.0},
-    }
+    if count := (~np.isfinite(rows[column])).sum():
+        raise MmctrError(f"{column} is no finite number in {count} valid rows. Make it again: kedro run")
+    return rows[column].to_numpy()

@@ -5,21 +5,15 @@ from functools import partial, update_wrapper
 from kedro.pipeline import Pipeline, node
 
 from mmctr_kedro.common.params import TASKS
-from mmctr_kedro.pipelines.reporting.nodes import (
-    draw_figures,
-    evaluate,
-    show_worst_rows,
-    write_report,
-    write_task_report,
-)
-from mmctr_kedro.reports.ctr_figures import NAMES
+from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows
+from mmctr_kedro.reports.figures import NAMES, draw_figures
+from mmctr_kedro.reports.report import write_report, write_task_report
 
 
 def create_task_pipeline(task: str) -> Pipeline:
     """Predictions to metrics, figures and a page, in the namespace of the task."""
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
     judge = update_wrapper(partial(evaluate, task=task), evaluate)
-    show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
     leak_free = ["leak_free_model", "leak_free_predictions"]
     shared = ["raw_files", "data_report", "data_diagnostics"]
     nodes = [
@@ -29,21 +23,16 @@ def create_task_pipeline(task: str) -> Pipeline:
             "metrics",
             name="evaluate",
         ),
-        node(show, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
-        node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
+        node(show_worst_rows, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
+        node(draw_figures, ["metrics", "training_history"], {name: name for name in NAMES}, name="draw_figures"),
         node(
             write_task_report,
-            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules", *NAMES],
+            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules"],
             "report",
             name="write_report",
         ),
     ]
-    return Pipeline(
-        nodes,
-        namespace=task,
-        inputs={*clicks, "truth", "item_content", *shared},
-        tags="reporting",
-    )
+    return Pipeline(nodes, namespace=task, inputs={*clicks, "truth", "item_content", *shared}, tags="reporting")
 
 
 def create_pipeline() -> Pipeline:
