@@ -375,3 +375,10 @@ def test_a_bar_begins_anew_with_every_epoch(monkeypatch):
             (task,) = bar._bar.tasks
             assert task.finished == (done == 64)
             bar.pause()
+
+
+def test_denormal_numbers_count_as_zero_in_a_training_and_are_numbers_again_after_it():
+    tiny = torch.full((64,), 1e-39)
+    with reproducible(CtrParams(threads=1)):
+        assert not (tiny * 1.0).any()
+    assert (tiny * 1.0).all()
