@@ -49,7 +49,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ctr": sum((ctr.create_pipeline(task) for task in TASKS), Pipeline([])),
         "rules": sum((rules.create_pipeline(task) for task in TASKS), Pipeline([])),
         "reporting": sum((reporting.create_task_pipeline(task) for task in TASKS), reporting.create_pipeline()),
-        "submission": sum((submission.create_task_pipeline(task) for task in TASKS), submission.create_pipeline()),
+        # What is submitted is judged as it is now, whatever was judged before.
+        "submission": sum(
+            (rules.create_pipeline(task) + submission.create_task_pipeline(task) for task in TASKS),
+            submission.create_pipeline(),
+        ),
         "verify": verify.create_pipeline(),
         "check_submission": check_submission.create_pipeline(),
     }

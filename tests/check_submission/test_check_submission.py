@@ -1,5 +1,6 @@
 """Any csv or zip is told what the challenge would say to it; a zip of our own is accepted."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -84,6 +85,8 @@ BROKEN = {
     "semicolons": (GOOD.replace(",", ";"), "values are separated by ';', not by a comma"),
     "byte order mark": (b"\xef\xbb\xbf" + GOOD.encode(), "line 1: a byte order mark"),
     "no UTF-8": (GOOD.replace("0.5", "0.\xff").encode("latin-1"), "line 3: a byte that is no UTF-8 (0xff)"),
+    "gzip": (gzip.compress(GOOD.encode()), "this is gzip; expected a csv as UTF-8 text, or a zip of one"),
+    "UTF-16": (GOOD.encode("utf-16"), "this is UTF-16; expected a csv as UTF-8 text"),
     "NUL byte": (GOOD.replace("0.5", "0.\0"), "line 3: a NUL byte"),
     "an absurd line": (GOOD.replace("0.5", "0." + "5" * 20_000), "line 3: 20,004 bytes; expected 10,000 at most"),
     "nothing": ("", "there is no text in it"),

@@ -10,12 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CheckSubmissionParams, SubmissionParams
+from mmctr_kedro.common.params import CheckSubmissionParams
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.datasets.submission_zip import SubmissionZipDataset
+from mmctr_kedro.datasets.zips import SubmissionZipDataset
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted
-from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+from mmctr_kedro.pipelines.submission.nodes import make_submission
 from mmctr_kedro.submission.checks import check_predictions
 from mmctr_kedro.submission.submitted_file import read_submitted
 
@@ -48,8 +48,9 @@ def test_scores_of_three_tasks_come_back_bit_for_bit_and_the_checker_accepts_the
     thirds = np.array(scores, np.float32).reshape(3, -1)
     ids = np.cumsum(gaps[: thirds.shape[1]]) - 1
     tables = [predictions_of(third, ids) for third in thirds]
-    combined = combine_submissions(SubmissionParams(), *tables, [], [], [], clicks_with(ids))
-    alone = make_submission(SubmissionParams(), tables[1], clicks_with(ids), [], task="task2")
+    results = [given for table in tables for given in (table, [])]
+    combined = make_submission(clicks_with(ids), *results, tasks=tuple(SUBMISSION_COLUMNS))
+    alone = make_submission(clicks_with(ids), tables[1], [], tasks=("task2",))
     with tempfile.TemporaryDirectory() as folder:
         for name, made, columns in (("all", combined, range(3)), ("one", alone, [1])):
             dataset = SubmissionZipDataset(filepath=f"{folder}/{name}.zip")

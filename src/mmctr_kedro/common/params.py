@@ -668,17 +668,7 @@ class FixedCtrParams(TrainingControls):
         return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **organisers, **values)
 
 
-# --- submission ------------------------------------------------------------------------------------------
-
-
-class SubmissionParams(Params):
-    """What a submission must hold to (pipelines ``task1``, ``task2``, ``task1_and_2``, ``submission``)."""
-
-    rules: Literal["official", "research"] = Field(
-        "official",
-        description="official: a broken rule ends the run, before training where it can be seen by then. research: the "
-        "file is built and marked not submittable.",
-    )
+# --- verify ------------------------------------------------------------------------------------------
 
 
 class VerifyParams(Params):
@@ -719,7 +709,6 @@ SETTINGS: dict[str, type[Params]] = {
     "task1.ctr": FixedCtrParams,
     "task2.ctr": CtrParams,
     "task1_and_2.ctr": CtrParams,
-    "submission": SubmissionParams,
     "verify": VerifyParams,
     "check_submission": CheckSubmissionParams,
 }

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
-from mmctr_kedro.common.params import ABSENT, SETTINGS, TASKS, find, leaves
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import ABSENT, SETTINGS, find, leaves
 from mmctr_kedro.data.challenge import Submission
-from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models.model_file import model_bytes
 from mmctr_kedro.running.credentials import redacted
 from mmctr_kedro.running.project import LOCK, Project
 from mmctr_kedro.submission.reproduce import reproduce
-from mmctr_kedro.submission.zip_file import submission_bytes
+from mmctr_kedro.submission.zip_file import pack, submission_bytes, unpack
 
-FORMAT = 1
+FORMAT = 2
+MANIFEST = "manifest.json"
+LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
-TIMED = ("training_history.json", "metrics.json", "report.html")  # artifacts that tell how long something took
 
 
 @dataclass(frozen=True)
@@ -37,142 +39,107 @@ def make_bundle(
     parameters: dict[str, Any],
     project: Project,
     raw_files: dict[str, Any],
-    artifacts: dict[str, str],
     submission: Submission,
     item_embedding: np.ndarray,
-    report: str,
-    ctr_model: TrainedModel,
-    predictions: pd.DataFrame,
-    training_history: list[dict[str, Any]],
-    metrics: dict[str, Any],
-    rules: list[dict[str, Any]],
-    *,
-    task: str,
+    *results: Any,
+    tasks: tuple[str, ...],
 ) -> Bundle:
-    """The bundle of one task.
+    """The bundle of one task, or of several together.
 
     Args:
         parameters: The merged tree of conf/ and ``--params``.
         raw_files: Path, rows and SHA-256 of every raw file.
-        artifacts: SHA-256 of every finished file by its path below the data root.
-        item_embedding: What the model was trained on; packed where it is not the provided one.
-        report: Only so that this comes last: its file is among the artifacts.
+        item_embedding: What the models were trained on; packed where it is not the provided one.
+        results: ``ctr_model``, ``training_history``, ``metrics`` and ``rules`` of each task, task by task.
     """
-    of_task = {task: (ctr_model, predictions, training_history, metrics, rules)}
-    embedding = None if task == "task2" else item_embedding
-    return _bundle(parameters, project, raw_files, artifacts, submission, embedding, of_task)
-
-
-def make_combined_bundle(
-    parameters: dict[str, Any],
-    project: Project,
-    raw_files: dict[str, Any],
-    artifacts: dict[str, str],
-    submission: Submission,
-    item_embedding: np.ndarray,
-    report: str,
-    *of_each_task: Any,
-) -> Bundle:
-    """The bundle of all three tasks; ``of_each_task`` are the five last arguments of ``make_bundle``, task by task."""
-    of_task = {task: of_each_task[5 * turn : 5 * turn + 5] for turn, task in enumerate(TASKS)}
-    return _bundle(parameters, project, raw_files, artifacts, submission, item_embedding, of_task)
-
-
-def _bundle(
-    parameters: dict[str, Any],
-    project: Project,
-    raw_files: dict[str, Any],
-    artifacts: dict[str, str],
-    submission: Submission,
-    item_embedding: np.ndarray | None,
-    of_task: dict[str, Any],
-) -> Bundle:
-    settings = resolved(parameters)
+    of_task = dict(zip(tasks, zip(*(results[kind::4] for kind in range(4)), strict=True), strict=True))
+    # Every setting of the project, defaults included; conf/ has a block task1.ctr as {task1: {ctr: ...}}.
+    settings = {}
+    tree: dict[str, Any] = {}
+    for name, kind in SETTINGS.items():
+        block = find(parameters, name)
+        settings[name] = kind.model_validate({} if block is ABSENT else block).model_dump(mode="json")
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = settings[name]
+    choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
     files = {
-        "conf/parameters.yml": _yaml(_nested(settings)),
-        "conf/globals.yml": _yaml({"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}),
+        "conf/parameters.yml": yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode(),
+        "conf/globals.yml": yaml.safe_dump(choices, sort_keys=False).encode(),
         LOCK: project.lock,
         "submission.zip": submission_bytes(submission),
     }
     if (source := project.archive()) is not None:
         files["source.tar"] = source
-    if item_embedding is not None:
-        files["item_embedding.npy"] = npy_bytes(item_embedding)
-    for task, (model, predictions, *_) in of_task.items():
+    if set(tasks) != {"task2"}:
+        array = io.BytesIO()
+        np.save(array, item_embedding, allow_pickle=False)
+        files["item_embedding.npy"] = array.getvalue()
+    for task, (model, *_) in of_task.items():
         files[f"{task}/ctr_model.safetensors"] = model_bytes(model)
-        files[f"{task}/predictions.parquet"] = parquet_bytes(predictions)
-    files["REPRODUCE.md"] = reproduce(list(of_task), project, submission, raw_files, settings).encode()
+    files["REPRODUCE.md"] = reproduce(tasks, project, submission, raw_files, settings["source"]["name"]).encode()
+    hardware, random = project.hardware(), []
+    if settings["embedding"]["engine"] == "ray":
+        random.append(
+            "embedding.engine ray: batches of other sizes round otherwise, by about 1e-6 of a vector's length"
+        )
+    if hardware["gpu"] != "none":
+        random.append("GPU: encoders' kernels and their choice by cuDNN; CTR training asks for deterministic kernels")
     manifest = {
         "format": FORMAT,
-        "tasks": list(of_task),
+        "tasks": list(tasks),
         "not_submittable": list(submission.not_submittable),
         "commit": project.commit,
         "changes": project.changes,
         "settings": settings,
         "seeds": {name: value for name, value in leaves(settings) if name.split(".")[-1] in ("seed", "user_seed")},
         "versions": project.versions(),
-        "hardware": project.hardware(),
+        "hardware": hardware,
         "trained_with": {task: model.settings["trained_with"] for task, (model, *_) in of_task.items()},
-        "not_reproducible_bit_for_bit": sources_of_randomness(settings, project),
+        "not_reproducible_bit_for_bit": random,
         "raw_files": raw_files,
-        "artifacts": {name: sha for name, sha in artifacts.items() if not name.endswith(TIMED)},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "metrics": {task: {k: v for k, v in made[3].items() if k != "run"} for task, made in of_task.items()},
-        "rules": {task: made[4] for task, made in of_task.items()},
-        "run": {
+        "metrics": {task: {k: v for k, v in made[2].items() if k != "run"} for task, made in of_task.items()},
+        "rules": {task: made[3] for task, made in of_task.items()},
+        "run": {  # all that a repetition does not repeat
             **project.moment(),
-            "training": {task: made[3]["run"] for task, made in of_task.items()},
-            "evaluations": {task: made[2] for task, made in of_task.items()},
-            "artifacts": {name: sha for name, sha in artifacts.items() if name.endswith(TIMED)},
+            "training": {task: made[2]["run"] for task, made in of_task.items()},
+            "evaluations": {task: made[1] for task, made in of_task.items()},
         },
     }
     return Bundle(redacted(manifest), files)
 
 
-def resolved(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Every setting of the project with its value, defaults included, by block (``SETTINGS``)."""
-    blocks = ((name, settings, find(parameters, name)) for name, settings in SETTINGS.items())
-    return {
-        name: settings.model_validate({} if block is ABSENT else block).model_dump(mode="json")
-        for name, settings, block in blocks
-    }
+def bundle_bytes(bundle: Bundle) -> bytes:
+    """The zip's bytes, equal for equal bundles."""
+    manifest = json.dumps(bundle.manifest, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return pack({MANIFEST: manifest.encode(), **bundle.files})
 
 
-def sources_of_randomness(settings: dict[str, Any], project: Project) -> list[str]:
-    """What keeps two runs with the same settings from the same bytes; nothing on a CPU without Ray."""
-    found = []
-    if settings["embedding"]["engine"] == "ray":
-        found.append("embedding.engine ray: batches of other sizes round otherwise, by about 1e-6 of a vector's length")
-    if project.hardware()["gpu"] != "none":
-        found.append("GPU: encoders' kernels and their choice by cuDNN; CTR training asks for deterministic kernels")
-    return found
+def read_bundle(path: Path) -> Bundle:
+    """A bundle from its zip, taking nobody's word: every member is what the manifest says.
 
-
-def npy_bytes(array: np.ndarray) -> bytes:
-    """An array as a .npy file has it."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def parquet_bytes(table: pd.DataFrame) -> bytes:
-    """A table as a .parquet file has it."""
-    buffer = io.BytesIO()
-    table.to_parquet(buffer)
-    return buffer.getvalue()
-
-
-def _nested(settings: dict[str, Any]) -> dict[str, Any]:
-    """Blocks named ``task1.ctr`` as ``{"task1": {"ctr": ...}}``, the form of conf/."""
-    tree: dict[str, Any] = {}
-    for name, block in settings.items():
-        *parents, leaf = name.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = block
-    return tree
-
-
-def _yaml(tree: dict[str, Any]) -> bytes:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode()
+    Raises:
+        MmctrError: There is none, or it is no bundle of this project, or a damaged one.
+    """
+    if not path.is_file():
+        raise MmctrError(
+            f"There is no bundle {path}. Name one by --params verify.bundle=path/to/bundle.zip, or make it: kedro run"
+        )
+    try:
+        files = unpack(path, LARGEST)
+        manifest = json.loads(files.pop(MANIFEST))
+        expected, format_ = manifest["files"], manifest["format"]
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        if wrong := sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name)):
+            raise MmctrError(f"{', '.join(wrong[:5])} missing, unknown or not as the manifest says (SHA-256)")
+        if format_ != FORMAT:
+            raise MmctrError(f"its format is {format_!r}, this version of the project reads {FORMAT}")
+    except (KeyError, TypeError, ValueError) as error:
+        reason = (
+            str(error) if isinstance(error, MmctrError) else f"no {MANIFEST} of ours ({type(error).__name__}: {error})"
+        )
+        raise MmctrError(f"{path} is no bundle of this project, or a damaged one: {reason}. Fetch it again.") from error
+    return Bundle(manifest, files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,42 +25,65 @@ def check_predictions(submission: pd.DataFrame, test_ids: np.ndarray, *, file: s
         MmctrError: an ID missing, unknown, twice or out of order; a score not finite, outside [0, 1]; a
             column of equal scores, which ranks nothing.
     """
-    problems = list(id_problems(submission["ID"].to_numpy(), np.asarray(test_ids)))
+    ids = submission["ID"].to_numpy()
+    _, problems = check_ids(ids, np.asarray(test_ids))
     for name in submission.columns.drop("ID"):
-        problems += score_problems(name, submission["ID"].to_numpy(), submission[name].to_numpy())
+        problems += check_scores(name, ids, submission[name].to_numpy())[1]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise MmctrError(f"{file} is not a valid submission:\n{listed}\n{remedy}")
 
 
-def id_problems(ids: np.ndarray, expected: np.ndarray) -> Iterator[str]:
-    """What is wrong with the IDs of a submission; ``expected`` are those of the test file, ascending."""
-    if np.array_equal(ids, expected):
-        return
-    if len(missing := np.setdiff1d(expected, ids)):
-        yield f"ID: {len(missing)} of {len(expected)} test IDs are missing, first {missing[0]}"
-    if len(unknown := np.setdiff1d(ids, expected)):
-        yield f"ID: {len(unknown)} IDs are not in the test file, first {unknown[0]}"
+def check_ids(ids: np.ndarray, expected: np.ndarray) -> tuple[dict[str, int], list[str]]:
+    """Counts of a submission's IDs, and what is wrong with them; ``expected`` are those of the test file, ascending."""
+    missing, unknown = np.setdiff1d(expected, ids), np.setdiff1d(ids, expected)
     distinct, count = np.unique(ids, return_counts=True)
-    if len(twice := distinct[count > 1]):
-        yield f"ID: {len(twice)} IDs occur more than once, first {twice[0]} ({count[count > 1][0]} times)"
-    if len(falls := np.flatnonzero(ids[1:] < ids[:-1])):
+    twice, falls = distinct[count > 1], np.flatnonzero(ids[1:] < ids[:-1])
+    problems = []
+    if len(missing):
+        problems.append(f"ID: {len(missing)} of {len(expected)} test IDs are missing, first {missing[0]}")
+    if len(unknown):
+        problems.append(f"ID: {len(unknown)} IDs are not in the test file, first {unknown[0]}")
+    if len(twice):
+        problems.append(f"ID: {len(twice)} IDs occur more than once, first {twice[0]} ({count[count > 1][0]} times)")
+    if len(falls):
         row = falls[0] + 1
-        yield f"ID: not ascending, row {row} has {ids[row]} after {ids[row - 1]}; expected the file's order"
+        order = f"row {row} has {ids[row]} after {ids[row - 1]}; expected the file's order"
+        problems.append(f"ID: not ascending, {order}")
+    counts = {
+        "missing": len(missing),
+        "unknown": len(unknown),
+        "twice": len(ids) - len(distinct),
+        "out_of_order": len(falls),
+        "gaps": int(distinct[-1] - distinct[0] + 1 - len(distinct)) if len(distinct) else 0,
+    }
+    return counts, problems
 
 
-def score_problems(name: str, ids: np.ndarray, scores: np.ndarray) -> Iterator[str]:
-    """What is wrong with one column of scores; ``ids`` name the rows."""
-    finite = np.isfinite(scores)
-    for bad, expected in (
-        (~finite, "a finite number"),
-        (finite & ((scores < 0) | (scores > 1)), "a probability in [0, 1]"),
-    ):
-        if len(rows := np.flatnonzero(bad)):
-            row = rows[0]
-            yield f"{name}: {len(rows)} scores, first {scores[row]} at ID {ids[row]}; expected {expected}"
-    if len(scores) > 1 and finite.all() and np.ptp(scores) == 0:
-        yield f"{name}: all {len(scores)} scores are {scores[0]}, which ranks nothing"
+def check_scores(name: str, ids: np.ndarray, scores: np.ndarray) -> tuple[dict[str, Any], list[str]]:
+    """Counts and range of one column of scores, and what is wrong with it; ``ids`` name the rows."""
+    is_finite = np.isfinite(scores)
+    outside = is_finite & ((scores < 0) | (scores > 1))
+    problems = [
+        f"{name}: {len(rows)} scores, first {scores[rows[0]]} at ID {ids[rows[0]]}; expected {expected}"
+        for bad, expected in ((~is_finite, "a finite number"), (outside, "a probability in [0, 1]"))
+        if len(rows := np.flatnonzero(bad))
+    ]
+    if len(scores) > 1 and is_finite.all() and np.ptp(scores) == 0:
+        problems.append(f"{name}: all {len(scores)} scores are {scores[0]}, which ranks nothing")
+    finite = scores[is_finite]
+    counts = {
+        "nan": int(np.isnan(scores).sum()),
+        "infinite": int(np.isinf(scores).sum()),
+        "outside": int(outside.sum()),
+        "min": float(finite.min()) if len(finite) else None,
+        "mean": float(finite.mean()) if len(finite) else None,
+        "max": float(finite.max()) if len(finite) else None,
+        "distinct": len(np.unique(finite)),
+        "at_0": int((finite == 0).sum()),
+        "at_1": int((finite == 1).sum()),
+    }
+    return counts, problems
 
 
 def twin_problems(scores: dict[str, np.ndarray]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmctr_kedro.data.challenge import Submission
@@ -15,12 +16,13 @@ _DATA = {
 
 
 def reproduce(
-    tasks: list[str], project: Project, submission: Submission, raw_files: dict[str, Any], settings: dict[str, Any]
+    tasks: Sequence[str], project: Project, submission: Submission, raw_files: dict[str, Any], source: str
 ) -> str:
-    """The text, in Markdown."""
+    """The text, in Markdown; ``source`` is ``source.name`` of the settings."""
     pipeline = f" --pipeline {tasks[0]}" if len(tasks) == 1 else ""
-    marked = "\n".join(f"- {reason}" for reason in submission.not_submittable)
-    sums = "\n".join(f"{file['sha256']}  {file['path']}" for file in raw_files["files"].values())
+    reasons = "".join(f"- {reason}\n" for reason in submission.not_submittable)
+    marked = f"\n**Not submittable**:\n{reasons}" if reasons else ""
+    sums = "\n".join(f"    {file['sha256']}  {file['path']}" for file in raw_files["files"].values())
     code = (
         f"Commit {project.commit}: `git checkout` it in a clone, or unpack `source.tar` into an empty folder."
         if project.commit
@@ -29,8 +31,8 @@ def reproduce(
     return f"""# Reproduce this submission
 
 Submission type{"s" if len(tasks) > 1 else ""}: {", ".join(tasks)}. `manifest.json` says what was done: settings, seeds,
-versions, machine, metrics, rules, and the SHA-256 of everything. Outside its `run` block it is the same each time.
-{f"{chr(10)}**Not submittable**:{chr(10)}{marked}{chr(10)}" if marked else ""}
+versions, machine, metrics, rules, and the SHA-256 of every file. Outside its `run` block it is the same each time.
+{marked}
 ## Code
 
 {code}
@@ -40,9 +42,9 @@ Then, in that folder:
 
 ## Data
 
-{_DATA[settings["source"]["name"]]} Raw files, by SHA-256:
+{_DATA[source]} Raw files, by SHA-256:
 
-{chr(10).join("    " + line for line in sums.splitlines())}
+{sums}
 
 ## Inference: the same weights predict again
 
@@ -59,7 +61,7 @@ makes the embedding and trains again, and reports the difference in AUC. Or make
 `data/reproduced`, with the settings of this bundle:
 
     unzip -jo path/to/bundle.zip 'conf/*' -d conf/local
-    .venv/bin/kedro run{pipeline}{"" if project.commit else " --params submission.rules=research"}
+    .venv/bin/kedro run{pipeline}
 
-(Outside a git clone add `--params submission.rules=research`: without a commit nothing is submittable.)
+(In a git clone: outside one there is no commit, and what is made is marked as not submittable.)
 """

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
@@ -45,7 +44,7 @@ class Submitted:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     header: str | None = None
-    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    table: pa.Table = field(default_factory=lambda: pa.table({}))
     lines: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -80,78 +79,65 @@ def read_test_ids(path: Path) -> np.ndarray:
     Raises:
         MmctrError: There is no such file, it is no parquet, or its IDs are not ascending whole numbers.
     """
-    advice = "Name the test file: --params check_submission.test=path/to/test.parquet"
-    if not path.is_file():
-        raise MmctrError(f"{path} is missing: expected the challenge's test.parquet. {advice}")
     try:
+        if not path.is_file():
+            raise MmctrError(f"{path} is missing: expected the challenge's test.parquet.")
         names = open_parquet(path).schema_arrow.names
-        column = read_columns(path, ["ID"])["ID"] if names.count("ID") == 1 else None
+        if (columns := names.count("ID")) != 1:
+            raise MmctrError(f"{path} has {columns} columns 'ID', expected one; {_some(names)} are there.")
+        column = read_columns(path, ["ID"])["ID"]
+        if not pa.types.is_integer(column.type) or column.null_count or not len(column):
+            values = f"{len(column)} values of {column.type}, {column.null_count} of them null"
+            raise MmctrError(f"{path}, column 'ID': expected whole numbers, found {values}.")
+        ids = column.to_numpy().astype(np.int64)
+        if len(falls := np.flatnonzero(ids[1:] <= ids[:-1])):
+            fall = f"row {falls[0] + 1} has {ids[falls[0] + 1]} after {ids[falls[0]]}"
+            raise MmctrError(f"{path}, column 'ID': expected ascending IDs, {fall}.")
     except MmctrError as error:
+        advice = "Name the test file: --params check_submission.test=path/to/test.parquet"
         raise MmctrError(f"{error} {advice}") from error
-    if column is None:
-        raise MmctrError(
-            f"{path} has {names.count('ID')} columns 'ID', expected one; {_some(names)} are there. {advice}"
-        )
-    if not pa.types.is_integer(column.type) or column.null_count or not len(column):
-        found = f"{len(column)} values of {column.type}, {column.null_count} of them null"
-        raise MmctrError(f"{path}, column 'ID': expected whole numbers, found {found}. {advice}")
-    ids = column.to_numpy().astype(np.int64)
-    if len(falls := np.flatnonzero(ids[1:] <= ids[:-1])):
-        row = falls[0] + 1
-        raise MmctrError(f"{path}, column 'ID': expected ascending IDs, row {row} has {ids[row]} after {ids[row - 1]}")
     return ids
 
 
-# --- zip -------------------------------------------------------------------------------------------------
-
-
 def _unpacked(data: bytes, found: Submitted) -> bytes | None:
-    """The bytes of the member that holds the predictions, if one does."""
+    """The bytes of the zip's member that holds the predictions, if one does."""
     if data.count(b"PK\1\2") > MOST_MEMBERS:  # before a directory of millions becomes objects
         found.problems.append(f"the zip has more than {MOST_MEMBERS:,} members; expected {MEMBER} alone")
         return None
+    content = mark = None
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            chosen = _chosen(members, found)
-            if marks := [member for member in members if member.filename == MARK]:
-                text = _read_member(archive, marks[0], 10_000).decode("utf-8", "replace").strip()
-                found.facts["not_submittable"] = text
-                found.problems.append(f"the zip is marked as not submittable: {text or 'no reason is given'}")
-            content = None if chosen is None else _read_member(archive, chosen, MOST_BYTES)
+            names = archive.namelist()
+            # The one in the right place, or one of that name in a folder; of several the last, as zipfile has it.
+            nested = [name for name in names if name.replace("\\", "/").split("/")[-1].lower() == MEMBER]
+            chosen = MEMBER if MEMBER in names else next(reversed(nested), None)
+            if chosen is not None:
+                with archive.open(chosen) as stream:  # whatever size the directory says
+                    content = stream.read(MOST_BYTES + 1)
+            if MARK in names:
+                with archive.open(MARK) as stream:
+                    mark = stream.read(LONGEST_LINE).decode("utf-8", "replace").strip()
     except Exception as error:  # on damaged bytes zipfile and its decompressors raise nearly anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         found.problems.append(f"the zip cannot be read ({reason})")
         return None
+    found.facts["members"] = names[: 4 * SHOWN]
+    extra = [name for name in names if name not in (MEMBER, MARK, chosen)]
+    if chosen is None:
+        found.problems.append(f"the zip holds {_some(names) or 'nothing'}; expected {MEMBER}")
+    elif chosen != MEMBER:
+        found.problems.append(f"the zip holds {chosen!r}; expected {MEMBER}, in no folder")
+    if (times := names.count(MEMBER)) > 1:
+        found.problems.append(f"the zip holds {MEMBER} {times} times")
+    if chosen is not None and extra:
+        found.problems.append(f"beside {chosen!r} the zip holds {_some(extra)}; expected it alone")
+    if mark is not None:
+        found.facts["not_submittable"] = mark
+        found.problems.append(f"the zip is marked as not submittable: {mark or 'no reason is given'}")
     if content is not None and len(content) > MOST_BYTES:
         found.problems.append(f"{MEMBER} unpacks to more than {MOST_BYTES:,} bytes")
         return None
     return content
-
-
-def _chosen(members: list[zipfile.ZipInfo], found: Submitted) -> zipfile.ZipInfo | None:
-    """The member to read: the last in the right place, as zipfile has it, or one of that name in a folder."""
-    names = [member.filename for member in members]
-    found.facts["members"] = names[: 4 * SHOWN]
-    exact = [member for member in members if member.filename == MEMBER]
-    nested = [member for member in members if member.filename.replace("\\", "/").split("/")[-1].lower() == MEMBER]
-    chosen = next(reversed(exact or nested), None)
-    extra = [name for name in names if name not in (MEMBER, MARK) and (chosen is None or name != chosen.filename)]
-    if chosen is None:
-        found.problems.append(f"the zip holds {_some(names) or 'nothing'}; expected {MEMBER}")
-    elif not exact:
-        found.problems.append(f"the zip holds {chosen.filename!r}; expected {MEMBER}, in no folder")
-    if len(exact) > 1:
-        found.problems.append(f"the zip holds {MEMBER} {len(exact)} times")
-    if chosen is not None and extra:
-        found.problems.append(f"beside {chosen.filename!r} the zip holds {_some(extra)}; expected it alone")
-    return chosen
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """At most ``most + 1`` bytes, whatever the directory says; the checksum is that of a whole member."""
-    with archive.open(member) as stream:
-        return stream.read(most + 1)
 
 
 def _some(names: list[str]) -> str:
@@ -159,56 +145,44 @@ def _some(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names[:SHOWN]) + more
 
 
-# --- csv -------------------------------------------------------------------------------------------------
-
-
 def _read_text(data: bytes, found: Submitted) -> None:
     """Header, rows and what is odd about the text."""
+    for start, name in ((b"\x1f\x8b", "gzip"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
+        if data.startswith(start):
+            found.problems.append(f"this is {name}; expected a csv as UTF-8 text, or a zip of one")
+            return
     if data.startswith(b"\xef\xbb\xbf"):
         found.problems.append("line 1: a byte order mark stands before the header")
         data = data[3:]
-    crlf, lines = data.count(b"\r\n"), data.count(b"\n")
-    lone = data.count(b"\r") - crlf
-    found.facts |= {"line_ends": _line_ends(crlf, lines, lone), "ends_with_line_end": data.endswith((b"\n", b"\r"))}
-    if crlf or lone:
+    crlf = data.count(b"\r\n")
+    ends = {"LF": data.count(b"\n") - crlf, "CRLF": crlf, "CR": data.count(b"\r") - crlf}
+    found.facts["line_ends"] = " and ".join(name for name, count in ends.items() if count) or "none"
+    if ends["CRLF"] or ends["CR"]:
         found.warnings.append(f"lines end in {found.facts['line_ends']}; LF is usual")
-    if data and not found.facts["ends_with_line_end"]:
+    if data and not data.endswith((b"\n", b"\r")):
         found.warnings.append("the last line has no end")
     if not data.strip():
         found.problems.append("there is no text in it")
         return
-    if not _is_sound(data, found):
-        return
-    first, _, rest = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").partition(b"\n")
-    found.header = first.decode("utf-8", "replace")
-    _read_rows(rest, found.header.count(",") + 1, found)
-
-
-def _line_ends(crlf: int, lines: int, lone: int) -> str:
-    used = [name for name, count in (("LF", lines - crlf), ("CRLF", crlf), ("CR", lone)) if count]
-    return " and ".join(used) or "none"
-
-
-def _is_sound(data: bytes, found: Submitted) -> bool:
-    """Whether this is text of lines that can be a table."""
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    places = np.concatenate([[-1], np.flatnonzero(np.frombuffer(data, np.uint8) == 10), [len(data)]])
+    lengths = np.diff(places) - 1
     if (at := data.find(b"\0")) >= 0:
-        found.problems.append(f"line {_line(data, at)}: a NUL byte; expected text")
-        return False
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found.problems.append(f"line {_line(data, error.start)}: a byte that is no UTF-8 ({data[error.start]:#04x})")
-        return False
-    ends = np.flatnonzero(np.isin(np.frombuffer(data, np.uint8), [10, 13]))
-    lengths = np.diff(np.concatenate([[-1], ends, [len(data)]])) - 1
-    if len(long := np.flatnonzero(lengths > LONGEST_LINE)):
-        found.problems.append(f"line {long[0] + 1}: {lengths[long[0]]:,} bytes; expected {LONGEST_LINE:,} at most")
-        return False
-    return True
-
-
-def _line(data: bytes, at: int) -> int:
-    return 1 + data.count(b"\n", 0, at)
+        wrong = "a NUL byte; expected text"
+    elif lengths.max() > LONGEST_LINE:
+        at = int(places[:-1][lengths > LONGEST_LINE][0]) + 1
+        wrong = f"{lengths.max():,} bytes; expected {LONGEST_LINE:,} at most"
+    else:
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            at, wrong = error.start, f"a byte that is no UTF-8 ({data[error.start]:#04x})"
+    if at >= 0:
+        found.problems.append(f"line {1 + data.count(10, 0, at)}: {wrong}")
+        return
+    first, _, rows = data.partition(b"\n")
+    found.header = first.decode("utf-8")
+    _read_rows(rows, found.header.count(",") + 1, found)
 
 
 def _read_rows(text: bytes, width: int, found: Submitted) -> None:
@@ -218,22 +192,21 @@ def _read_rows(text: bytes, width: int, found: Submitted) -> None:
         wrong.append((row.number + 1, row.actual_columns, row.text))
         return "skip"
 
-    names = [str(column) for column in range(width)]
+    types = {str(column): pa.string() for column in range(width)}
     if text:
-        table = csv.read_csv(
+        found.table = csv.read_csv(
             io.BytesIO(text),
             # One block, so that rows are numbered; names given, so that none is read from the rows.
-            csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1),
+            csv.ReadOptions(use_threads=False, column_names=list(types), block_size=len(text) + 1),
             # No quotes: a judge may read them otherwise, and numbers need none.
             csv.ParseOptions(quote_char=False, ignore_empty_lines=False, invalid_row_handler=refuse),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+            csv.ConvertOptions(column_types=types, strings_can_be_null=False),
         )
     else:
-        table = pa.table({name: pa.array([], pa.string()) for name in names})
+        found.table = pa.schema(list(types.items())).empty_table()
     for line, count, row in wrong[:SHOWN]:
         found.problems.append(f"line {line}: {count} values, the header has {width}: {row[:60]!r}")
     if len(wrong) > SHOWN:
         found.problems.append(f"... and {len(wrong) - SHOWN:,} more lines with another number of values")
-    found.table = table.to_pandas()
     rows = np.arange(2, len(found.table) + len(wrong) + 2)
     found.lines = np.setdiff1d(rows, np.array([line for line, _, _ in wrong], np.int64))

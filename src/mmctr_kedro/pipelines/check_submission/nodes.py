@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import CheckSubmissionParams
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
-from mmctr_kedro.submission.checks import id_problems, score_problems, twin_problems
+from mmctr_kedro.submission.checks import check_ids, check_scores, twin_problems
 from mmctr_kedro.submission.submitted_file import SHOWN, Submitted
 
 HEADERS = [",".join(["ID", *SUBMISSION_COLUMNS.values()]), *(f"ID,{column}" for column in SUBMISSION_COLUMNS.values())]
 _WHOLE = r"^[+-]?\d{1,18}$"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_NOT_FINITE = r"^(?i:[+-]?(nan|inf|infinity))$"
+_NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
 
 
 def check_submitted(
@@ -32,33 +30,40 @@ def check_submitted(
     """
     problems, warnings = list(submitted.problems), list(submitted.warnings)
     ids, columns = {"expected": len(submitted_test_ids), "rows": len(submitted.table)}, {}
-    if submitted.header is not None:
-        names = _names(submitted.header)
-        problems += _header_problems(submitted.header, names)
-        numbers = {
-            name: submitted.table[str(names.index(name))]
-            for name in ("ID", *SUBMISSION_COLUMNS.values())
-            if name in names
-        }
-        if "ID" in numbers:
-            number, fit = _parsed(numbers.pop("ID"), _WHOLE, pa.int64())
-            problems += _unparsed("ID", "a whole number", submitted, names, ~fit)
-            problems += id_problems(number[fit], submitted_test_ids)
-            ids |= _about_ids(number[fit], fit, submitted_test_ids)
-            scores, sound = {}, {}
-            for name, texts in numbers.items():
-                scores[name], sound[name] = _parsed(texts, f"{_NUMBER}|{_NOT_FINITE}", pa.float64())
-                problems += _unparsed(name, "a number", submitted, names, ~sound[name])
-                problems += score_problems(name, number[sound[name]], scores[name][sound[name]])
-                columns[name] = _about_scores(scores[name], sound[name])
-                warnings += _odd_scores(name, columns[name], check_submission.few_scores)
-            problems += twin_problems({name: column for name, column in scores.items() if sound[name].all()})
+    header, names = submitted.header, []
+    if header is not None:
+        names = [name.strip().strip("\"'").strip() for name in header.split(",")]
+        if header not in HEADERS:
+            hint = "; no quotes or spaces" if ",".join(names) in HEADERS else ""
+            if other := [mark for mark in ";\t|" if header.replace(mark, ",") in HEADERS]:
+                hint = f"; values are separated by {other[0]!r}, not by a comma"
+            expected = f"expected {HEADERS[0]} or {', '.join(HEADERS[1:])}"
+            problems.append(f"line 1: header {header[:80]!r}; {expected}{hint}")
+    if "ID" in names:
+        number, whole = _numbers("ID", submitted, names.index("ID"), problems)
+        counts, wrong = check_ids(number[whole], submitted_test_ids)
+        ids |= counts | {"not_whole": int((~whole).sum())}
+        problems += wrong
+        complete = {}
+        for name in [column for column in SUBMISSION_COLUMNS.values() if column in names]:
+            scores, fit = _numbers(name, submitted, names.index(name), problems)
+            about, wrong = check_scores(name, number[fit], scores[fit])
+            columns[name] = {"rows": len(scores), "not_numbers": int((~fit).sum()), **about}
+            problems += wrong
+            if 1 < about["distinct"] < check_submission.few_scores <= len(scores):
+                few = f"only {about['distinct']} distinct scores in {len(scores):,} rows"
+                warnings.append(f"{name}: {few}: ties rank nothing")
+            if sure := about["at_0"] + about["at_1"]:
+                warnings.append(f"{name}: {sure:,} scores are exactly 0 or 1, as no model should be sure")
+            if fit.all():
+                complete[name] = scores
+        problems += twin_problems(complete)
     return {
         "accepted": not problems,
         "problems": problems,
         "warnings": warnings,
         "container": submitted.facts,
-        "header": submitted.header,
+        "header": header,
         "ids": ids,
         "columns": columns,
     }
@@ -102,79 +107,15 @@ def in_words(submission_check: dict[str, Any]) -> str:
     return "\n".join([*(f"{name:<12} {text}" for name, text in lines), *listed])
 
 
-# --- header ----------------------------------------------------------------------------------------------
-
-
-def _names(header: str) -> list[str]:
-    """Column names without the quotes and spaces they should not have."""
-    return [name.strip().strip("\"'").strip() for name in header.split(",")]
-
-
-def _header_problems(header: str, names: list[str]) -> list[str]:
-    if header in HEADERS:
-        return []
-    hint = ""
-    if ",".join(names) in HEADERS:
-        hint = "; no quotes or spaces"
-    elif other := [mark for mark in ";\t|" if header.replace(mark, ",") in HEADERS]:
-        hint = f"; values are separated by {other[0]!r}, not by a comma"
-    return [f"line 1: header {header[:80]!r}; expected {HEADERS[0]} or {', '.join(HEADERS[1:])}{hint}"]
-
-
-# --- values ----------------------------------------------------------------------------------------------
-
-
-def _parsed(texts: pd.Series, pattern: str, kind: pa.DataType) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of a column of strings, and which of them are numbers; 0 or NaN where not."""
-    strings = pa.array(texts, pa.string())
-    fit = pc.match_substring_regex(strings, pattern).to_numpy(zero_copy_only=False).astype(bool)
-    plain = pc.utf8_ltrim(strings, "+")  # Arrow reads no +
-    numbers = pc.if_else(pa.array(fit, pa.bool_()), plain, "0" if pa.types.is_integer(kind) else "nan").cast(kind)
-    return numbers.to_numpy(zero_copy_only=False), fit
-
-
-def _unparsed(name: str, expected: str, submitted: Submitted, names: list[str], wrong: np.ndarray) -> list[str]:
-    rows = np.flatnonzero(wrong)
-    if not len(rows):
-        return []
-    texts = submitted.table[str(names.index(name))]
-    some = ", ".join(f"{texts[row][:40]!r} in line {submitted.lines[row]}" for row in rows[:SHOWN].tolist())
-    return [f"{name}: {len(rows)} values are not {expected}: {some}"]
-
-
-def _about_ids(ids: np.ndarray, fit: np.ndarray, expected: np.ndarray) -> dict[str, int]:
-    distinct = np.unique(ids)
-    return {
-        "missing": len(np.setdiff1d(expected, ids)),
-        "unknown": len(np.setdiff1d(ids, expected)),
-        "twice": len(ids) - len(distinct),
-        "out_of_order": int((ids[1:] < ids[:-1]).sum()),
-        "not_whole": int((~fit).sum()),
-        "gaps": int(distinct[-1] - distinct[0] + 1 - len(distinct)) if len(distinct) else 0,
-    }
-
-
-def _about_scores(scores: np.ndarray, sound: np.ndarray) -> dict[str, Any]:
-    finite = scores[np.isfinite(scores)]
-    return {
-        "rows": len(scores),
-        "not_numbers": int((~sound).sum()),
-        "nan": int(np.isnan(scores[sound]).sum()),
-        "infinite": int(np.isinf(scores).sum()),
-        "outside": int(((finite < 0) | (finite > 1)).sum()),
-        "min": float(finite.min()) if len(finite) else None,
-        "mean": float(finite.mean()) if len(finite) else None,
-        "max": float(finite.max()) if len(finite) else None,
-        "distinct": len(np.unique(finite)),
-        "at_0": int((finite == 0).sum()),
-        "at_1": int((finite == 1).sum()),
-    }
-
-
-def _odd_scores(name: str, about: dict[str, Any], few: int) -> list[str]:
-    odd = []
-    if 1 < about["distinct"] < few <= about["rows"]:
-        odd.append(f"{name}: only {about['distinct']} distinct scores in {about['rows']:,} rows: ties rank nothing")
-    if ends := about["at_0"] + about["at_1"]:
-        odd.append(f"{name}: {ends:,} scores are exactly 0 or 1, as no model should be sure")
-    return odd
+def _numbers(name: str, submitted: Submitted, column: int, problems: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of a column, whole ones of ``ID``, and where there are any; others are told in ``problems``."""
+    texts = submitted.table[column].combine_chunks()
+    pattern, kind, filler = (_WHOLE, pa.int64(), "0") if name == "ID" else (_NUMBER, pa.float64(), "nan")
+    fit = pc.match_substring_regex(texts, pattern)
+    plain = pc.utf8_ltrim(texts, "+")  # Arrow reads no +
+    values = pc.if_else(fit, plain, filler).cast(kind).to_numpy(zero_copy_only=False)
+    is_number = fit.to_numpy(zero_copy_only=False)
+    if len(rows := np.flatnonzero(~is_number).tolist()):
+        some = ", ".join(f"{texts[row].as_py()[:40]!r} in line {submitted.lines[row]}" for row in rows[:SHOWN])
+        problems.append(f"{name}: {len(rows)} values are not a {'whole ' * (name == 'ID')}number: {some}")
+    return values, is_number

@@ -2,63 +2,38 @@
 
 from functools import partial, update_wrapper
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline
 
 from mmctr_kedro.common.params import TASKS
-from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
-from mmctr_kedro.submission.bundling import make_bundle, make_combined_bundle
+from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
+from mmctr_kedro.pipelines.submission.nodes import make_submission
+from mmctr_kedro.submission.bundling import make_bundle
 
 _SURROUNDINGS = ["parameters", "project", "raw_files"]
-_OF_A_TASK = ["ctr_model", "predictions", "training_history", "metrics", "rules"]
+_SUBMITTED = ["predictions", "rules"]
+_BUNDLED = ["ctr_model", "training_history", "metrics", "rules"]
 
 
 def create_task_pipeline(task: str) -> Pipeline:
     """``{task}.predictions`` to ``{task}.submission`` and ``{task}.bundle``, in the namespace of the task."""
-    make = update_wrapper(partial(make_submission, task=task), make_submission)
-    pack = update_wrapper(partial(make_bundle, task=task), make_bundle)
-    embedding = "provided_item_embedding" if task == "task2" else "item_embedding"
+    make = update_wrapper(partial(make_submission, tasks=(task,)), make_submission)
+    pack = update_wrapper(partial(make_bundle, tasks=(task,)), make_bundle)
+    embedding = EMBEDDINGS[task]
     nodes = [
-        node(
-            make,
-            ["params:submission", "predictions", "clicks_test", "rules"],
-            "submission",
-            name="make_submission",
-            tags="submission",
-        ),
-        node(
-            pack,
-            [*_SURROUNDINGS, "artifacts", "submission", embedding, "report", *_OF_A_TASK],
-            "bundle",
-            name="make_bundle",
-            tags="submission",
-        ),
+        Node(make, ["clicks_test", *_SUBMITTED], "submission", name="make_submission"),
+        Node(pack, [*_SURROUNDINGS, "submission", embedding, *_BUNDLED], "bundle", name="make_bundle"),
     ]
-    return Pipeline(
-        nodes,
-        namespace=task,
-        inputs={"clicks_test", "project", "raw_files", embedding},
-        parameters={"params:submission", "parameters"},
-    )
+    given = {"clicks_test", "project", "raw_files", embedding}
+    return Pipeline(nodes, namespace=task, inputs=given, parameters={"parameters"}, tags="submission")
 
 
 def create_pipeline() -> Pipeline:
     """The predictions of all three tasks to one submission and one bundle."""
-    predictions, rules = ([f"{task}.{name}" for task in TASKS] for name in ("predictions", "rules"))
-    of_each_task = [f"{task}.{name}" for task in TASKS for name in _OF_A_TASK]
+    make = update_wrapper(partial(make_submission, tasks=TASKS), make_submission)
+    pack = update_wrapper(partial(make_bundle, tasks=TASKS), make_bundle)
+    submitted, bundled = ([f"{task}.{name}" for task in TASKS for name in names] for names in (_SUBMITTED, _BUNDLED))
     nodes = [
-        node(
-            combine_submissions,
-            ["params:submission", *predictions, *rules, "clicks_test"],
-            "submission",
-            name="combine_submissions",
-            tags="submission",
-        ),
-        node(
-            make_combined_bundle,
-            [*_SURROUNDINGS, "artifacts", "submission", "item_embedding", "report", *of_each_task],
-            "bundle",
-            name="make_combined_bundle",
-            tags="submission",
-        ),
+        Node(make, ["clicks_test", *submitted], "submission", name="combine_submissions"),
+        Node(pack, [*_SURROUNDINGS, "submission", "item_embedding", *bundled], "bundle", name="make_combined_bundle"),
     ]
-    return Pipeline(nodes)
+    return Pipeline(nodes, tags="submission")

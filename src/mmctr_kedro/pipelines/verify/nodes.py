@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import io
 import logging
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+import shutil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import VerifyParams
-from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, RawFolder
-from mmctr_kedro.data.parquet import read_columns
-from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.common.params import SETTINGS, VerifyParams
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, RawFolder, Submission
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.models.model_file import model_bytes, read_model
-from mmctr_kedro.pipelines.verify.rebuild import Data, Settings, rebuild_data, rebuild_embedding, settings_of, train
+from mmctr_kedro.pipelines import ctr, data_processing, embedding
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission import differences
-from mmctr_kedro.submission.bundling import FORMAT, Bundle
+from mmctr_kedro.submission.bundling import Bundle
 from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.differences import differences
 from mmctr_kedro.submission.zip_file import read_submission
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from kedro.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -47,35 +49,52 @@ def verify(
 
     Returns:
         ``passed``; ``findings``: ``check``, ``passed``, ``says``; ``differences``: what surrounds the run and differs
-        from the bundle's: versions, lock, machine, code, settings. A difference alone fails nothing.
+        from the bundle's: versions, lock, machine, code. A difference alone fails nothing.
     """
-    manifest = bundle.manifest
-    if manifest.get("format") != FORMAT:
-        raise MmctrError(
-            f"The bundle has format {manifest.get('format')!r}; this version of the project reads {FORMAT}."
-        )
-    settings = settings_of(manifest)
-    differing = differences.of_surroundings(bundle, project)
-    exact = not {"machine", "versions", "lock", "code", "settings"} & set(differing)
-    logger.info("rebuilding the data of %s", ", ".join(manifest["tasks"]))
-    data = rebuild_data(settings, verify_folder, challenge_folder, log_folder)
-    findings = [_data(manifest["raw_files"], data.raw_files), _format(bundle, data.test.row_id)]
-    embedding = None
-    if params.mode == "full" and "item_embedding.npy" in bundle.files:
-        logger.info("making the item embedding again")
-        embedding = rebuild_embedding(settings, data, verify_folder)
-        findings.append(_embedding(_array(bundle), embedding, exact))
-    for task in manifest["tasks"]:
-        given = data.provided if task == "task2" else _array(bundle)
-        findings += _predicted_again(task, bundle, data, given, params, exact)
-        if params.mode == "full":
+    manifest, tasks = bundle.manifest, bundle.manifest["tasks"]
+    differing = differences(bundle, project)
+    have: dict[str, Any] = {
+        f"params:{name}": SETTINGS[name].model_validate(block)
+        for name, block in manifest["settings"].items()
+        if name in SETTINGS
+    }
+    shutil.rmtree(verify_folder.path, ignore_errors=True)
+    given = have["params:source"].name == "challenge_files"
+    have["challenge_folder"] = challenge_folder if given else RawFolder(verify_folder.path / "challenge")
+    have["log_folder"] = log_folder
+    logger.info("rebuilding the data of %s", ", ".join(tasks))
+    _make(data_processing.create_pipeline(), have)
+    submission = read_submission(io.BytesIO(_member(bundle, "submission.zip")))
+    findings = [
+        _raw_data(manifest["raw_files"]["files"], have["raw_files"]["files"]),
+        _format(submission, manifest, have["clicks_test"].row_id),
+    ]
+    if "item_embedding.npy" in bundle.files:
+        try:
+            have["item_embedding"] = np.load(io.BytesIO(bundle.files["item_embedding.npy"]), allow_pickle=False)
+        except (ValueError, EOFError, MemoryError) as error:
+            raise MmctrError(
+                f"item_embedding.npy in the bundle is no array ({error}); it cannot be verified."
+            ) from error
+    exact = not differing  # with these libraries, this machine and this code nothing may differ by a bit
+    for task in tasks:
+        limit = 0.0 if exact else params.prediction_tolerance
+        findings += _predicted_again(task, bundle, submission.table, have, limit)
+    if params.mode == "full":
+        if set(tasks) != {"task2"}:
+            logger.info("making the item embedding again")
+            have |= {"covers": Covers.find(have["challenge_folder"].path)}
+            have |= {"vector_store": VectorStore(verify_folder.path / "encoded")}
+            theirs = have.pop("item_embedding")
+            _make(embedding.create_pipeline().to_outputs("item_embedding"), have)
+            findings.append(_embedding(theirs, have["item_embedding"], exact))
+        for task in tasks:
             logger.info("training %s again", task)
-            made = data.provided if task == "task2" else embedding
-            assert made is not None
-            findings.append(_trained_again(task, bundle, data, made, settings, params, exact))
+            limit = 0.0 if exact else params.auc_tolerance
+            findings.append(_trained_again(task, bundle, have, exact, limit))
     return {
         "mode": params.mode,
-        "tasks": manifest["tasks"],
+        "tasks": tasks,
         "commit": manifest["commit"],
         "passed": all(finding["passed"] for finding in findings),
         "findings": findings,
@@ -99,130 +118,91 @@ def conclude(verification: dict[str, Any]) -> None:
     print(f"\nThe bundle holds ({verification['mode']}):\n{said}\n", flush=True)
 
 
+def _make(pipeline: Pipeline, have: dict[str, Any]) -> None:
+    """Run a pipeline of the project on these datasets, and add to them all that it makes."""
+    for node in pipeline.nodes:
+        have |= node.run({name: have[name] for name in node.inputs})
+
+
 def _finding(check: str, passed: bool, says: str) -> Finding:
     return {"check": check, "passed": bool(passed), "says": says}
-
-
-def _format(bundle: Bundle, test_ids: np.ndarray) -> Finding:
-    """The submission is one the challenge takes, and says what the bundle's predictions say."""
-    try:
-        submission = read_submission(io.BytesIO(bundle.files["submission.zip"]))
-        tables = {task: _predictions(bundle, task) for task in bundle.manifest["tasks"]}
-        for task, predictions in tables.items():
-            test, name = predictions[predictions["split"] == "test"], SUBMISSION_COLUMNS[task]
-            column = submission.table[["ID", name]]
-            check_predictions(column, test_ids, file="submission.zip", remedy="")
-            if not np.array_equal(column[name].to_numpy(), test["pctr"].to_numpy()):
-                return _finding("submission", False, f"column {name} is not what {task}/predictions.parquet holds")
-    except (MmctrError, KeyError, ValueError) as error:
-        return _finding("submission", False, f"{type(error).__name__}: {error}")
-    marks = bundle.manifest["not_submittable"]
-    if list(submission.not_submittable) != marks:
-        return _finding("submission", False, "the zip and the manifest do not agree on whether it may be sent in")
-    said = f"{len(submission.table):,} rows, valid"
-    return _finding("submission", True, said + ("; marked not submittable" if marks else ""))
-
-
-def _data(theirs: dict[str, Any], ours: dict[str, Any]) -> Finding:
-    """Raw files by SHA-256."""
-    names = {*theirs["files"], *ours["files"]}
-    wrong = [
-        f"{name} has SHA-256 {_sha(ours, name)}, the bundle's run had {_sha(theirs, name)}"
-        for name in sorted(names)
-        if _sha(ours, name) != _sha(theirs, name)
-    ]
-    return _finding("raw data", not wrong, "; ".join(wrong) or f"{len(names)} raw files with the same SHA-256")
-
-
-def _sha(raw_files: dict[str, Any], name: str) -> str:
-    return raw_files["files"].get(name, {}).get("sha256", "none")[:16]
-
-
-def _embedding(theirs: np.ndarray, ours: np.ndarray, exact: bool) -> Finding:
-    if theirs.shape != ours.shape:
-        return _finding("item embedding", False, f"has shape {ours.shape}, the bundle's {theirs.shape}")
-    equal, gap = np.array_equal(theirs, ours), float(np.abs(theirs - ours).max(initial=0))
-    return _finding(
-        "item embedding", equal or not exact, "equal, byte for byte" if equal else f"differs by at most {gap:.3g}"
-    )
-
-
-def _predicted_again(
-    task: str, bundle: Bundle, data: Data, embedding: np.ndarray, params: VerifyParams, exact: bool
-) -> list[Finding]:
-    from mmctr_kedro.evaluation.metrics import auc
-    from mmctr_kedro.pipelines.ctr.nodes import predict
-
-    model, check = _model(bundle, task), f"{task} inference"
-    theirs = _predictions(bundle, task)
-    try:
-        ours = predict(model, data.valid, data.test, data.item_tags, embedding)
-    except MmctrError as error:
-        return [_finding(check, False, str(error))]
-    if not ours[["split", "row_id"]].equals(theirs[["split", "row_id"]]):
-        return [_finding(check, False, "the rows to predict are not those of the bundle's predictions")]
-    gap = float(np.abs(ours["pctr"] - theirs["pctr"]).max())
-    limit = 0.0 if exact else params.prediction_tolerance
-    said = f"{len(ours):,} valid and test rows predicted again, " + (
-        "all equal" if gap == 0 else f"largest difference {gap:.3g} (allowed here: {limit:g})"
-    )
-    score = auc(np.asarray(data.valid.label), ours.loc[ours["split"] == "valid", "pctr"].to_numpy())
-    recorded = bundle.manifest["metrics"][task]["auc"]
-    metric = _finding(
-        f"{task} valid AUC", abs(score - recorded) <= max(limit, 1e-9), f"{score:.6f}, the bundle says {recorded:.6f}"
-    )
-    return [_finding(check, gap <= limit, said), metric]
-
-
-def _trained_again(
-    task: str,
-    bundle: Bundle,
-    data: Data,
-    embedding: np.ndarray,
-    settings: Settings,
-    params: VerifyParams,
-    exact: bool,
-) -> Finding:
-    from mmctr_kedro.training.loop import best_evaluation
-
-    theirs, (ours, history) = _model(bundle, task), train(task, settings, data, embedding)
-    recorded = bundle.manifest["metrics"][task]["auc"]
-    gap = best_evaluation(history)["valid_auc"] - recorded
-    equal = _weights_are_equal(theirs, ours)
-    limit = 0.0 if exact else params.auc_tolerance
-    said = (
-        f"valid AUC {recorded + gap:.6f}, the bundle's {recorded:.6f}, difference {gap:+.6f} "
-        f"(allowed here: {limit:g}); "
-        f"weights {'equal, byte for byte' if equal else 'differ'}"
-    )
-    return _finding(f"{task} training", (equal or not exact) and abs(gap) <= max(limit, 1e-9), said)
-
-
-def _weights_are_equal(theirs: TrainedModel, ours: TrainedModel) -> bool:
-    return model_bytes(theirs) == model_bytes(ours)
-
-
-def _model(bundle: Bundle, task: str) -> TrainedModel:
-    return read_model(_member(bundle, f"{task}/ctr_model.safetensors"), f"{task}/ctr_model.safetensors")
-
-
-def _predictions(bundle: Bundle, task: str) -> pd.DataFrame:
-    name = f"{task}/predictions.parquet"
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "predictions.parquet"
-        path.write_bytes(_member(bundle, name))
-        return read_columns(path, ["split", "row_id", "pctr"]).to_pandas()
-
-
-def _array(bundle: Bundle) -> np.ndarray:
-    name = "item_embedding.npy"
-    try:
-        return np.load(io.BytesIO(_member(bundle, name)), allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
-        raise MmctrError(f"{name} in the bundle is no array ({error}); it cannot be verified.") from error
 
 
 def _member(bundle: Bundle, name: str) -> bytes:
     if name not in bundle.files:
         raise MmctrError(f"The bundle has no {name}; it cannot be verified. Fetch it again.")
     return bundle.files[name]
+
+
+def _raw_data(theirs: dict[str, Any], ours: dict[str, Any]) -> Finding:
+    """Raw files by SHA-256."""
+    names = sorted({*theirs, *ours})
+    sums = {name: [files.get(name, {}).get("sha256", "none")[:16] for files in (ours, theirs)] for name in names}
+    wrong = [f"{name} has SHA-256 {us}, the bundle's run had {them}" for name, (us, them) in sums.items() if us != them]
+    return _finding("raw data", not wrong, "; ".join(wrong) or f"{len(names)} raw files with the same SHA-256")
+
+
+def _format(submission: Submission, manifest: dict[str, Any], test_ids: np.ndarray) -> Finding:
+    """The submission is one the challenge takes, and marked as the manifest says."""
+    names, marks = [SUBMISSION_COLUMNS[task] for task in manifest["tasks"]], manifest["not_submittable"]
+    if list(submission.table) != ["ID", *names]:
+        return _finding("submission", False, f"it has the columns {', '.join(map(str, submission.table))}")
+    try:
+        check_predictions(submission.table, test_ids, file="submission.zip", remedy="")
+    except MmctrError as error:
+        return _finding("submission", False, str(error))
+    if list(submission.not_submittable) != marks:
+        return _finding("submission", False, "the zip and the manifest do not agree on whether it may be sent in")
+    said = f"{len(submission.table):,} rows, valid"
+    return _finding("submission", True, said + ("; marked not submittable" if marks else ""))
+
+
+def _predicted_again(
+    task: str, bundle: Bundle, submitted: pd.DataFrame, have: dict[str, Any], limit: float
+) -> list[Finding]:
+    """The bundle's weights say what was submitted, and have the valid AUC that the manifest tells."""
+    from mmctr_kedro.evaluation.metrics import auc
+
+    name, check, column = f"{task}/ctr_model.safetensors", f"{task} inference", SUBMISSION_COLUMNS[task]
+    have[f"{task}.ctr_model"] = read_model(_member(bundle, name), name)
+    try:
+        _make(ctr.create_pipeline(task).only_nodes(f"{task}.predict"), have)
+    except MmctrError as error:
+        return [_finding(check, False, str(error))]
+    ours = {split: rows["pctr"].to_numpy() for split, rows in have[f"{task}.predictions"].groupby("split")}
+    if column not in submitted or len(submitted) != len(ours["test"]):
+        return [_finding(check, False, f"submission.zip has no {column} for every test row")]
+    gap = float(np.abs(ours["test"] - submitted[column].to_numpy()).max())
+    differs = "all equal" if gap == 0 else f"largest difference {gap:.3g} (allowed here: {limit:g})"
+    score, recorded = (
+        auc(np.asarray(have["clicks_valid"].label), ours["valid"]),
+        bundle.manifest["metrics"][task]["auc"],
+    )
+    equal = abs(score - recorded) <= max(limit, 1e-9)
+    return [
+        _finding(check, gap <= limit, f"{len(ours['test']):,} test rows predicted again, {differs}"),
+        _finding(f"{task} valid AUC", equal, f"{score:.6f}, the bundle says {recorded:.6f}"),
+    ]
+
+
+def _embedding(theirs: np.ndarray, ours: np.ndarray, exact: bool) -> Finding:
+    if theirs.shape != ours.shape:
+        return _finding("item embedding", False, f"has shape {ours.shape}, the bundle's {theirs.shape}")
+    gap = float(np.abs(theirs - ours).max(initial=0))
+    differs = "equal, byte for byte" if gap == 0 else f"differs by at most {gap:.3g}"
+    return _finding("item embedding", gap == 0 or not exact, differs)
+
+
+def _trained_again(task: str, bundle: Bundle, have: dict[str, Any], exact: bool, limit: float) -> Finding:
+    from mmctr_kedro.training.loop import best_evaluation
+
+    have[f"{task}.checkpoint"] = None
+    _make(ctr.create_pipeline(task).only_nodes(f"{task}.train"), have)
+    equal = model_bytes(have[f"{task}.ctr_model"]) == bundle.files[f"{task}/ctr_model.safetensors"]
+    recorded = bundle.manifest["metrics"][task]["auc"]
+    gap = best_evaluation(have[f"{task}.training_history"])["valid_auc"] - recorded
+    said = (
+        f"valid AUC {recorded + gap:.6f}, the bundle's {recorded:.6f}, difference {gap:+.6f} "
+        f"(allowed here: {limit:g}); weights {'equal, byte for byte' if equal else 'differ'}"
+    )
+    return _finding(f"{task} training", (equal or not exact) and abs(gap) <= max(limit, 1e-9), said)
