@@ -101,8 +101,17 @@ def test_threads_and_device_are_those_asked_for():
         assert device == CPU
         assert torch.get_num_threads() == before + 1
         assert torch.are_deterministic_algorithms_enabled()
-    with reproducible(CtrParams(device="cpu")):
-        assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("model", "threads"), [("din", 2), ("evidence", 1)])
+def test_threads_come_from_settings_and_model_whatever_the_machine_has(model, threads):
+    for of_process in (1, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(of_process)
+        with reproducible(CtrParams(device="cpu", model={"name": model})):
+            assert torch.get_num_threads() == threads
+        torch.set_num_threads(before)
 
 
 def test_penalties_are_half_lambda_times_the_squared_norm_of_whole_tables(train, item_tags, item_embedding):
