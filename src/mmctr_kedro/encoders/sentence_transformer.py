@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EncoderParams, SentenceTransformerParams, TextEncoderParams
+from mmctr_kedro.common.params import EncoderParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.data.images import DECODING
 from mmctr_kedro.encoders.base import (
     hub_identity,
@@ -89,9 +89,9 @@ class SentenceTransformerImage(_SentenceTransformerEncoder):
     modality = "image"
     reads_text: ClassVar[bool] = False
 
-    @property
-    def side(self) -> int:
-        return side_of(self._model)
+    def __init__(self, params: ImageEncoderParams) -> None:
+        super().__init__(params)
+        self.side = side_of(self._model)
 
     @classmethod
     def identity(cls, params: EncoderParams) -> dict[str, Any]:
