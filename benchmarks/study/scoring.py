@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import data
+from benchmarks.study.difference import difference
 from benchmarks.study.plan import CHOICES, Choices, Run
 from benchmarks.study.train import build, commit, measures, write_json
 from mmctr_kedro.common.errors import MmctrError
@@ -134,23 +135,23 @@ def compare(
         resampled = {seeds: Resamples(user, seeds, resamples) for seeds in range(1, most + 1)}
         aucs = {
             one: np.column_stack(
-                [resampled[most].aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in found]
+                [resampled[most].aucs(label, np.load(_predictions(run, out))["pctr"]) for run, _ in of]
             )
-            for one, found in runs.items()
+            for one, of in runs.items()
         }
         for other in others:
             seeds = min(len(runs[ours]), len(runs[other]))  # some have fewer; both lists begin with the same ones
             drawn = resampled[seeds]
-            difference = drawn.difference(
-                points[ours][:seeds], points[other][:seeds], aucs[ours][:, :seeds], aucs[other][:, :seeds]
+            found = difference(
+                drawn, points[ours][:seeds], points[other][:seeds], aucs[ours][:, :seeds], aucs[other][:, :seeds]
             )
             compared.append(
                 {
                     "data": name,
                     "ours": ours,
                     "other": other,
-                    **asdict(difference),
-                    "excludes_zero": difference.excludes_zero,
+                    **asdict(found),
+                    "excludes_zero": found.excludes_zero,
                     "resamples": drawn.count,
                     "rows": len(label),
                     "users": drawn.users,

@@ -144,8 +144,8 @@ def test_the_key_tells_parts_from_their_join():
 
 @pytest.mark.parametrize("title", ["\ud800 half a pair", "🎬" * 9000, "мир #тег", "\x00"])
 def test_any_title_has_a_key(tmp_path, title):
-    job = TitleJob(TextEncoderParams(), [title])
-    assert job.key(title) == job.key(title)
+    ((_, key, _),) = TitleJob(TextEncoderParams(), [title]).read(np.array([1]))
+    assert key == content_key(title.encode("utf-8", "surrogatepass"))
 
 
 # --- covers ----------------------------------------------------------------------------------------------
@@ -193,10 +193,17 @@ def test_killed_at_random_points_again_and_again_it_ends_with_the_same_vectors(t
     monkeypatch.setattr(extraction, "TEXTS_AT_A_TIME", 1)
     monkeypatch.setattr(Letters, "pause", 0.001)
     rng, kills, ended = random.Random(1), 0, False
+
+    def written() -> int:
+        return Letters.log.read_text().count("\n") if Letters.log.is_file() else 0
+
     while not ended:
         process = FORK.Process(target=titles, args=(texts, tmp_path / "encoded"))
+        goal = written() + rng.randrange(40)  # titles, not seconds: a busy machine gets as far
         process.start()
-        process.join(rng.uniform(0.02, 0.15))
+        while process.is_alive() and written() < goal:
+            time.sleep(0.001)
+        process.join(rng.uniform(0, 0.02))
         if ended := process.exitcode is not None:
             assert process.exitcode == 0
         else:

@@ -95,13 +95,13 @@ def test_the_merged_model_is_the_adapted_one_and_holds_no_adapter(world, models,
 
     texts, loaded, seen = item_texts(world.item_content), [], []
     monkeypatch.setattr(nodes, "load", lambda *given: loaded.append(sentence_transformer.load(*given)) or loaded[0])
-    restore = lora._Watch.restore
+    restore = lora.BestEpoch.restore
 
-    def restore_and_look(watch) -> None:
-        restore(watch)
+    def restore_and_look(best) -> None:
+        restore(best)
         seen.append(loaded[0].eval().encode(texts, show_progress_bar=False))
 
-    monkeypatch.setattr(lora._Watch, "restore", restore_and_look)
+    monkeypatch.setattr(lora.BestEpoch, "restore", restore_and_look)
     model, _ = nodes.tune_encoder(params(), embedding(models["bert"]), *world)
     SentenceTransformerDataset(filepath=str(tmp_path / "tuned")).save(model)
     assert not [name for name, _ in model.named_parameters() if "lora" in name]

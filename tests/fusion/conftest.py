@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.fusion import Material
+from mmctr_kedro.fusion import ItemInputs
 
 ITEMS, TEXT, IMAGE = 60, 12, 20
 
@@ -31,7 +31,7 @@ def clicks():
 
 
 @pytest.fixture(scope="session")
-def material() -> Material:
+def inputs() -> ItemInputs:
     rng = np.random.default_rng(1)
     kind = np.arange(ITEMS) % 2
     text, image = (
@@ -45,4 +45,4 @@ def material() -> Material:
     train = clicks_of(histories, rows)
     for array in (text, image, provided, *vars(train).values()):
         array.flags.writeable = False  # as the catalog hands them out
-    return Material(text, image, provided, train)
+    return ItemInputs(text, image, provided, train)

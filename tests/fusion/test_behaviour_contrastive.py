@@ -10,7 +10,8 @@ import torch
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import BehaviourContrastiveParams, EmbeddingParams
 from mmctr_kedro.fusion import fuse
-from mmctr_kedro.fusion.behaviour_contrastive import _loss, pairs_of
+from mmctr_kedro.fusion.behaviour_contrastive import contrastive_loss
+from mmctr_kedro.fusion.neighbouring_clicks import pairs_of
 from mmctr_kedro.fusion.tower import shown_modalities
 
 CONTROLS = {"hidden": 32, "batch_size": 64, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
@@ -51,8 +52,8 @@ def test_held_out_users_are_none_of_those_it_learns_from(clicks):
     assert len(users[0]) + len(users[1]) == 200
 
 
-def test_a_row_that_was_skipped_teaches_nothing(material):
-    train = material.train
+def test_a_row_that_was_skipped_teaches_nothing(inputs):
+    train = inputs.train
     skipped = {
         name: np.concatenate([getattr(train, name), added]).astype(getattr(train, name).dtype)
         for name, added in {
@@ -60,20 +61,20 @@ def test_a_row_that_was_skipped_teaches_nothing(material):
             "label": [0, 0],
         }.items()
     }  # fmt: skip
-    other = dataclasses.replace(material, train=dataclasses.replace(train, **skipped))
-    assert fuse(params(epochs=1), other).vectors.tobytes() == fuse(params(epochs=1), material).vectors.tobytes()
+    other = dataclasses.replace(inputs, train=dataclasses.replace(train, **skipped))
+    assert fuse(params(epochs=1), other).vectors.tobytes() == fuse(params(epochs=1), inputs).vectors.tobytes()
 
 
-def test_it_stops_by_held_out_users(material, caplog):
+def test_it_stops_by_held_out_users(inputs, caplog):
     with caplog.at_level(logging.INFO):
-        fuse(params(epochs=50, patience=1, learning_rate=0.5), material)
+        fuse(params(epochs=50, patience=1, learning_rate=0.5), inputs)
     epochs = [record for record in caplog.records if "on held-out users" in record.getMessage()]
     assert len(epochs) < 50
     assert "1 of 1 before stopping" in epochs[-1].getMessage()
 
 
-def test_a_train_without_neighbours_is_refused_with_the_way_out(material, clicks):
-    lonely = dataclasses.replace(material, train=clicks([[1], [2]], [(0, 3, 0), (1, 4, 0)]))
+def test_a_train_without_neighbours_is_refused_with_the_way_out(inputs, clicks):
+    lonely = dataclasses.replace(inputs, train=clicks([[1], [2]], [(0, 3, 0), (1, 4, 0)]))
     with pytest.raises(MmctrError, match=r"0 pairs to learn from.*variant=concat_pca"):
         fuse(params(), lonely)
 
@@ -90,7 +91,7 @@ def test_the_loss_is_the_cross_entropy_of_a_slow_loop(pairs):
     settings = BehaviourContrastiveParams(temperature=0.5, modality_dropout=0)
     content = torch.nn.functional.normalize(torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), dim=1)
     log_frequency = torch.log(torch.tensor([[1.0, 0.1, 0.3, 0.2, 0.25, 0.15], [1.0, 0.3, 0.1, 0.1, 0.2, 0.3]]))
-    found = _loss(torch.nn.Identity(), content, [3], log_frequency, settings, pairs).item()
+    found = contrastive_loss(lambda items: content[items - 1], pairs, log_frequency, settings).item()
     total = 0.0
     for side, (asked, wanted) in enumerate(((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0]))):
         frequency = log_frequency[1 - side]
@@ -104,13 +105,13 @@ def test_the_loss_is_the_cross_entropy_of_a_slow_loop(pairs):
     assert found == pytest.approx(total, abs=1e-5)
 
 
-def test_a_loss_that_is_not_finite_is_an_error_and_no_untrained_tower(material):
+def test_a_loss_that_is_not_finite_is_an_error_and_no_untrained_tower(inputs):
     with pytest.raises(MmctrError, match=r"became .* in epoch 1\. Lower .*learning_rate"):
-        fuse(params(learning_rate=1e30), material)
+        fuse(params(learning_rate=1e30), inputs)
 
 
 def test_a_row_never_loses_more_than_one_modality():
-    shown = shown_modalities(4000, [2, 3], 0.5, torch.device("cpu"))
+    shown = shown_modalities(4000, torch.tensor([0, 0, 1, 1, 1]), 0.5)
     text, image = shown[:, 0], shown[:, 2]
     assert torch.equal(shown, torch.stack([text, text, image, image, image], dim=1))
     assert (text + image >= 1).all()

@@ -19,50 +19,50 @@ def params(**settings) -> EmbeddingParams:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_gives_finite_float32_vectors_of_the_width_and_the_same_bytes_twice(variant, material):
+def test_every_variant_gives_finite_float32_vectors_of_the_width_and_the_same_bytes_twice(variant, inputs):
     """From arrays that cannot be written to."""
-    first, second = (fuse(params(), material, variant).vectors for _ in range(2))
-    assert first.shape == (len(material.text), 128)
+    first, second = (fuse(params(), inputs, variant).vectors for _ in range(2))
+    assert first.shape == (len(inputs.text), 128)
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
     assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant != "provided"])
-def test_a_variant_of_another_width_has_mean_square_one(variant, material):
-    found = fuse(params(width=16), material, variant).vectors
-    assert found.shape == (len(material.text), 16)
+def test_a_variant_of_another_width_has_mean_square_one(variant, inputs):
+    found = fuse(params(width=16), inputs, variant).vectors
+    assert found.shape == (len(inputs.text), 16)
     assert np.square(found).mean() == pytest.approx(1, abs=1e-4)
 
 
-def test_items_without_any_difference_become_zeros_not_nan(material):
-    alike = dataclasses.replace(material, text=np.ones_like(material.text), image=np.ones_like(material.image))
+def test_items_without_any_difference_become_zeros_not_nan(inputs):
+    alike = dataclasses.replace(inputs, text=np.ones_like(inputs.text), image=np.ones_like(inputs.image))
     for variant in ("concat_pca", "whitened", "weighted", "random_projection"):
         assert not fuse(params(), alike, variant).vectors.any(), variant
 
 
-def test_the_setting_names_the_variant(material):
-    by_setting = fuse(params(variant="whitened"), material).vectors
-    assert np.array_equal(by_setting, fuse(params(), material, "whitened").vectors)
-    assert not np.array_equal(by_setting, fuse(params(), material).vectors)
+def test_the_setting_names_the_variant(inputs):
+    by_setting = fuse(params(variant="whitened"), inputs).vectors
+    assert np.array_equal(by_setting, fuse(params(), inputs, "whitened").vectors)
+    assert not np.array_equal(by_setting, fuse(params(), inputs).vectors)
 
 
-def test_whitened_directions_have_equal_variance_and_those_of_no_variance_stay_zero(material):
-    found = fuse(params(width=128), material, "whitened").vectors
+def test_whitened_directions_have_equal_variance_and_those_of_no_variance_stay_zero(inputs):
+    found = fuse(params(width=128), inputs, "whitened").vectors
     deviation = found.std(axis=0)
-    spanned = min(len(material.text) - 1, 32)
+    spanned = min(len(inputs.text) - 1, 32)
     np.testing.assert_allclose(deviation[:spanned], deviation[0], rtol=1e-3)
     assert not found[:, 32:].any()
 
 
-def test_a_modality_of_weight_one_is_all_there_is(material):
-    alone = fuse(params(width=8, weighted={"text": 1, "image": 0}), material, "weighted").vectors
-    np.testing.assert_allclose(np.abs(alone), np.abs(concat_pca([material.text], 8)), atol=1e-4)
+def test_a_modality_of_weight_one_is_all_there_is(inputs):
+    alone = fuse(params(width=8, weighted={"text": 1, "image": 0}), inputs, "weighted").vectors
+    np.testing.assert_allclose(np.abs(alone), np.abs(concat_pca([inputs.text], 8)), atol=1e-4)
 
 
-def test_equal_weights_are_those_of_concat_pca(material):
-    equal = fuse(params(width=8, weighted={"text": 0.5, "image": 0.5}), material, "weighted").vectors
-    np.testing.assert_allclose(equal, fuse(params(width=8), material, "concat_pca").vectors, atol=1e-4)
+def test_equal_weights_are_those_of_concat_pca(inputs):
+    equal = fuse(params(width=8, weighted={"text": 0.5, "image": 0.5}), inputs, "weighted").vectors
+    np.testing.assert_allclose(equal, fuse(params(width=8), inputs, "concat_pca").vectors, atol=1e-4)
 
 
 def test_no_weight_at_all_is_refused():
@@ -70,9 +70,9 @@ def test_no_weight_at_all_is_refused():
         params(weighted={"text": 0, "image": 0})
 
 
-def test_a_random_projection_keeps_distances_roughly_and_follows_its_seed(material):
-    found, other = (fuse(params(width=2048, seed=seed), material, "random_projection").vectors for seed in (1, 2))
-    joined = fuse(params(width=32), material, "concat_pca").vectors  # all 32 directions: distances are kept exactly
+def test_a_random_projection_keeps_distances_roughly_and_follows_its_seed(inputs):
+    found, other = (fuse(params(width=2048, seed=seed), inputs, "random_projection").vectors for seed in (1, 2))
+    joined = fuse(params(width=32), inputs, "concat_pca").vectors  # all 32 directions: distances are kept exactly
     pairs = np.triu_indices(len(found), 1)
 
     def distances(vectors):
@@ -83,7 +83,7 @@ def test_a_random_projection_keeps_distances_roughly_and_follows_its_seed(materi
     assert not np.array_equal(found, other)
 
 
-def test_provided_vectors_are_the_organisers_and_of_no_other_width(material):
-    assert np.array_equal(fuse(params(), material, "provided").vectors, material.provided)
+def test_provided_vectors_are_the_organisers_and_of_no_other_width(inputs):
+    assert np.array_equal(fuse(params(), inputs, "provided").vectors, inputs.provided)
     with pytest.raises(MmctrError, match=r"width is 64.*embedding\.width=128"):
-        fuse(params(width=64), material, "provided")
+        fuse(params(width=64), inputs, "provided")

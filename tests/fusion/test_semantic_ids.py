@@ -40,10 +40,10 @@ def test_vectors_that_were_quantised_get_their_own_codes_back(vectors):
     assert (encode(vectors, centroids) == codes).mean() > 0.99  # k-means may stop a step before the last assignment
 
 
-def test_the_variant_is_the_reconstruction_of_another_and_reports_which(material):
+def test_the_variant_is_the_reconstruction_of_another_and_reports_which(inputs):
     settings = {"of": "concat_pca", "levels": 3, "codes": 16}
-    found = fuse(EmbeddingParams(width=8, semantic_ids=settings), material, "semantic_ids")
-    whole = fuse(EmbeddingParams(width=8), material, "concat_pca").vectors
+    found = fuse(EmbeddingParams(width=8, semantic_ids=settings), inputs, "semantic_ids")
+    whole = fuse(EmbeddingParams(width=8), inputs, "concat_pca").vectors
     assert found.report["of"] == "concat_pca"
     missing = found.report["levels"][-1]["variance_missing"]
     assert np.corrcoef(found.vectors.ravel(), whole.ravel())[0, 1] == pytest.approx(np.sqrt(1 - missing), abs=0.02)

@@ -9,7 +9,7 @@ import torch
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import EmbeddingParams, SequenceParams
 from mmctr_kedro.fusion import fuse
-from mmctr_kedro.fusion.sequence import Sequences, _batches, _loss, sequences_of
+from mmctr_kedro.fusion.sequence import NextItem, Sequences, batches_of, sequences_of
 
 CONTROLS = {"hidden": 32, "state": 16, "batch_size": 32, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
 
@@ -42,7 +42,7 @@ def test_batches_hold_every_history_once_with_like_lengths_together():
     lengths = np.random.default_rng(1).integers(2, 9, 50)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     every = Sequences(np.arange(offsets[-1]), offsets, np.arange(50), np.ones(50, bool))
-    batches = _batches(every, np.arange(50), 8, np.random.default_rng(2))
+    batches = batches_of(every, np.arange(50), 8, np.random.default_rng(2))
     assert sorted(user for batch in batches for user in batch.user.tolist()) == list(range(50))
     assert all(np.ptp(np.diff(batch.offsets)) <= 2 for batch in batches)
     for batch in batches:
@@ -53,14 +53,9 @@ def test_batches_hold_every_history_once_with_like_lengths_together():
 def test_the_loss_is_the_cross_entropy_of_a_slow_loop():
     torch.manual_seed(1)
     settings = SequenceParams(temperature=0.5, modality_dropout=0, state=4)
-    model = torch.nn.ModuleDict(
-        {
-            "tower": torch.nn.Identity(),
-            "reader": torch.nn.GRU(3, 4, batch_first=True),
-            "head": torch.nn.Linear(4, 3),
-        }
-    ).eval()
+    model = NextItem(torch.nn.Identity(), width=3, state=4)
     content = torch.nn.functional.normalize(torch.randn(6, 3), dim=1)
+    model.tower.forward = lambda items: content[items - 1]
     frequency = torch.log(torch.tensor([1.0, 0.1, 0.2, 0.3, 0.15, 0.2, 0.05]))
     histories, whole = [[1, 2, 3], [4, 2], [5, 6, 1]], [True, True, False]
     batch = Sequences(
@@ -68,17 +63,17 @@ def test_the_loss_is_the_cross_entropy_of_a_slow_loop():
     )  # fmt: skip
     losses = []
     for items, all_places in zip(histories, whole, strict=True):
-        states = model["reader"](content[torch.tensor(items) - 1].unsqueeze(0))[0][0]
+        states = model.reader(content[torch.tensor(items) - 1].unsqueeze(0))[0][0]
         for place in range(1, len(items)) if all_places else [len(items) - 1]:
-            asked = torch.nn.functional.normalize(model["head"](states[place - 1]), dim=-1)
+            asked = torch.nn.functional.normalize(model.head(states[place - 1]), dim=-1)
             candidates = [item for item in range(1, 7) if item == items[place] or item not in items]
             scores = torch.stack([asked @ content[item - 1] / 0.5 - frequency[item] for item in candidates])
             losses.append(-torch.log_softmax(scores, 0)[candidates.index(items[place])].item())
-    found = _loss(model, content, [3], frequency, settings, batch).item()
+    found = model.loss(batch, frequency, settings).item()
     assert found == pytest.approx(np.mean(losses), abs=1e-5)
 
 
-def test_a_train_of_single_clicks_is_refused_with_the_way_out(material, clicks):
-    lonely = dataclasses.replace(material, train=clicks([[1], [2]], [(0, 3, 0), (1, 4, 0)]))
+def test_a_train_of_single_clicks_is_refused_with_the_way_out(inputs, clicks):
+    lonely = dataclasses.replace(inputs, train=clicks([[1], [2]], [(0, 3, 0), (1, 4, 0)]))
     with pytest.raises(MmctrError, match=r"0 such histories.*variant=concat_pca"):
         fuse(params(), lonely)

@@ -28,14 +28,14 @@ def with_levels(batch, likes, views):
 
 def test_the_logit_is_the_sum_of_the_pieces_that_count(build, rows, make_batch):
     model, batch = build(**EVERYTHING), make_batch(rows)
-    said = model.evidence(batch)
+    said, _ = model.evidence(batch)
     assert set(said) == {"taste", "record", "co_clicks", "popularity", "levels"}
     torch.testing.assert_close(model(batch), sum(said.values()))
 
 
 def test_a_record_that_is_absorbed_is_learnt_and_not_counted(build, rows, make_batch):
     model, batch = build(levels=False), make_batch(rows)
-    assert torch.equal(model(batch), model.evidence(batch)["taste"])
+    assert torch.equal(model(batch), model.evidence(batch)[0]["taste"])
     model.training_loss(batch, lambda logits: logits.sum()).backward()
     assert model.record.own.weight.grad.any()
 
@@ -74,7 +74,7 @@ def test_only_the_piece_of_levels_sees_the_rows_levels(build, rows, make_batch):
     with torch.no_grad():
         model.levels.share_of_own.fill_(-1.0)
         model.levels.anywhere.normal_()
-    said, other = model.evidence(batch), model.evidence(with_levels(batch, [2, 2, 2], [9, 9, 9]))
+    (said, _), (other, _) = model.evidence(batch), model.evidence(with_levels(batch, [2, 2, 2], [9, 9, 9]))
     assert not torch.equal(said.pop("levels"), other.pop("levels"))
     assert all(torch.equal(said[name], other[name]) for name in said)
 
@@ -97,7 +97,7 @@ def test_levels_begin_nearly_silent(build, rows, make_batch):
     with torch.no_grad():
         for weight in model.own_levels.parameters():
             weight.zero_()  # nothing is known of any item yet
-    assert model.evidence(batch)["levels"].abs().max() < 0.01
+    assert model.evidence(batch)[0]["levels"].abs().max() < 0.01
 
 
 def test_the_click_loss_of_the_sum_moves_no_piece_but_the_levels(build, rows, make_batch):
@@ -130,7 +130,7 @@ def test_without_the_leak_the_same_weights_say_what_the_others_said(build, rows,
     assert params.without_leak() == EvidenceParams(**EVERYTHING, levels=False)
     left = build(**EVERYTHING, levels=False)
     left.load_state_dict({name: model.state_dict()[name] for name in left.state_dict()})
-    said = model.evidence(batch)
+    said, _ = model.evidence(batch)
     torch.testing.assert_close(left(batch), model(batch) - said["levels"], rtol=1e-5, atol=1e-6)
 
 

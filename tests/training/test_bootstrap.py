@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.study.difference import difference
 from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.metrics import auc
 
@@ -21,7 +22,7 @@ def compared(user, label, ours, others, count=500):
     for scores in (ours, others):
         point.append(np.array([auc(label, score) for score in scores]))
         aucs.append(np.column_stack([drawn.aucs(label, score) for score in scores]))
-    return drawn.difference(*point, *aucs)
+    return difference(drawn, *point, *aucs)
 
 
 def signal(label, strength, rng):

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mmctr_kedro.common import progress
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.machine import pick_device, reproducible
 from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models import MODELS, build_model
 from mmctr_kedro.models.layers import CtrModel
-from mmctr_kedro.training import loop, progress
+from mmctr_kedro.training import loop
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.steps import add_penalties, penalties_of
 
@@ -100,8 +101,17 @@ def test_threads_and_device_are_those_asked_for():
         assert device == CPU
         assert torch.get_num_threads() == before + 1
         assert torch.are_deterministic_algorithms_enabled()
-    with reproducible(CtrParams(device="cpu")):
-        assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("model", "threads"), [("din", 2), ("evidence", 1)])
+def test_threads_come_from_settings_and_model_whatever_the_machine_has(model, threads):
+    for of_process in (1, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(of_process)
+        with reproducible(CtrParams(device="cpu", model={"name": model})):
+            assert torch.get_num_threads() == threads
+        torch.set_num_threads(before)
 
 
 def test_penalties_are_half_lambda_times_the_squared_norm_of_whole_tables(train, item_tags, item_embedding):
@@ -346,12 +356,12 @@ def test_logits_that_overflow_are_named_with_how_many_rows_the_batch_has(tiny, t
 
 
 def test_a_long_epoch_is_logged_now_and_then_with_rate_and_time_left(tiny, train, valid, caplog, monkeypatch):
-    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
-    with caplog.at_level(logging.INFO, logger="mmctr_kedro.training.progress"):
+    monkeypatch.setattr(loop, "LOG_SECONDS", 0.0)
+    with caplog.at_level(logging.INFO, logger="mmctr_kedro.common.progress"):
         fitted(tiny(), train, valid)
     lines = [record.getMessage() for record in caplog.records if record.name.endswith("progress")]
-    assert lines[0].startswith("ctr epoch 1: 32 of 64 rows, ")
-    assert "rows/s, about" in lines[0]
+    assert lines[0].startswith("rows of ctr epoch 1: 16 of 64, ")
+    assert " a second, about " in lines[0]
 
 
 def test_a_terminal_has_a_bar_with_rate_and_time_left(tiny, train, valid, monkeypatch, capsys):
@@ -359,22 +369,10 @@ def test_a_terminal_has_a_bar_with_rate_and_time_left(tiny, train, valid, monkey
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    fitted(tiny(), train, valid)
+    fitted(tiny(), train, valid, evaluate_every=3)
     shown = capsys.readouterr().err
-    assert "ctr 3" in shown
-    assert "rows/s" in shown
-
-
-def test_a_bar_begins_anew_with_every_epoch(monkeypatch):
-    """Or the time left would stay 0 from the end of the first epoch on."""
-    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    bar = progress.EpochProgress("ctr", rows=64)
-    with bar.shown():
-        for epoch, done in ((1, 32), (1, 64), (2, 32)):
-            bar.update(epoch, done)
-            (task,) = bar._bar.tasks
-            assert task.finished == (done == 64)
-            bar.pause()
+    assert "rows of ctr epoch 3" in shown
+    assert "a second, 0 s left" in shown
 
 
 def test_denormal_numbers_count_as_zero_in_a_training_and_are_numbers_again_after_it():

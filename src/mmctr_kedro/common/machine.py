@@ -6,12 +6,10 @@ What ``reproducible`` sets in torch is set back; only the allocator keeps its ha
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import platform
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,6 @@ import torch
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import RunControls
-
-logger = logging.getLogger(__name__)
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -58,7 +54,7 @@ def reproducible(controls: RunControls) -> Iterator[torch.device]:
             torch.manual_seed(controls.seed)
             # L2 shrinks idle weights until arithmetic with them takes ten times as long: such numbers count as 0.
             torch.set_flush_denormal(True)
-            torch.set_num_threads(controls.threads or threads)
+            torch.set_num_threads(controls.threads)
             torch.use_deterministic_algorithms(True)
             # Filling every fresh buffer with NaN would cost more than the arithmetic saves.
             memory.fill_uninitialized_memory = False
@@ -76,13 +72,8 @@ def keep_freed_memory() -> None:
     By default it returns every large buffer to the kernel, and getting it back zeroed, page by page, takes
     longer than most of the arithmetic done in it. Elsewhere than on Linux with glibc nothing happens.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
+    with suppress(OSError):  # no glibc here
+        trim_threshold, mmap_max = -1, -4  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
         mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        logger.debug("No glibc here: the allocator stays as it is.")
-        return
-    trim_threshold, mmap_max = -1, -4  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)

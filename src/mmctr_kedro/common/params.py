@@ -44,7 +44,7 @@ class RunControls(Params):
 
     seed: int = Field(20242025, ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(None, ge=1, description="CPU threads; None leaves torch's choice.")
+    threads: int = Field(2, ge=1, description="CPU threads; equal bytes need equally many, on any machine.")
 
 
 # --- data_processing -------------------------------------------------------------------------------------
@@ -527,6 +527,7 @@ class EvidenceParams(ModelSettings):
         "rate_decay": 0.3,
         "rate_patience": 1,
         "patience": 3,
+        "threads": 1,  # two are no faster
     }
 
     name: Literal["evidence"] = "evidence"

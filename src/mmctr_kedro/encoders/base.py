@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.files import sha256
 from mmctr_kedro.common.params import HubModelParams, ImageEncoderParams, TextEncoderParams
 
 if TYPE_CHECKING:
@@ -63,21 +64,14 @@ def versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def folder_digest(folder: Path) -> str:
-    """Of every file in a model's folder, names and contents."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
 def hub_identity(settings: HubModelParams) -> dict[str, Any]:
-    """The model and how it is used, for an encoder's identity; of a folder the contents, not the path."""
-    decisive = settings.model_dump(mode="json", exclude={"device"})
-    if Path(settings.model).is_dir():  # wherever it lies
-        decisive["model"] = folder_digest(Path(settings.model))
+    """The model and how it is used, for an encoder's identity; of a folder names and contents, not the path."""
+    decisive, folder = settings.model_dump(mode="json", exclude={"device"}), Path(settings.model)
+    if folder.is_dir():
+        digest = hashlib.sha256()
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
+        decisive["model"] = digest.hexdigest()
     return decisive
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +31,7 @@ from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from transformers import PrinterCallback, TrainerCallback
 
+from mmctr_kedro.common.best_epoch import BestEpoch
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import FinetuneParams
 from mmctr_kedro.encoders.base import quiet_transformers
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 def tune(
     model: SentenceTransformer,
-    contents: Sequence[Any],
+    content: Callable[[int], Any],
     learnt: np.ndarray,
     watched: np.ndarray,
     settings: FinetuneParams,
@@ -48,12 +49,12 @@ def tune(
 ) -> dict[str, Any]:
     """Train adapters until the loss on held-out pairs stops falling, and merge the best ones into ``model``.
 
-    Call it inside ``training.machine.reproducible``, with the model on its device.
+    Call it inside ``machine.reproducible``, with the model on its device.
 
     Args:
         model: Changed in place: afterwards it holds the tuned weights and no adapter.
-        contents: What the model reads, such as texts or images; equal ones are in one place.
-        learnt: ``[P, 2]`` int64, places in ``contents``: pairs to learn from.
+        content: What the model reads at a place, such as a text or an image; equal ones are at one place.
+        learnt: ``[P, 2]`` int64, places: pairs to learn from.
         watched: The same of users who are never learnt from.
         prompt: Put before every text.
 
@@ -61,15 +62,45 @@ def tune(
         ``held_out_loss_before`` and ``held_out_loss``, ``epochs`` trained and ``best_epoch`` (0: none was better than
         no tuning, and the model is as it was), ``trainable_parameters`` and their share of all.
     """
+
+    def dataset(pairs: np.ndarray) -> datasets.Dataset:
+        """Pairs of places, which become contents only when a batch is made of them."""
+        places = datasets.Dataset.from_dict({"anchor": pairs[:, 0].tolist(), "positive": pairs[:, 1].tolist()})
+        return places.with_transform(
+            lambda batch: {name: [content(place) for place in places] for name, places in batch.items()}
+        )
+
+    on_cpu = model.device.type == "cpu"
+    steps = max(1, min(len(learnt), settings.pairs_per_epoch) // settings.batch_size)  # of an epoch
     with TemporaryDirectory(prefix="finetune_") as folder, quiet_transformers(offline=True), _process_kept():
         adapted = _with_adapters(model, settings)
         trainable, total = adapted.get_nb_trainable_parameters()
-        watch = _Watch(model, settings)
+        best = BestEpoch(model, settings, "finetune")
+        watch = _Watch(best)
         trainer = _Trainer(
             model=model,
-            args=_arguments(folder, model.device, len(learnt), settings, prompt),
-            train_dataset=_dataset(learnt, contents),
-            eval_dataset=_dataset(watched, contents),
+            args=SentenceTransformerTrainingArguments(
+                output_dir=folder,
+                seed=settings.seed,
+                use_cpu=on_cpu,
+                per_device_train_batch_size=settings.batch_size,
+                per_device_eval_batch_size=settings.batch_size,
+                batch_sampler=_Batches,
+                prompts=prompt or None,
+                max_steps=settings.epochs * steps,
+                learning_rate=settings.learning_rate,
+                warmup_steps=settings.epochs * steps // 10,
+                eval_strategy="steps",
+                eval_steps=steps,
+                logging_strategy="steps",
+                logging_steps=steps,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                dataloader_pin_memory=not on_cpu,
+            ),
+            train_dataset=dataset(learnt),
+            eval_dataset=dataset(watched),
             loss=MultipleNegativesRankingLoss(
                 model,
                 scale=1 / settings.temperature,
@@ -81,14 +112,14 @@ def tune(
         trainer.remove_callback(PrinterCallback)
         trainer.evaluate()
         trainer.train()
-    watch.restore()
+    best.restore()
     adapted.merge_and_unload()
     model.requires_grad_(True).eval()
     return {
         "held_out_loss_before": round(watch.before, 6),
-        "held_out_loss": round(watch.best, 6),
-        "epochs": watch.epoch,
-        "best_epoch": watch.best_epoch,
+        "held_out_loss": round(best.loss, 6),
+        "epochs": best.epochs,
+        "best_epoch": best.best_epoch,
         "trainable_parameters": trainable,
         "trainable_share": round(trainable / total, 6),
     }
@@ -116,33 +147,6 @@ def _with_adapters(model: SentenceTransformer, settings: FinetuneParams) -> Peft
         ) from error
 
 
-def _arguments(
-    folder: str, device: torch.device, pairs: int, settings: FinetuneParams, prompt: str
-) -> SentenceTransformerTrainingArguments:
-    """The trainer's arguments: one evaluation an epoch, nothing printed, nothing written."""
-    steps = max(1, min(pairs, settings.pairs_per_epoch) // settings.batch_size)
-    return SentenceTransformerTrainingArguments(
-        output_dir=folder,
-        seed=settings.seed,
-        use_cpu=device.type == "cpu",
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
-        batch_sampler=_Batches,
-        prompts=prompt or None,
-        max_steps=settings.epochs * steps,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.epochs * steps // 10,
-        eval_strategy="steps",
-        eval_steps=steps,
-        logging_strategy="steps",
-        logging_steps=steps,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=device.type != "cpu",
-    )
-
-
 class _Trainer(SentenceTransformerTrainer):
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: it would read the pairs for a README that nobody keeps."""
@@ -162,60 +166,26 @@ class _Batches(NoDuplicatesBatchSampler):
 
 
 class _Watch(TrainerCallback):
-    """Logs every evaluation, keeps the best adapters in memory, and stops when nothing is gained any more."""
+    """Hands every evaluation's loss on; the first comes before any training."""
 
-    def __init__(self, model: SentenceTransformer, settings: FinetuneParams) -> None:
-        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._best = [parameter.detach().clone() for parameter in self._trained]
-        self._settings = settings
-        self._loss: float | None = None
-        self.before = self.best = float("nan")
-        self.epoch = self.best_epoch = 0
+    def __init__(self, best: BestEpoch) -> None:
+        self._best = best
+        self._train_loss: float | None = None
+        self.before = float("nan")
 
     def on_log(self, args: Any, state: Any, control: Any, **said: Any) -> None:
-        self._loss = said["logs"].get("loss", self._loss)
+        self._train_loss = said["logs"].get("loss", self._train_loss)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **said: Any) -> None:
-        loss, settings = said["metrics"].get("eval_loss", float("nan")), self._settings
-        if self._loss is None:  # the evaluation before any training
-            if not np.isfinite(loss):
-                raise MmctrError(f"The loss on pairs of held-out users is {loss} before any tuning.")
-            self.before = self.best = loss
+        loss = said["metrics"].get("eval_loss", float("nan"))
+        if self._train_loss is not None:
+            self._best.add(self._train_loss, loss)
+            control.should_training_stop |= self._best.is_over
+        elif np.isfinite(loss):
+            self.before = self._best.loss = loss
             logger.info("finetune: loss on held-out users %.4f before tuning", loss)
-            return
-        self.epoch += 1
-        if not np.isfinite(loss):
-            raise MmctrError(
-                f"finetune: the loss on held-out users became {loss} in epoch {self.epoch}. Lower "
-                f"finetune.learning_rate={settings.learning_rate:g} or raise temperature={settings.temperature:g}."
-            )
-        if loss < self.best:
-            self.best, self.best_epoch = loss, self.epoch
-            self._best = [parameter.detach().clone() for parameter in self._trained]
-        idle = self.epoch - self.best_epoch
-        control.should_training_stop |= idle >= settings.patience
-        logger.info(
-            "finetune epoch %d/%d: loss %.4f, on held-out users %.4f%s",
-            self.epoch,
-            settings.epochs,
-            self._loss,
-            loss,
-            f"; no gain, {idle} of {settings.patience} before stopping" if idle else "",
-        )
-
-    def restore(self) -> None:
-        """Put the best adapters back."""
-        with torch.no_grad():
-            for parameter, best in zip(self._trained, self._best, strict=True):
-                parameter.copy_(best)
-
-
-def _dataset(pairs: np.ndarray, contents: Sequence[Any]) -> datasets.Dataset:
-    """Pairs of places, which become contents only when a batch is made of them."""
-    places = datasets.Dataset.from_dict({"anchor": pairs[:, 0].tolist(), "positive": pairs[:, 1].tolist()})
-    return places.with_transform(
-        lambda batch: {name: [contents[place] for place in column] for name, column in batch.items()}
-    )
+        else:
+            raise MmctrError(f"The loss on pairs of held-out users is {loss} before any tuning.")
 
 
 @contextmanager

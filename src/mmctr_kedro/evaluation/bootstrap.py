@@ -1,30 +1,13 @@
-"""Whether one model beats another: the paired difference of AUC over seeds, with a bootstrap interval.
+"""AUC on users drawn again with replacement, each with all their rows, and on seeds drawn again: the bootstrap.
 
-Users are drawn again with replacement, each with all their rows, and so are seeds; both models get the same users and
-seeds. R rows, U users, S seeds, B resamples, C clicks, O others.
+Whatever is compared gets the same users and seeds. R rows, U users, S seeds, B resamples, C clicks, O others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 CHUNK = 125  # resamples at a time
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Of AUCs, ours minus the other's, mean over seeds."""
-
-    mean: float
-    low: float
-    high: float  # 95 %: percentiles 2.5 and 97.5 of the resamples
-    by_seed: list[float]
-
-    @property
-    def excludes_zero(self) -> bool:
-        return not self.low <= 0 <= self.high
 
 
 class Resamples:
@@ -55,12 +38,3 @@ class Resamples:
             with np.errstate(invalid="ignore"):
                 found.append(twice_right / (2 * clicks_CB.sum(axis=0) * others_before[-1]))
         return np.concatenate(found)
-
-    def difference(
-        self, point_ours: np.ndarray, point_other: np.ndarray, ours_BS: np.ndarray, other_BS: np.ndarray
-    ) -> Difference:
-        """From AUCs by seed, ``[S]``, and by resample and seed, ``[B, S]``, of both models."""
-        by_seed = np.asarray(point_ours) - np.asarray(point_other)
-        drawn = ((ours_BS - other_BS) * self.seeds_BS).sum(axis=1) / self.seeds_BS.sum(axis=1)
-        low, high = np.nanpercentile(drawn, [2.5, 97.5])
-        return Difference(float(by_seed.mean()), float(low), float(high), [float(value) for value in by_seed])

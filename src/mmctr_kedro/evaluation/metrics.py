@@ -88,7 +88,8 @@ def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> Grou
     others = np.diff(np.append(ties, len(label))) - clicks
     first = np.flatnonzero(starts[ties])  # each group's first tie
     group_clicks, group_others = np.add.reduceat(clicks, first), np.add.reduceat(others, first)
-    twice_below = _twice_below(others) - 2 * np.repeat(np.cumsum(group_others) - group_others, _lengths(first, ties))
+    ties_of_group = np.diff(np.append(first, len(ties)))
+    twice_below = _twice_below(others) - 2 * np.repeat(np.cumsum(group_others) - group_others, ties_of_group)
     twice_right = np.add.reduceat(clicks * twice_below, first)
     pairs, rows = group_clicks * group_others, group_clicks + group_others
     both = pairs > 0
@@ -176,7 +177,3 @@ def _variance(value: np.ndarray, counts: np.ndarray) -> float:
     total = counts.sum()
     mean = (counts * value).sum() / total
     return float((counts * (value - mean) ** 2).sum() / (total - 1))
-
-
-def _lengths(first: np.ndarray, of: np.ndarray) -> np.ndarray:
-    return np.diff(np.append(first, len(of)))

@@ -38,15 +38,13 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, levels: np.ndarray, trai
     """
     unit, chosen = _unit(embedding), asked_histories(train, valid)
     cold = ~shown_items(train, len(embedding))
+    clicks = np.bincount(train.history_items, minlength=len(embedding))[1:]
     return {
         "users_known_to_train": bool(np.isin(valid.history_user[chosen], train.history_user).any()),
-        "next_item": _retrieval(unit, *next_item_queries(unit, valid, chosen), cold),
-        "co_click": _retrieval(unit, *co_click_queries(unit, valid, chosen), cold),
+        **_retrieval(unit, valid, chosen, cold),
         "tags": tag_overlap(unit, item_tags),
         "geometry": geometry(embedding[1:]),
-        "told_by_ridge": told_by_ridge(
-            embedding[1:], levels, np.bincount(train.history_items, minlength=len(unit))[1:]
-        ),
+        "told_by_ridge": told_by_ridge(embedding[1:], levels, clicks),
     }
 
 
@@ -98,9 +96,9 @@ def of_each_modality(embedding: np.ndarray, alone: np.ndarray, train: Clicks, va
     for modality, vectors in zip(MODALITIES, alone, strict=True):
         of_one = _unit(vectors)
         kept = _nearest(of_one, asked, items)
+        asked_of = _retrieval(of_one, valid, chosen, np.zeros(len(unit), dtype=bool))
         found[modality] = {
-            "next_item": _of_places(*nearer_and_alike(of_one, *next_item_queries(of_one, valid, chosen))),
-            "co_click": _of_places(*nearer_and_alike(of_one, *co_click_queries(of_one, valid, chosen))),
+            **{question: answers["all"] for question, answers in asked_of.items()},
             "neighbours_kept": _round((nearest[:, :, None] == kept[:, None, :]).any(axis=2).mean()),
         }
     return found
@@ -179,12 +177,15 @@ def co_click_queries(
     return unit[pairs[:, 0]], pairs[:, 1], list(pairs[:, :1])
 
 
-def _retrieval(
-    unit: np.ndarray, query: np.ndarray, answer: np.ndarray, known: list[np.ndarray], cold: np.ndarray
-) -> Found:
-    nearer, alike = nearer_and_alike(unit, query, answer, known)
-    of_cold = cold[answer]
-    return {"all": _of_places(nearer, alike), "cold": _of_places(nearer[of_cold], alike[of_cold])}
+def _retrieval(unit: np.ndarray, clicks: Clicks, histories: np.ndarray, cold: np.ndarray) -> Found:
+    """Both questions, answered over all items and over those that are ``cold``, ``[N + 1]`` bool."""
+    found = {}
+    for question, queries in {"next_item": next_item_queries, "co_click": co_click_queries}.items():
+        query, answer, known = queries(unit, clicks, histories)
+        nearer, alike = nearer_and_alike(unit, query, answer, known)
+        of_cold = cold[answer]
+        found[question] = {"all": _of_places(nearer, alike), "cold": _of_places(nearer[of_cold], alike[of_cold])}
+    return found
 
 
 def nearer_and_alike(
@@ -228,19 +229,16 @@ def tag_overlap(unit: np.ndarray, item_tags: np.ndarray) -> Found:
     asked = _some(tagged, MAX_NEIGHBOURHOODS)
     if len(tagged) <= NEIGHBOURS:
         return {"items": len(asked), "neighbours_share_a_tag": None, "random_items_share_a_tag": None}
-    shared = _share_a_tag(item_tags, np.repeat(asked, NEIGHBOURS), _nearest(unit, asked, tagged).ravel())
     pairs = np.random.default_rng(SEED).integers(0, len(tagged), (RANDOM_PAIRS, 2))
     pairs = tagged[pairs[pairs[:, 0] != pairs[:, 1]]]
-    return {
-        "items": len(asked),
-        "neighbours_share_a_tag": _round(shared.mean()),
-        "random_items_share_a_tag": _round(_share_a_tag(item_tags, pairs[:, 0], pairs[:, 1]).mean()),
-    }
-
-
-def _share_a_tag(item_tags: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    one, other = item_tags[left], item_tags[right]
-    return ((one[:, :, None] == other[:, None, :]) & (one[:, :, None] > 0)).any(axis=(1, 2))
+    found: Found = {"items": len(asked)}
+    for name, left, right in (
+        ("neighbours_share_a_tag", np.repeat(asked, NEIGHBOURS), _nearest(unit, asked, tagged).ravel()),
+        ("random_items_share_a_tag", pairs[:, 0], pairs[:, 1]),
+    ):
+        one, other = item_tags[left][:, :, None], item_tags[right][:, None, :]
+        found[name] = _round(((one == other) & (one > 0)).any(axis=(1, 2)).mean())
+    return found
 
 
 def geometry(vectors: np.ndarray) -> Found:

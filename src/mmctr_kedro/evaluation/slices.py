@@ -1,4 +1,4 @@
-"""AUC by slice of the rows, beside its error and the best reachable one. ``training.metrics`` has the measures.
+"""AUC by slice of the rows, beside its error and the best reachable one. ``metrics`` has the measures.
 
 Whatever cannot be known (an AUC of one class, a best reachable AUC nobody has told) is None, never NaN, so
 that the metrics are valid JSON.
@@ -38,7 +38,8 @@ def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
     if not 0 < label.sum() < len(label):
         return None
     grid, drawn = metrics.roc(label, score)
-    return {"false_positive_rate": _rounded(grid), "true_positive_rate": _rounded(drawn)}
+    rates = {"false_positive_rate": grid, "true_positive_rate": drawn}
+    return {name: [round(value, 5) for value in rate.tolist()] for name, rate in rates.items()}
 
 
 def slice_of(chosen: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None) -> Slice:
@@ -123,7 +124,3 @@ def _slices(
 
 def _range(low: int, high: int) -> str:
     return f"{low}" if low == high else f"{low}-{high}"
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(value, 5) for value in values.tolist()]

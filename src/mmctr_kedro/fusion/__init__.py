@@ -1,6 +1,6 @@
 """Ways to make one vector of all that is known of an item. One fusion, one file; the table is ``embedding.variant``.
 
-A file's ``fuse(params, material)`` gives ``Fused``: vectors, row i for item i + 1, and a report. Light to import: what
+A file's ``fuse(params, inputs)`` gives ``Fused``: vectors, row i for item i + 1, and a report. Light to import: what
 a fusion needs comes with its first call.
 """
 
@@ -11,21 +11,21 @@ from importlib import import_module
 import numpy as np
 
 from mmctr_kedro.common.params import VARIANTS, EmbeddingParams
-from mmctr_kedro.fusion.inputs import MODALITIES, Fused, Material
+from mmctr_kedro.fusion.inputs import MODALITIES, Fused, ItemInputs
 
-__all__ = ["MODALITIES", "VARIANTS", "Fused", "Material", "fuse"]
+__all__ = ["MODALITIES", "VARIANTS", "Fused", "ItemInputs", "fuse"]
 
 
-def fuse(params: EmbeddingParams, material: Material, variant: str | None = None) -> Fused:
-    """What a variant makes of the material, by default the one that ``params`` names; ``alone`` is always filled.
+def fuse(params: EmbeddingParams, inputs: ItemInputs, variant: str | None = None) -> Fused:
+    """What a variant makes of the items, by default the one that ``params`` names; ``alone`` is always filled.
 
     Towers are asked for one modality as they were trained to be; other fusions are made again of one modality.
     """
     name = variant or params.variant
     method = import_module(f"mmctr_kedro.fusion.{name}").fuse
-    fused: Fused = method(params, material if params.modalities == "both" else material.only(params.modalities))
+    fused: Fused = method(params, inputs if params.modalities == "both" else inputs.only(params.modalities))
     if fused.alone is None:
         fused = fused._replace(
-            alone=np.stack([method(params, material.only(modality)).vectors for modality in MODALITIES])
+            alone=np.stack([method(params, inputs.only(modality)).vectors for modality in MODALITIES])
         )
     return fused

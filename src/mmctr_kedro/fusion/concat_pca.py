@@ -18,12 +18,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmctr_kedro.common.params import EmbeddingParams
-from mmctr_kedro.fusion.inputs import Fused, Material, principal_components, standardise
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs, principal_components, standardise
 
 
-def fuse(params: EmbeddingParams, material: Material) -> Fused:
+def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
     """Text and image alike: ``[N, width]`` float32."""
-    return Fused(concat_pca([material.text, material.image], params.width), {})
+    return Fused(concat_pca([inputs.text, inputs.image], params.width), {})
 
 
 def concat_pca(modalities: Sequence[np.ndarray], width: int) -> np.ndarray:

@@ -13,7 +13,7 @@ MODALITIES = ("text", "image")  # their order wherever each stands alone
 
 
 @dataclass(frozen=True)
-class Material:
+class ItemInputs:
     """All that may decide an item's vector; row i of each array belongs to item i + 1 of N."""
 
     text: np.ndarray  # [N, d] float32, from the text encoder; an item without words has the mean of the others
@@ -21,7 +21,7 @@ class Material:
     provided: np.ndarray  # [N, 128] float32, the organisers' vectors
     train: Clicks  # histories and clicks to learn from; by default of train users, and of nobody else
 
-    def only(self, modality: str) -> Material:
+    def only(self, modality: str) -> ItemInputs:
         """The same with ``text`` or ``image`` alone; the other modality is all zeros, which tells nothing."""
         other = "image" if modality == "text" else "text"
         return replace(self, **{other: np.zeros_like(getattr(self, other))})

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from mmctr_kedro.common.params import EmbeddingParams
-from mmctr_kedro.fusion.inputs import Fused, Material, of_deviation_one
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one
 
 FLOOR = 1e-9  # a variance this small beside the first is rounding
 
 
-def fuse(params: EmbeddingParams, material: Material) -> Fused:
+def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
     """The sum of each item's centroids, one a level: ``[N, width]`` float32."""
     from mmctr_kedro.fusion import fuse as fuse_variant
 
     settings = params.semantic_ids
-    base = fuse_variant(params, material, settings.of)
+    base = fuse_variant(params, inputs, settings.of)
     codes, centroids = quantise(base.vectors, settings.levels, settings.codes, params.seed)
     report = reconstruction_report(base.vectors, codes, centroids)
     assert base.alone is not None

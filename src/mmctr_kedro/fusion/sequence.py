@@ -5,27 +5,28 @@ history, and is looked for at its end, as the tower's one vector. So the vector 
 from the same tower as that of a popular one. The loss is a softmax over the distinct items of a batch with their log
 frequency subtracted (Yi et al., RecSys 2019).
 
-Histories of ``Material.train`` and the items clicked in train rows are all it reads, and it stops by users it never
+Histories of ``ItemInputs.train`` and the items clicked in train rows are all it reads, and it stops by users it never
 learns from. S sequences of a batch, P of their places, U distinct items, W width.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.machine import reproducible
 from mmctr_kedro.common.params import EmbeddingParams, SequenceParams
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.fusion.inputs import Fused, Material
-from mmctr_kedro.fusion.tower import content_of, content_tower, encode_all, fit, item_vectors, log_frequency
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs
+from mmctr_kedro.fusion.tower import ContentTower, fit, log_frequency
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
+WATCHED_HISTORIES = 4096  # of held-out users, after every epoch
 CHUNK = 20  # batches whose histories are sorted by length together
 
 
@@ -53,14 +54,47 @@ class Sequences:
         return Sequences(self.items[places], offsets, self.user[rows], self.whole[rows])
 
 
-def fuse(params: EmbeddingParams, material: Material) -> Fused:
+class NextItem(nn.Module):
+    """A recurrent layer over a history of the tower's vectors, and the vector it looks for at each place."""
+
+    def __init__(self, tower: nn.Module, width: int, state: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.reader = nn.GRU(width, state, batch_first=True)
+        self.head = nn.Linear(state, width)
+
+    def loss(self, batch: Sequences, frequency: Tensor, settings: SequenceParams) -> Tensor:
+        """Mean cross entropy of picking the next item at every place, among the batch's that its user never clicked.
+
+        Args:
+            frequency: ``[N+1]``, log share of each item.
+        """
+        device = frequency.device
+        items, index = np.unique(batch.items, return_inverse=True)
+        lengths = np.diff(batch.offsets)
+        row = np.repeat(np.arange(len(batch)), lengths)
+        first = np.zeros(len(row), dtype=bool)
+        first[batch.offsets[:-1]] = True
+        target = np.flatnonzero(~first & (batch.whole[row] | np.append(first[1:], True)))  # places to be predicted
+        item_U = torch.from_numpy(items).to(device)
+        index_P = torch.from_numpy(index).to(device)
+        vectors_UW = self.tower(item_U)
+        packed = pack_sequence([vectors_UW[part] for part in index_P.split(lengths.tolist())], enforce_sorted=False)
+        state, _ = pad_packed_sequence(self.reader(packed)[0], batch_first=True)
+        place = torch.from_numpy(target - batch.offsets[row[target]] - 1).to(device)  # what is known before the target
+        asked = F.normalize(self.head(state[torch.from_numpy(row[target]).to(device), place]), dim=-1)
+        scores = asked @ vectors_UW.t() / settings.temperature - settings.popularity_correction * frequency[item_U]
+        wanted = index_P[torch.from_numpy(target).to(device)]
+        own = torch.zeros(len(batch), len(items), dtype=torch.bool, device=device)
+        own[torch.from_numpy(row).to(device), index_P] = True
+        clicked = own[torch.from_numpy(row[target]).to(device)].scatter(1, wanted.unsqueeze(1), value=False)
+        return F.cross_entropy(scores.masked_fill(clicked, float("-inf")), wanted)
+
+
+def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
     """Train tower and recurrent layer, and send every item through the tower: ``[N, width]`` float32."""
-    import torch
-
-    from mmctr_kedro.common.machine import reproducible
-
     settings = params.sequence
-    sequences = sequences_of(material.train, settings.recent)
+    sequences = sequences_of(inputs.train, settings.recent)
     users = np.unique(sequences.user)
     stops = np.isin(sequences.user, users[np.random.default_rng(settings.seed).random(len(users)) < settings.held_out])
     learnt, held_out = np.flatnonzero(~stops), np.flatnonzero(stops)
@@ -69,30 +103,22 @@ def fuse(params: EmbeddingParams, material: Material) -> Fused:
             f"Variant 'sequence' learns from users of two clicks and more, but train has {len(learnt)} such histories "
             f"to learn from and {len(held_out)} to stop by. Choose another: --params embedding.variant=concat_pca"
         )
-    joined, widths = content_of(material, settings.components)
     with reproducible(settings) as device:
-        content = torch.from_numpy(joined).to(device)
-        frequency = log_frequency(sequences.of(learnt).items, len(content), device)
-        tower = content_tower(widths, params.width, settings)
-        model = torch.nn.ModuleDict(
-            {
-                "tower": tower,
-                "reader": torch.nn.GRU(params.width, settings.state, batch_first=True),
-                "head": torch.nn.Linear(settings.state, params.width),
-            }
-        ).to(device)
+        tower = ContentTower(inputs, params.width, settings)
+        model = NextItem(tower, params.width, settings.state).to(device)
+        frequency = log_frequency(sequences.of(learnt).items, len(inputs.text), device)
         rng = np.random.default_rng(settings.seed)
-        watched = _batches(sequences, _some(held_out, 4096, rng), settings.batch_size)
-        report = fit(
-            "sequence",
-            model,
-            lambda: _batches(sequences, _some(learnt, settings.histories_per_epoch, rng), settings.batch_size, rng),
-            partial(_loss, model, content, widths, frequency, settings),
-            watched,
-            settings,
-        )
-        counts = {"histories": len(learnt), "held_out_histories": len(held_out)}
-        return encode_all(tower, content, widths, counts | report)
+        watched = batches_of(sequences, rng.permutation(held_out)[:WATCHED_HISTORIES], settings.batch_size)
+
+        def epoch_batches() -> list[Sequences]:
+            rows = rng.permutation(learnt)[: settings.histories_per_epoch]
+            return batches_of(sequences, rows, settings.batch_size, rng)
+
+        def loss(batch: Sequences) -> Tensor:
+            return model.loss(batch, frequency, settings)
+
+        report = fit("sequence", model, epoch_batches, loss, watched, settings)
+        return tower.encode_all({"histories": len(learnt), "held_out_histories": len(held_out)} | report)
 
 
 def sequences_of(train: Clicks, recent: int) -> Sequences:
@@ -122,12 +148,7 @@ def sequences_of(train: Clicks, recent: int) -> Sequences:
     return Sequences(items, offsets, user, whole).of(np.flatnonzero(lengths >= 2))
 
 
-def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many of the rows, shuffled."""
-    return rng.permutation(rows)[:most]
-
-
-def _batches(
+def batches_of(
     sequences: Sequences, rows: np.ndarray, size: int, rng: np.random.Generator | None = None
 ) -> list[Sequences]:
     """Batches of histories of like length; with ``rng`` their order is shuffled."""
@@ -136,43 +157,3 @@ def _batches(
     rows = rows[np.lexsort((lengths, chunk))]
     starts = np.arange(0, len(rows), size)
     return [sequences.of(rows[start : start + size]) for start in (starts if rng is None else rng.permutation(starts))]
-
-
-def _loss(
-    model: nn.ModuleDict,
-    content: Tensor,
-    widths: list[int],
-    frequency: Tensor,
-    settings: SequenceParams,
-    batch: Sequences,
-) -> Tensor:
-    """Mean cross entropy of picking the next item at every place, among the batch's items that its user never clicked.
-
-    Args:
-        content: ``[N, sum(widths)]``, the modalities side by side.
-        frequency: ``[N+1]``, log share of each item.
-    """
-    import torch
-    from torch.nn import functional as F
-    from torch.nn.utils.rnn import pack_sequence
-
-    device = content.device
-    items, index = np.unique(batch.items, return_inverse=True)
-    lengths = np.diff(batch.offsets)
-    row = np.repeat(np.arange(len(batch)), lengths)
-    first = np.zeros(len(row), dtype=bool)
-    first[batch.offsets[:-1]] = True
-    target = np.flatnonzero(~first & (batch.whole[row] | np.append(first[1:], True)))  # places to be predicted
-    item_U = torch.from_numpy(items).to(device)
-    index_P = torch.from_numpy(index).to(device)
-    vectors_UW = item_vectors(model["tower"], content, item_U, widths, settings)
-    packed = pack_sequence([vectors_UW[part] for part in index_P.split(lengths.tolist())], enforce_sorted=False)
-    state, _ = torch.nn.utils.rnn.pad_packed_sequence(model["reader"](packed)[0], batch_first=True)
-    place = torch.from_numpy(target - batch.offsets[row[target]] - 1).to(device)  # what is known before the target
-    asked = F.normalize(model["head"](state[torch.from_numpy(row[target]).to(device), place]), dim=-1)
-    scores = asked @ vectors_UW.t() / settings.temperature - settings.popularity_correction * frequency[item_U]
-    wanted = index_P[torch.from_numpy(target).to(device)]
-    own = torch.zeros(len(batch), len(items), dtype=torch.bool, device=device)
-    own[torch.from_numpy(row).to(device), index_P] = True
-    clicked = own[torch.from_numpy(row[target]).to(device)].scatter(1, wanted.unsqueeze(1), value=False)
-    return F.cross_entropy(scores.masked_fill(clicked, float("-inf")), wanted)

@@ -2,83 +2,90 @@
 
 The tower knows items by frozen text and image vectors alone, so an item that nobody clicked yet has a vector like any
 other. At times it is shown an item without its text or without its cover, so that one lacking either still lands near
-its like. N items, U distinct items of a batch, D numbers of a modality, W width.
+its like. N items, U distinct items of a batch, C numbers of both modalities' content, W width.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.best_epoch import BestEpoch
 from mmctr_kedro.common.params import TowerParams
-from mmctr_kedro.fusion.inputs import Fused, Material, of_deviation_one, principal_components, standardise
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-logger = logging.getLogger(__name__)
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one, principal_components, standardise
 
 B = TypeVar("B")  # one batch of a variant's own kind
 
 
-def content_of(material: Material, components: int) -> tuple[np.ndarray, list[int]]:
-    """What a tower sees: each modality's principal components side by side ``[N, sum]`` float32, and their widths.
+class ContentTower(nn.Module):
+    """Item ids (1..N) ``[U]`` to unit vectors ``[U, W]``; in training some are shown without one modality.
 
-    Standardised and at mean square 1, so that zeros stand for "not known"; fewer columns, less work.
+    What it sees of an item are each modality's principal components, standardised and at mean square 1, so that zeros
+    stand for "not known"; fewer columns, less work.
     """
-    modalities = [
-        principal_components(standardise(vectors), min(components, vectors.shape[1]))
-        for vectors in (material.text, material.image)
-    ]
-    return np.concatenate(modalities, axis=1), [vectors.shape[1] for vectors in modalities]
+
+    content: Tensor  # [N, C]
+    modality: Tensor  # [C], whose column each is
+
+    def __init__(self, inputs: ItemInputs, width: int, settings: TowerParams) -> None:
+        super().__init__()
+        parts = [
+            principal_components(standardise(vectors), min(settings.components, vectors.shape[1]))
+            for vectors in (inputs.text, inputs.image)
+        ]
+        modality = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+        self.register_buffer("content", torch.from_numpy(np.concatenate(parts, axis=1)), persistent=False)
+        self.register_buffer("modality", torch.from_numpy(modality), persistent=False)
+        self.modality_dropout = settings.modality_dropout
+        self.layers = nn.Sequential(
+            nn.Linear(len(modality), settings.hidden),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.hidden, width),
+        )
+
+    def forward(self, item_U: Tensor) -> Tensor:
+        shown_UC = self.content.index_select(0, item_U - 1)
+        if self.training and self.modality_dropout:
+            shown_UC = shown_UC * shown_modalities(len(item_U), self.modality, self.modality_dropout)
+        return self.of_content(shown_UC)
+
+    def of_content(self, content_UC: Tensor) -> Tensor:
+        """Unit vectors ``[U, W]`` of content given directly."""
+        return F.normalize(self.layers(content_UC), dim=-1)
+
+    def encode_all(self, report: dict[str, Any]) -> Fused:
+        """Every item, by both modalities and by each alone, with mean 0 and mean square 1 each."""
+        self.eval()
+        made = []
+        for shown_C in (torch.ones_like(self.modality), self.modality == 0, self.modality == 1):
+            with torch.no_grad():
+                parts = [self.of_content(part * shown_C.float()) for part in self.content.split(8192)]
+            vectors = torch.cat(parts).cpu().numpy()
+            made.append(of_deviation_one(vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)))
+        return Fused(made[0], report, np.stack(made[1:]))
 
 
-def content_tower(widths: Sequence[int], width: int, settings: TowerParams) -> nn.Module:
-    """``[n, sum(widths)]`` to unit vectors ``[n, W]``."""
-    from torch import nn
+def shown_modalities(rows: int, modality: Tensor, rate: float) -> Tensor:
+    """0 where a row's modality is left out, else 1: ``[rows, C]``; never more than one of a row is left out.
 
-    class Unit(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return nn.functional.normalize(x, dim=-1)
-
-    return nn.Sequential(
-        nn.Linear(sum(widths), settings.hidden),
-        nn.GELU(),
-        nn.Dropout(settings.dropout),
-        nn.Linear(settings.hidden, width),
-        Unit(),
-    )
-
-
-def item_vectors(
-    tower: nn.Module, content: Tensor, items: Tensor, widths: Sequence[int], settings: TowerParams
-) -> Tensor:
-    """Vectors ``[U, W]`` of these item ids (1..N) ``[U]``; in training some are shown without one modality."""
-    shown = content.index_select(0, items - 1)
-    if tower.training and settings.modality_dropout:
-        shown = shown * shown_modalities(len(shown), widths, settings.modality_dropout, shown.device)
-    return tower(shown)
-
-
-def shown_modalities(rows: int, widths: Sequence[int], rate: float, device: torch.device) -> Tensor:
-    """0 where a row's modality is left out, else 1: ``[rows, sum(widths)]``; never more than one is left out."""
-    import torch
-
-    left_out = torch.randint(len(widths), (rows,), device=device)
-    left_out = torch.where(torch.rand(rows, device=device) < rate, left_out, len(widths))
-    shown = torch.arange(len(widths), device=device).unsqueeze(0) != left_out.unsqueeze(1)
-    return shown.float().repeat_interleave(torch.tensor(list(widths), device=device), dim=1)
+    Args:
+        modality: ``[C]`` int64, whose column each is: 0, 1, ...
+        rate: How often a row is shown without one.
+    """
+    count = int(modality[-1]) + 1
+    left_out = torch.randint(count, (rows,), device=modality.device)
+    left_out = torch.where(torch.rand(rows, device=modality.device) < rate, left_out, count)
+    return (modality.unsqueeze(0) != left_out.unsqueeze(1)).float()
 
 
 def log_frequency(items: np.ndarray, count: int, device: torch.device) -> Tensor:
-    """Log of each item's share among ``items``, one added to every count: ``[N + 1]``, by item id."""
-    import torch
-
+    """Log of each item's share among ``items``, one added to every count: ``[count + 1]`` float32, by item id."""
     counts = np.bincount(items, minlength=count + 1) + 1.0
     return torch.from_numpy(np.log(counts / counts.sum())).float().to(device)
 
@@ -101,15 +108,11 @@ def fit(
     Returns:
         ``epochs`` trained, ``best_epoch``, and ``held_out_loss`` of that one.
     """
-    import torch
-
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    best, best_epoch, epoch = float("inf"), 0, 0
-    weights = {key: value.clone() for key, value in module.state_dict().items()}
-    while epoch < settings.epochs and epoch - best_epoch < settings.patience:
-        epoch += 1
+    best = BestEpoch(module, settings, f"embedding.{name}")
+    while not best.is_over:
         module.train()
         losses = []
         for batch in epoch_batches():
@@ -120,41 +123,7 @@ def fit(
             losses.append(loss.item())
         module.eval()
         with torch.no_grad():
-            watched_loss = float(np.mean([loss_of(batch).item() for batch in watched]))
-        if not np.isfinite(watched_loss):
-            raise MmctrError(
-                f"{name}: the loss on held-out users became {watched_loss} in epoch {epoch}. Lower "
-                f"embedding.{name}.learning_rate={settings.learning_rate:g} or raise temperature="
-                f"{settings.temperature:g}."
-            )
-        if watched_loss < best:
-            best, best_epoch = watched_loss, epoch
-            weights = {key: value.clone() for key, value in module.state_dict().items()}
-        idle = epoch - best_epoch
-        logger.info(
-            "%s epoch %d/%d: loss %.4f, on held-out users %.4f%s",
-            name,
-            epoch,
-            settings.epochs,
-            np.mean(losses),
-            watched_loss,
-            f"; no gain, {idle} of {settings.patience} before stopping" if idle else "",
-        )
-    module.load_state_dict(weights)
-    return {"epochs": epoch, "best_epoch": best_epoch, "held_out_loss": round(best, 6)}
-
-
-def encode_all(tower: nn.Module, content: Tensor, widths: Sequence[int], report: dict[str, Any]) -> Fused:
-    """Every item through the tower, by both modalities and by each alone, with mean 0 and mean square 1 each."""
-    import torch
-
-    tower.eval()
-
-    def encoded(shown: Tensor) -> np.ndarray:
-        with torch.no_grad():
-            vectors = np.concatenate([tower(part * shown).cpu().numpy() for part in content.split(8192)])
-        return of_deviation_one(vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32))
-
-    of_modality = torch.arange(len(widths)).repeat_interleave(torch.tensor(list(widths))).to(content.device)
-    alone = [encoded((of_modality == modality).float()) for modality in range(len(widths))]
-    return Fused(encoded(torch.ones_like(of_modality).float()), report, np.stack(alone))
+            held_out_loss = float(np.mean([loss_of(batch).item() for batch in watched]))
+        best.add(float(np.mean(losses)), held_out_loss)
+    best.restore()
+    return {"epochs": best.epochs, "best_epoch": best.best_epoch, "held_out_loss": round(best.loss, 6)}

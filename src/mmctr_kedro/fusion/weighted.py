@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from mmctr_kedro.common.params import EmbeddingParams
-from mmctr_kedro.fusion.inputs import Fused, Material, principal_components, standardise
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs, principal_components, standardise
 
 
-def fuse(params: EmbeddingParams, material: Material) -> Fused:
+def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
     """Variance shared out by ``params.weighted``, then PCA: ``[N, width]`` float32."""
-    shares = ((material.text, params.weighted.text), (material.image, params.weighted.image))
+    shares = ((inputs.text, params.weighted.text), (inputs.image, params.weighted.image))
     joined = np.concatenate([np.sqrt(weight) * standardise(vectors) for vectors, weight in shares], axis=1)
     return Fused(principal_components(joined, params.width), {})

@@ -10,14 +10,14 @@ import numpy as np
 
 from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion.concat_pca import concat_pca
-from mmctr_kedro.fusion.inputs import Fused, Material, of_deviation_one
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one
 
 NOISE = 1e-3
 
 
-def fuse(params: EmbeddingParams, material: Material) -> Fused:
+def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
     """``concat_pca`` with columns of equal variance: ``[N, width]`` float32."""
-    components = concat_pca([material.text, material.image], params.width)
+    components = concat_pca([inputs.text, inputs.image], params.width)
     deviation = components.std(axis=0, dtype=np.float64)
     real = deviation > NOISE * deviation.max(initial=0.0)
     white = components * np.where(real, 1 / np.where(real, deviation, 1), 0).astype(np.float32)

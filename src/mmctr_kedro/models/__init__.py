@@ -60,7 +60,15 @@ def build_model(
         item_embedding: ``[N+1, D]`` float32, row 0 zeros.
         tags: Size of the tag vocabulary, 0 included; by default the largest tag + 1.
     """
-    check_tables(item_tags, item_embedding)
+    if len(item_tags) != len(item_embedding):
+        raise MmctrError(
+            f"item_tags has {len(item_tags)} rows, the item embedding has {len(item_embedding)}: each needs "
+            "one row per item and a row 0. Rebuild both from the same items: "
+            "kedro run --pipeline data_processing, then --pipeline embedding."
+        )
+    if not np.isfinite(item_embedding).all():
+        row = int(np.flatnonzero(~np.isfinite(item_embedding).all(axis=1))[0])
+        raise MmctrError(f"The item embedding of item {row} is not finite. Rebuild it: kedro run --pipeline embedding")
     module = import_module(f"mmctr_kedro.models.{params.model.name}")
     model_class = getattr(module, MODELS[params.model.name])
     return model_class(params.model, item_tags, item_embedding, tags or int(item_tags.max()) + 1)
@@ -89,16 +97,3 @@ def restore_model(trained: TrainedModel, item_tags: np.ndarray, item_embedding: 
     model = build_model(CtrParams(**sizes["ctr"]), item_tags, item_embedding, sizes["tags"])
     model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in trained.weights.items()})
     return model
-
-
-def check_tables(item_tags: np.ndarray, item_embedding: np.ndarray) -> None:
-    """Both tables must have one row per item, in item-id order, and finite numbers."""
-    if len(item_tags) != len(item_embedding):
-        raise MmctrError(
-            f"item_tags has {len(item_tags)} rows, the item embedding has {len(item_embedding)}: each needs "
-            "one row per item and a row 0. Rebuild both from the same items: "
-            "kedro run --pipeline data_processing, then --pipeline embedding."
-        )
-    if not np.isfinite(item_embedding).all():
-        row = int(np.flatnonzero(~np.isfinite(item_embedding).all(axis=1))[0])
-        raise MmctrError(f"The item embedding of item {row} is not finite. Rebuild it: kedro run --pipeline embedding")

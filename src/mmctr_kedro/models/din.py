@@ -21,11 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.common.params import DinParams
-from mmctr_kedro.data.clicks import LEVELS, Batch
+from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import (
-    CtrModel,
-    ItemVectors,
-    embedding_table,
+    FeatureModel,
+    compute_dtype,
     keep_mask,
     mlp,
     of_recurring_size,
@@ -41,14 +40,11 @@ DNN_UNITS = [1024, 512, 256]
 CHUNK = 2048  # positions worked on at a time: 2048 x 512 float32 is 4 MB, which stays in the cache
 
 
-class Din(CtrModel):
+class Din(FeatureModel):
     """Logits ``[B]`` of a ``Batch``: the target, its levels, and the history as the target sees it."""
 
     def __init__(self, params: DinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
-        super().__init__()
-        self.items = ItemVectors(item_tags, item_embedding, tags, WIDTH)
-        self.likes_level = embedding_table(LEVELS, WIDTH)
-        self.views_level = embedding_table(LEVELS, WIDTH)
+        super().__init__(item_tags, item_embedding, tags, WIDTH)
         self.attention = TargetAttention(self.items.width)
         self.dnn = mlp([2 * WIDTH + 2 * self.items.width, *DNN_UNITS], params.net_dropout)
 
@@ -56,12 +52,7 @@ class Din(CtrModel):
         items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target)
         pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
-        levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
-        return self.dnn(torch.cat([*levels, target_BD, pooled_BD], dim=-1)).squeeze(-1)
-
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        tables = [self.items, self.likes_level, self.views_level]
-        return [parameter for table in tables for parameter in table.parameters()]
+        return self.dnn(torch.cat([self.levels(batch), target_BD, pooled_BD], dim=-1)).squeeze(-1)
 
 
 class TargetAttention(nn.Module):
@@ -93,7 +84,7 @@ class TargetAttention(nn.Module):
             self.last.weight.squeeze(0) / kept,
             self.last.bias,
         )
-        cast = [tensor.to(_compute_dtype(items_UD)) for tensor in tensors]
+        cast = [tensor.to(compute_dtype(items_UD)) for tensor in tensors]
         return _pool(*cast, history_P, offsets, dropout, torch.is_grad_enabled())
 
 
@@ -174,7 +165,9 @@ class _Pool(torch.autograd.Function):
             torch.mul(key, d_pairs, out=d_target_PD[at])
             torch.mul(target, d_pairs, out=d_key_PD[at]).addcmul_(d_pooled, scores_P[at].unsqueeze(1))
             hidden_H.copy_(d_H)
-        item_offsets, by_item = _bags(history_P, len(items_UD))
+        # Where each item's positions begin, in positions ordered by the item.
+        ordered, by_item = torch.sort(history_P, stable=True)
+        item_offsets = torch.searchsorted(ordered, torch.arange(len(items_UD) + 1, device=history_P.device))
         by_row = torch.arange(len(row_P), device=row_P.device)
         d_inputs = (
             _sum_bags(d_target_PD, by_row, offsets),
@@ -184,12 +177,6 @@ class _Pool(torch.autograd.Function):
         )
         d_weights = (d_product, d_second, d_second_bias, d_last, d_scores_P.sum().view(1))
         return (*d_inputs, *(weight.to(items_UD.dtype) for weight in d_weights), None, None, None, None)
-
-
-def _compute_dtype(like: Tensor) -> torch.dtype:
-    """What autocast asks for on this device; without it the type there is."""
-    device = like.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
 
 
 def _chunk_size(like: Tensor) -> int:
@@ -228,12 +215,6 @@ def _add_matmul_(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(left, right)
     else:
         total.add_(left @ right)
-
-
-def _bags(index_P: Tensor, bags: int) -> tuple[Tensor, Tensor]:
-    """Where each bag begins, ``[bags + 1]``, in ``[P]`` positions ordered by the bag they belong to."""
-    ordered, position = torch.sort(index_P, stable=True)
-    return torch.searchsorted(ordered, torch.arange(bags + 1, device=index_P.device)), position
 
 
 def _sum_bags(values_PD: Tensor, position_P: Tensor, offsets: Tensor) -> Tensor:

@@ -63,15 +63,14 @@ class Evidence(CtrModel):
         self.levels = Levels(items) if params.levels else None
 
     def forward(self, batch: Batch) -> Tensor:
-        said = self.evidence(batch)
+        said, _ = self.evidence(batch)
         return torch.stack([said[name] for name in self.counted]).sum(0)
 
-    def evidence(self, batch: Batch) -> dict[str, Tensor]:
-        """What each piece says, by its name: ``[B]`` log-odds; those that training alone counts are there too."""
-        return self._evidence(batch)[0]
+    def evidence(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What each piece says, by its name: ``[B]`` log-odds; those that training alone counts are there too.
 
-    def _evidence(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
-        """``evidence``, and the levels of the targets as ``OwnLevels`` has them."""
+        Beside it the levels of the targets as ``OwnLevels`` has them.
+        """
         known_UK = self.content(of_recurring_size(batch.items))
         target_B = batch.items.index_select(0, batch.target)
         known_BK = known_UK.index_select(0, batch.target)
@@ -90,7 +89,7 @@ class Evidence(CtrModel):
         return said, own_B2L
 
     def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
-        said, own_B2L = self._evidence(batch)
+        said, own_B2L = self.evidence(batch)
         levels_B = said.pop("levels", None)
         loss, others_B = self.content.content_table.new_zeros(()), self.content.content_table.new_zeros(len(batch))
         if said:

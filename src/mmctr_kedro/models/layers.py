@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.data.clicks import Batch
+from mmctr_kedro.data.clicks import LEVELS, Batch
 
 EMBEDDING_STD = 1e-4  # FuxiCTR 2.3.7, FeatureEmbedding
 
@@ -64,6 +64,24 @@ class ItemVectors(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
+class FeatureModel(CtrModel):
+    """A model of the challenge's features: vectors of items, and a table each for the two levels of a row."""
+
+    def __init__(self, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int, width: int) -> None:
+        super().__init__()
+        self.items = ItemVectors(item_tags, item_embedding, tags, width)
+        self.likes_level = embedding_table(LEVELS, width)
+        self.views_level = embedding_table(LEVELS, width)
+
+    def levels(self, batch: Batch) -> Tensor:
+        """``[B, 2 * width]``."""
+        return torch.cat([self.likes_level(batch.likes_level), self.views_level(batch.views_level)], dim=-1)
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        tables = [self.items, self.likes_level, self.views_level]
+        return [parameter for table in tables for parameter in table.parameters()]
+
+
 class Dropout(nn.Module):
     """Dropout from 16 random bits per number: the rate is met to 1/65,536; faster than ``nn.Dropout``."""
 
@@ -111,6 +129,12 @@ def xavier_linear(before: int, after: int, bias: bool = True) -> nn.Linear:
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def compute_dtype(like: Tensor) -> torch.dtype:
+    """What autocast asks for on this device; without it the type there is."""
+    device = like.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
 
 
 def of_recurring_size(items_U: Tensor) -> Tensor:

@@ -21,12 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.common.params import QinParams
-from mmctr_kedro.data.clicks import LEVELS, Batch
+from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import (
-    CtrModel,
     Dropout,
-    ItemVectors,
-    embedding_table,
+    FeatureModel,
     of_recurring_size,
     row_of_position,
     sum_by_row,
@@ -34,15 +32,12 @@ from mmctr_kedro.models.layers import (
 )
 
 
-class Qin(CtrModel):
+class Qin(FeatureModel):
     """Logits ``[B]`` of a ``Batch``: levels, target and pooled history through quadratic layers."""
 
     def __init__(self, params: QinParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
-        super().__init__()
+        super().__init__(item_tags, item_embedding, tags, params.width)
         self.params = params
-        self.items = ItemVectors(item_tags, item_embedding, tags, params.width)
-        self.likes_level = embedding_table(LEVELS, params.width)
-        self.views_level = embedding_table(LEVELS, params.width)
         self.attention = ReluAttention(self.items.width)
         width = 2 * params.width + 2 * self.items.width
         self.quadratic = nn.Sequential(
@@ -54,13 +49,8 @@ class Qin(CtrModel):
         items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target)
         pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
-        levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
-        x_BX = torch.cat([*levels, target_BD, pooled_BD], dim=-1)
+        x_BX = torch.cat([self.levels(batch), target_BD, pooled_BD], dim=-1)
         return self.last(self.quadratic(x_BX)).squeeze(-1)
-
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        tables = [self.items, self.likes_level, self.views_level]
-        return [parameter for table in tables for parameter in table.parameters()]
 
 
 class ReluAttention(nn.Module):
@@ -98,13 +88,10 @@ class QuadraticLayer(nn.Module):
         self.activation = nn.PReLU()
 
     def forward(self, x_BX: Tensor) -> Tensor:
-        product_BX = x_BX * self._sum_of_rows(x_BX)
-        return x_BX + self.dropout(self.activation(self.norm(product_BX)))
-
-    def _sum_of_rows(self, x_BX: Tensor) -> Tensor:
         if self.training and self.dropout.rate:
-            return self.dropout(self.linear(x_BX)).view(len(x_BX), self.rows, -1).sum(1)
-        width = x_BX.shape[1]
-        return F.linear(
-            x_BX, self.linear.weight.view(self.rows, width, width).sum(0), self.linear.bias.view(self.rows, -1).sum(0)
-        )
+            sum_BX = self.dropout(self.linear(x_BX)).view(len(x_BX), self.rows, -1).sum(1)
+        else:
+            width = x_BX.shape[1]
+            weight = self.linear.weight.view(self.rows, width, width).sum(0)
+            sum_BX = F.linear(x_BX, weight, self.linear.bias.view(self.rows, -1).sum(0))
+        return x_BX + self.dropout(self.activation(self.norm(x_BX * sum_BX)))

@@ -4,7 +4,7 @@ Every click of the history is joined with the target and encoded (``nn.Transform
 positions). The head reads the levels, the target, the max over time and the newest ``last`` encoded clicks, with
 zeros for the clicks that a shorter history lacks; an empty history is encoded as one padding item, as published.
 Same function as the published code, less work: only real positions are computed, the first layer's projections
-once per distinct item and once per row, and the cross layers only where their input is not zero (tapered.py).
+once per distinct item and once per row, and the cross layers only where their input is not zero (staircase.py).
 
 ``published_mask``: the published code hands its mask (1 = real click) to a parameter where True means "ignore".
 Attention then sees only the padding, and the outputs of real clicks are set to zero: of a history shorter than
@@ -29,29 +29,19 @@ from torch.nn import functional as F
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import TransformerDcnParams
 from mmctr_kedro.data.challenge import HISTORY_WIDTH
-from mmctr_kedro.data.clicks import LEVELS, Batch
-from mmctr_kedro.models.layers import (
-    CtrModel,
-    Dropout,
-    ItemVectors,
-    embedding_table,
-    of_recurring_size,
-    xavier_linear,
-)
-from mmctr_kedro.models.tapered import Block, staircase, tapered_linear, tapered_square_linear
+from mmctr_kedro.data.clicks import Batch
+from mmctr_kedro.models.layers import Dropout, FeatureModel, of_recurring_size, xavier_linear
+from mmctr_kedro.models.staircase import staircase_blocks, staircase_linear, staircase_square_linear
 
 
-class TransformerDcn(CtrModel):
+class TransformerDcn(FeatureModel):
     """Logits ``[B]`` of a ``Batch``."""
 
     def __init__(
         self, params: TransformerDcnParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int
     ) -> None:
-        super().__init__()
+        super().__init__(item_tags, item_embedding, tags, params.width)
         self.params = params
-        self.items = ItemVectors(item_tags, item_embedding, tags, params.width)
-        self.likes_level = embedding_table(LEVELS, params.width)
-        self.views_level = embedding_table(LEVELS, params.width)
         token = 2 * self.items.width
         if token % params.heads:
             raise MmctrError(
@@ -69,25 +59,15 @@ class TransformerDcn(CtrModel):
         tokens = tokens_of(batch, self.last, self.published_mask)
         items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target.index_select(0, tokens.rows))
-        levels = [self.likes_level(batch.likes_level), self.views_level(batch.views_level)]
-        levels_BW = torch.cat(levels, dim=-1).index_select(0, tokens.rows)
-        encoded_PE = self.encode(F.pad(items_UD, (0, 0, 0, 1)), target_BD, tokens)
-        longest_BE = self.pooled(max_by_row(encoded_PE, tokens))
+        levels_BW = self.levels(batch).index_select(0, tokens.rows)
+        first, *others = cast(list[EncoderLayer], list(self.encoder))
+        encoded_PE = first.join(F.pad(items_UD, (0, 0, 0, 1)), target_BD, tokens)
+        for layer in others:
+            encoded_PE = layer(encoded_PE, tokens)
+        longest_BE = self.pooled(torch.cat([part.amax(1) for part in by_length(encoded_PE, tokens)]))
         always = torch.cat([levels_BW, target_BD, longest_BE], dim=-1)
         logits = self.head(always, newest_clicks(encoded_PE, tokens, self.last), tokens)
         return torch.empty_like(logits).index_copy(0, tokens.rows, logits)
-
-    def encode(self, items_UD: Tensor, target_BD: Tensor, tokens: Tokens) -> Tensor:
-        """Every token through all layers: ``[P, E]``."""
-        first, *others = cast(list[EncoderLayer], list(self.encoder))
-        encoded_PE = first.join(items_UD, target_BD, tokens)
-        for layer in others:
-            encoded_PE = layer(encoded_PE, tokens)
-        return encoded_PE
-
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        tables = [self.items, self.likes_level, self.views_level]
-        return [parameter for table in tables for parameter in table.parameters()]
 
 
 @dataclass(frozen=True)
@@ -139,10 +119,6 @@ def by_length(x_PE: Tensor, tokens: Tokens) -> list[Tensor]:
     """The positions of each group of equally long rows: ``[rows, length, E]`` each, without padding."""
     parts = x_PE.split([rows * length for rows, length in tokens.groups])
     return [part.view(*group, -1) for part, group in zip(parts, tokens.groups, strict=True)]
-
-
-def max_by_row(x_PE: Tensor, tokens: Tokens) -> Tensor:
-    return torch.cat([part.amax(1) for part in by_length(x_PE, tokens)])
 
 
 def newest_clicks(x_PE: Tensor, tokens: Tokens, last: int) -> Tensor:
@@ -211,26 +187,20 @@ class Head(nn.Module):
 
     def forward(self, always: Tensor, newest: Tensor, tokens: Tokens) -> Tensor:
         x_BX = torch.cat([always, newest], dim=-1)
-        blocks = staircase(len(x_BX), self.always, tokens.users, self.token)
+        blocks = staircase_blocks(len(x_BX), self.always, tokens.users, self.token)
         crossed = x_BX
         for layer in linears(self.cross):
-            crossed = torch.addcmul(crossed, x_BX, tapered_square_linear(crossed, layer.weight, layer.bias, blocks))
-        return self._mlp(crossed, self._dnn(x_BX, blocks), blocks).squeeze(-1)
-
-    def _dnn(self, x_BX: Tensor, blocks: list[Block]) -> Tensor:
+            crossed = torch.addcmul(crossed, x_BX, staircase_square_linear(crossed, layer.weight, layer.bias, blocks))
         first, *others = linears(self.dnn)
-        hidden = self.dropout(tapered_linear(x_BX, first.weight, first.bias, blocks).relu())
+        deep = self.dropout(staircase_linear(x_BX, first.weight, first.bias, blocks).relu())
         for layer in others:
-            hidden = self.dropout(layer(hidden).relu())
-        return hidden
-
-    def _mlp(self, crossed: Tensor, deep: Tensor, blocks: list[Block]) -> Tensor:
+            deep = self.dropout(layer(deep).relu())
         first, *others = linears(self.mlp)
         cross_weight, deep_weight = first.weight.split([crossed.shape[1], deep.shape[1]], dim=1)
-        hidden = tapered_linear(crossed, cross_weight, first.bias, blocks) + F.linear(deep, deep_weight)
+        hidden = staircase_linear(crossed, cross_weight, first.bias, blocks) + F.linear(deep, deep_weight)
         for layer in others:
             hidden = layer(hidden.relu())
-        return hidden
+        return hidden.squeeze(-1)
 
 
 def linears(layers: nn.ModuleList) -> list[nn.Linear]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kedro.common.params import CtrParams, ModelParams
+from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.metrics import auc
@@ -44,21 +44,26 @@ def compare_pieces(
         The training kept, and per comparison ``piece``, ``auc_with``, ``auc_without``, ``gain``, ``standard_error`` and
         ``kept``: whether the piece is.
     """
-    best = train(params)
-    compared: list[Comparison] = []
+    best, compared = train(params), []
+    label, resamples = np.asarray(valid.label), Resamples(valid.user, 1, RESAMPLES)
     for piece, (more, less) in params.model.to_compare().items():
-        changed = {True: _changed(best.params, more), False: _changed(best.params, less)}
+        changed = {
+            has: best.params.model_copy(update={"model": best.params.model.model_copy(update=change)})
+            for has, change in ((True, more), (False, less))
+        }
         has = changed[True] == best.params
         logger.info("%s, trained again %s %s", params.model.name, "without" if has else "with", piece)
         new = train(changed[not has])
         trained = {has: best, not has: new}
-        gain, error = _gain(valid, trained[True].pctr, trained[False].pctr)
+        aucs = {has: auc(label, trained[has].pctr) for has in trained}
+        drawn = {has: resamples.aucs(label, trained[has].pctr) for has in trained}
+        gain, error = aucs[True] - aucs[False], float(np.nanstd(drawn[True] - drawn[False]))
         kept = gain > ERRORS * error
         compared.append(
             {
                 "piece": piece,
-                "auc_with": auc(np.asarray(valid.label), trained[True].pctr),
-                "auc_without": auc(np.asarray(valid.label), trained[False].pctr),
+                "auc_with": aucs[True],
+                "auc_without": aucs[False],
                 "gain": gain,
                 "standard_error": error,
                 "kept": kept,
@@ -68,15 +73,3 @@ def compare_pieces(
         logger.info("%s: valid AUC %+.4f (standard error %.4f) by it: %s", piece, gain, error, verdict)
         best = trained[kept]
     return best, compared
-
-
-def _changed(params: CtrParams, change: dict[str, Any]) -> CtrParams:
-    model: ModelParams = params.model.model_copy(update=change)
-    return params.model_copy(update={"model": model})
-
-
-def _gain(valid: Clicks, pctr_with: np.ndarray, pctr_without: np.ndarray) -> tuple[float, float]:
-    """Difference of the valid AUCs, and its standard error."""
-    label, drawn = np.asarray(valid.label), Resamples(valid.user, 1, RESAMPLES)
-    differences = drawn.aucs(label, pctr_with) - drawn.aucs(label, pctr_without)
-    return auc(label, pctr_with) - auc(label, pctr_without), float(np.nanstd(differences))

@@ -9,6 +9,8 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,18 +19,19 @@ from torch import Tensor
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import CtrParams
+from mmctr_kedro.common.progress import Progress
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation.metrics import auc, logloss
 from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.training.batches import batches_after, make_batch, parts_of, steps_per_epoch
 from mmctr_kedro.training.checkpoints import Checkpoints, fingerprint_of
-from mmctr_kedro.training.progress import EpochProgress
 from mmctr_kedro.training.steps import Steps, autocast
 
 logger = logging.getLogger(__name__)
 
 MIN_GAIN = 1e-6  # a smaller gain of valid AUC counts as none
 PREDICTION_BATCH = 4096
+LOG_SECONDS = 60.0  # between lines about an epoch's rows
 
 Entry = dict[str, Any]  # one evaluation
 Weights = dict[str, Tensor]
@@ -55,16 +58,18 @@ def fit(
     """
     training = Training(model.to(device), train, valid, params, name, checkpoints)
     training.resume()
-    with EpochProgress(name, len(train)).shown() as progress:
-        for epoch, rows in training.batches_left():
-            training.step(epoch, rows)
-            progress.update(epoch, training.rows_done(epoch))
-            if training.evaluation_is_due():
-                progress.pause()
-                training.evaluate(epoch)
-                training.save()
-            elif training.checkpoint_is_due():
-                training.save()
+    for epoch, batches in groupby(training.batches_left(), key=itemgetter(0)):
+        with Progress(f"rows of {name} epoch {epoch}", len(train), LOG_SECONDS) as progress:
+            progress.skip((training.steps.done - (epoch - 1) * training.steps_per_epoch) * params.batch_size)
+            for _, rows in batches:
+                training.step(epoch, rows)
+                progress.advance(len(rows))
+                if training.evaluation_is_due():
+                    with progress.paused():
+                        training.evaluate(epoch)
+                        training.save()
+                elif training.checkpoint_is_due():
+                    training.save()
     model.load_state_dict(training.best_weights)
     return training.history
 
@@ -81,8 +86,12 @@ class Training:
         name: str,
         checkpoints: Checkpoints | None,
     ) -> None:
-        _check_labels(train, "train")
-        _check_labels(valid, "valid")
+        for split, clicks in {"train": train, "valid": valid}.items():
+            if clicks.label is None or len(np.unique(clicks.label)) < 2:
+                raise MmctrError(
+                    f"Split '{split}' ({len(clicks)} rows) needs clicks and rows without a click, or there is "
+                    "nothing to learn or to measure. Check its label column: kedro run --pipeline data_processing"
+                )
         self.model, self.train, self.valid, self.params, self.name = model, train, valid, params, name
         self.device = next(model.parameters()).device
         self.steps_per_epoch = steps_per_epoch(len(train), params.batch_size)
@@ -118,11 +127,6 @@ class Training:
         self.seconds += time.perf_counter() - began
         self.cpu_seconds += time.process_time() - cpu_began
 
-    def rows_done(self, epoch: int) -> int:
-        """Rows of this epoch that were trained on."""
-        steps = self.steps.done - (epoch - 1) * self.steps_per_epoch
-        return min(steps * self.params.batch_size, len(self.train))
-
     def evaluation_is_due(self) -> bool:
         every = self.params.evaluate_every or self.steps_per_epoch
         return self.steps.done % every == 0 or self.steps.done == self.last_step
@@ -150,7 +154,22 @@ class Training:
             self.idle += 1
             if self.idle % self.params.rate_patience == 0:
                 self.steps.lower_rates()
-        self._log(entry)
+        logger.info(
+            "%s epoch %d/%d%s: loss %.4f, valid AUC %.4f, logloss %.4f, learning rate %.0e, "
+            "%.0f rows/s, %.1f s, at most %.0f s left%s",
+            self.name,
+            epoch,
+            self.params.epochs,
+            f" step {entry['step']}" if self.params.evaluate_every else "",
+            entry["train_loss"],
+            entry["valid_auc"],
+            entry["valid_logloss"],
+            entry["learning_rate"],
+            entry["rows_per_second"],
+            entry["seconds"],
+            sum(past["seconds"] for past in self.history) / self.steps.done * (self.last_step - self.steps.done),
+            f"; no gain, {self.idle} of {self.params.patience} before stopping" if self.idle else "",
+        )
 
     def checkpoint_is_due(self) -> bool:
         return time.monotonic() - self.saved >= 60 * self.params.checkpoint_minutes
@@ -181,25 +200,6 @@ class Training:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
         epochs, steps = divmod(self.steps.done - 1, self.steps_per_epoch)
         logger.info("%s: resuming from epoch %d step %d", self.name, epochs + 1, steps + 1)  # the last one taken
-
-    def _log(self, entry: Entry) -> None:
-        mean_seconds = sum(past["seconds"] for past in self.history) / self.steps.done
-        logger.info(
-            "%s epoch %d/%d%s: loss %.4f, valid AUC %.4f, logloss %.4f, learning rate %.0e, "
-            "%.0f rows/s, %.1f s, at most %.0f s left%s",
-            self.name,
-            entry["epoch"],
-            self.params.epochs,
-            f" step {entry['step']}" if self.params.evaluate_every else "",
-            entry["train_loss"],
-            entry["valid_auc"],
-            entry["valid_logloss"],
-            entry["learning_rate"],
-            entry["rows_per_second"],
-            entry["seconds"],
-            mean_seconds * (self.last_step - self.steps.done),
-            f"; no gain, {self.idle} of {self.params.patience} before stopping" if self.idle else "",
-        )
 
     def _not_finite(self, epoch: int, loss: float, row_ids: np.ndarray) -> MmctrError:
         broken = [name for name, value in self.model.state_dict().items() if not torch.isfinite(value).all()]
@@ -257,12 +257,3 @@ def predict(model: CtrModel, clicks: Clicks, params: CtrParams) -> np.ndarray:
 
 def _copy_weights(model: CtrModel) -> Weights:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _check_labels(clicks: Clicks, name: str) -> None:
-    """A split must hold something to learn from and to measure."""
-    if clicks.label is None or len(np.unique(clicks.label)) < 2:
-        raise MmctrError(
-            f"Split '{name}' ({len(clicks)} rows) needs clicks and rows without a click, or there is "
-            "nothing to learn or to measure. Check its label column: kedro run --pipeline data_processing"
-        )

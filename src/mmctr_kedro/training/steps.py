@@ -30,17 +30,25 @@ class Steps:
     """Moves a model's weights, one batch at a time."""
 
     def __init__(self, model: CtrModel, params: CtrParams, steps_in_all: int = 1) -> None:
-        self._params, self._steps_in_all = params, steps_in_all
+        self._model, self._params, self._steps_in_all = model, params, steps_in_all
         self._device = next(model.parameters()).device
-        self._parameters = list(model.parameters())
-        self._model = model
         if params.compile:
             model.compile(dynamic=True)
         self._penalties = penalties_of(model, params)
         self._lazy = lazy_tables(model) if params.embedding_update == "lazy" else []
         if params.embedding_update == "lazy" and not self._lazy:
             logger.warning("embedding_update: lazy has no effect on %s: it has no id table.", params.model.name)
-        self._optimizers = optimizers_of(model, params, self._lazy)
+        embedding, network = _embedding_and_network(model)
+        dense = [parameter for parameter in embedding if not _is_among(parameter, self._lazy)]
+        rate = params.embedding_learning_rate or params.learning_rate
+        groups: list[dict[str, Any]] = [
+            {"params": network, "lr": params.learning_rate, "weight_decay": params.weight_decay},
+            {"params": dense, "lr": rate, "weight_decay": 0.0},
+        ]
+        kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
+        self._optimizers: list[torch.optim.Optimizer] = [kind([one for one in groups if one["params"]], fused=True)]
+        if self._lazy:
+            self._optimizers.append(torch.optim.SparseAdam(self._lazy, lr=rate))
         # Rates before warm-up and cosine; plateaus lower them.
         self._rates = [group["lr"] for group in self._groups]
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=params.precision == "fp16")
@@ -54,17 +62,23 @@ class Steps:
         returned and the weights stay as they were, for the error to look at; in fp16 a gradient that overflows
         only lowers the scale.
         """
-        self._set_rates(self.done + 1)
+        params, step = self._params, self.done + 1
+        factor = min(1.0, step / params.warmup_steps) if params.warmup_steps else 1.0
+        if params.schedule == "cosine":
+            factor *= (1 + math.cos(math.pi * (step - 1) / self._steps_in_all)) / 2
+        for group, rate in zip(self._groups, self._rates, strict=True):
+            group["lr"] = rate * factor
         for optimizer in self._optimizers:
             optimizer.zero_grad()
-        parts = list(parts)
+        parts, total = list(parts), 0.0
         rows = sum(len(part) for part in parts)
-        loss = sum(self._backward(part, len(part) / rows) for part in parts)
+        for part in parts:
+            total += self._backward(part, len(part) / rows)
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
-        loss += add_penalties(self._penalties, self._lazy)
-        if math.isfinite(loss):
-            norm = clip_gradients(self._parameters, self._params.max_gradient_norm).item()
+        total += add_penalties(self._penalties, self._lazy)
+        if math.isfinite(total):
+            norm = clip_gradients(list(self._model.parameters()), params.max_gradient_norm).item()
             if math.isfinite(norm):
                 for optimizer in self._optimizers:
                     optimizer.step()
@@ -72,9 +86,10 @@ class Steps:
                 return norm
             self._scaler.update()
             self.done += 1
-        return loss
+        return total
 
     def _backward(self, part: Batch, share: float) -> float:
+        """Add the part's gradient; its loss, which counts by its share of the rows."""
         label = part.label
         assert label is not None
         with autocast(self._params, self._device):
@@ -95,13 +110,6 @@ class Steps:
         if self._params.schedule == "plateau":
             decay = self._params.rate_decay
             self._rates = [max(rate * decay, min(rate, MIN_RATE)) for rate in self._rates]
-
-    def _set_rates(self, step: int) -> None:
-        factor = min(1.0, step / self._params.warmup_steps) if self._params.warmup_steps else 1.0
-        if self._params.schedule == "cosine":
-            factor *= (1 + math.cos(math.pi * (step - 1) / self._steps_in_all)) / 2
-        for group, rate in zip(self._groups, self._rates, strict=True):
-            group["lr"] = rate * factor
 
     @property
     def _groups(self) -> list[dict[str, Any]]:
@@ -129,20 +137,6 @@ def autocast(params: CtrParams, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, NARROW.get(params.precision), enabled=params.precision in NARROW)
 
 
-def optimizers_of(model: CtrModel, params: CtrParams, lazy: Sequence[Tensor] = ()) -> list[torch.optim.Optimizer]:
-    """Adam(W) for the network and the embedding parameters, each at its rate; lazy tables have their own Adam."""
-    embedding, network = _embedding_and_network(model)
-    dense = [parameter for parameter in embedding if not _is_among(parameter, lazy)]
-    rate = params.embedding_learning_rate or params.learning_rate
-    groups: list[dict[str, Any]] = [
-        {"params": network, "lr": params.learning_rate, "weight_decay": params.weight_decay},
-        {"params": dense, "lr": rate, "weight_decay": 0.0},
-    ]
-    kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind([group for group in groups if group["params"]], fused=True)
-    return [optimizer, torch.optim.SparseAdam(lazy, lr=rate)] if lazy else [optimizer]
-
-
 def lazy_tables(model: CtrModel) -> list[Tensor]:
     """The embedding parameters that are id tables; from now on their gradients hold the rows looked up alone.
 
@@ -155,6 +149,13 @@ def lazy_tables(model: CtrModel) -> list[Tensor]:
     return [module.weight for module in modules]
 
 
+def penalties_of(model: CtrModel, params: CtrParams) -> Penalties:
+    """Which regulariser covers which parameters; those of weight 0 are left out."""
+    embedding, network = _embedding_and_network(model)
+    pairs = [(params.embedding_regularizer, embedding), (params.net_regularizer, network)]
+    return [(weight, parameters) for weight, parameters in pairs if weight > 0]
+
+
 def _embedding_and_network(model: CtrModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     embedding = model.embedding_parameters()
     return embedding, [parameter for parameter in model.parameters() if not _is_among(parameter, embedding)]
@@ -162,13 +163,6 @@ def _embedding_and_network(model: CtrModel) -> tuple[list[nn.Parameter], list[nn
 
 def _is_among(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
     return any(tensor is other for other in tensors)
-
-
-def penalties_of(model: CtrModel, params: CtrParams) -> Penalties:
-    """Which regulariser covers which parameters; those of weight 0 are left out."""
-    embedding, network = _embedding_and_network(model)
-    pairs = [(params.embedding_regularizer, embedding), (params.net_regularizer, network)]
-    return [(weight, parameters) for weight, parameters in pairs if weight > 0]
 
 
 def add_penalties(penalties: Penalties, lazy: Sequence[Tensor] = ()) -> float:

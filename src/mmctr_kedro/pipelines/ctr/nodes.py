@@ -141,7 +141,7 @@ def leave_out_the_leak(
             fixed = ctr_model.settings["fixed"]
             model, _ = _train(params, fixed, train, valid, item_tags, item_embedding, checkpoints)
     model = TrainedModel(model.settings | {"leak_free": how}, model.weights)
-    return model, _predict(model, {"valid": valid}, item_tags, item_embedding)
+    return model, predict(model, valid, None, item_tags, item_embedding)
 
 
 def with_own_levels(clicks: Clicks, own: np.ndarray) -> Clicks:
@@ -151,33 +151,21 @@ def with_own_levels(clicks: Clicks, own: np.ndarray) -> Clicks:
 
 
 def predict(
-    model: TrainedModel, valid: Clicks, test: Clicks, item_tags: np.ndarray, item_embedding: np.ndarray
+    model: TrainedModel, valid: Clicks, test: Clicks | None, item_tags: np.ndarray, item_embedding: np.ndarray
 ) -> pd.DataFrame:
-    """pCTR of every valid and test row, by the trained model alone.
+    """pCTR of every valid and test row, by the trained model alone; without ``test`` those of valid.
 
     Returns:
         ``split`` ("valid", then "test"), ``row_id`` int64, ``pctr`` float32, in row order.
     """
-    return _predict(model, {"valid": valid, "test": test}, item_tags, item_embedding)
-
-
-def _predict(
-    model: TrainedModel, splits: dict[str, Clicks], item_tags: np.ndarray, item_embedding: np.ndarray
-) -> pd.DataFrame:
     from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.training.loop import predict as predict_rows
 
-    params = CtrParams(**model.settings["ctr"])
+    params, parts = CtrParams(**model.settings["ctr"]), []
     with reproducible(params) as device:
         network = restore_model(model, item_tags, item_embedding).to(device)
-        parts = [
-            pd.DataFrame(
-                {
-                    "split": name,
-                    "row_id": np.asarray(clicks.row_id, dtype=np.int64),
-                    "pctr": predict_rows(network, clicks, params),
-                }
-            )
-            for name, clicks in splits.items()
-        ]
+        for split, clicks in {"valid": valid, "test": test}.items():
+            if clicks is not None:
+                row_id, pctr = np.asarray(clicks.row_id, dtype=np.int64), predict_rows(network, clicks, params)
+                parts.append(pd.DataFrame({"split": split, "row_id": row_id, "pctr": pctr}))
     return pd.concat(parts, ignore_index=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mmctr_kedro import fusion
 from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.data import challenge
 from mmctr_kedro.data.challenge import RawFolder
@@ -19,8 +20,6 @@ from mmctr_kedro.encoders.extraction import CoverJob, TitleJob, extract
 from mmctr_kedro.encoders.item_feature import item_feature_vectors
 from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.evaluation import scorecard
-from mmctr_kedro.fusion import Material
-from mmctr_kedro.fusion import fuse as fuse_material
 from mmctr_kedro.fusion.histories import with_published
 
 logger = logging.getLogger(__name__)
@@ -138,9 +137,8 @@ def fuse(
     """
     assert len(text_vectors) == len(image_vectors), "both encoders number the same items"
     learnt = with_published(clicks_train, challenge_folder) if params.histories == "published" else clicks_train
-    fused = fuse_material(
-        params, Material(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], learnt), variant
-    )
+    inputs = fusion.ItemInputs(text_vectors[1:], image_vectors[1:], provided_item_embedding[1:], learnt)
+    fused = fusion.fuse(params, inputs, variant)
     assert fused.alone is not None
     embedding, *alone = (np.pad(vectors, ((1, 0), (0, 0))) for vectors in (fused.vectors, *fused.alone))
     report = {"modalities": params.modalities, "histories": params.histories, **fused.report}

@@ -26,90 +26,40 @@ def create_pipeline() -> Pipeline:
 
 def create_variants_pipeline() -> Pipeline:
     """Encode once, then every variant in a namespace of its own."""
-    encoders = Pipeline(
-        _encoders(),
-        namespace="embedding",
-        inputs=_CONTENT,
-        outputs={"cover_report"},
-        parameters={"params:embedding": "params:embedding"},
-    )
+    settings = {"params:embedding": "params:embedding"}
+    outside = _CONTRACTS | {"cover_report", "item_content", "covers", "challenge_folder"}
+    inputs = {name: name for name in outside} | {name: f"embedding.{name}" for name in _ENCODED}
     variants = [
-        Pipeline(
-            _variant(variant),
-            namespace=f"embedding.{variant}",
-            inputs={name: name for name in _CONTRACTS | {"cover_report", "item_content", "covers", "challenge_folder"}}
-            | {name: f"embedding.{name}" for name in _ENCODED},
-            parameters={"params:embedding": "params:embedding"},
-        )
+        Pipeline(_variant(variant), namespace=f"embedding.{variant}", inputs=inputs, parameters=settings)
         for variant in VARIANTS
     ]
+    encoders = Pipeline(
+        _encoders(), namespace="embedding", inputs=_CONTENT, outputs={"cover_report"}, parameters=settings
+    )
     return sum(variants, encoders)
 
 
 def _encoders() -> list[Node]:
+    titles = ["params:embedding", "item_content", "challenge_folder", "vector_store"]
+    covers = ["params:embedding", "item_content", "covers", "challenge_folder", "vector_store"]
     return [
-        Node(
-            nodes.encode_titles,
-            ["params:embedding", "item_content", "challenge_folder", "vector_store"],
-            ["text_vectors", "title_report"],
-            name="encode_titles",
-            tags="encoder",
-        ),
-        Node(
-            nodes.encode_covers,
-            ["params:embedding", "item_content", "covers", "challenge_folder", "vector_store"],
-            ["image_vectors", "cover_report"],
-            name="encode_covers",
-            tags="encoder",
-        ),
+        Node(nodes.encode_titles, titles, ["text_vectors", "title_report"], name="encode_titles", tags="encoder"),
+        Node(nodes.encode_covers, covers, ["image_vectors", "cover_report"], name="encode_covers", tags="encoder"),
     ]
 
 
 def _variant(variant: str | None) -> list[Node]:
     """Fuse, judge, draw and format one variant; None: the one that ``params:embedding`` chooses."""
     fuse = update_wrapper(partial(nodes.fuse, variant=variant), nodes.fuse)
+    known = ["text_vectors", "image_vectors", "provided_item_embedding", "clicks_train", "challenge_folder"]
+    fused = ["item_embedding", "modality_embeddings", "fusion_report"]
+    judged_by = ["item_tags", "item_content", "clicks_train", "clicks_valid", "title_report", "cover_report"]
+    gallery = ["item_content", "covers", "item_tags", "clicks_train", "item_embedding"]
+    on_map = ["item_content", "item_tags", "clicks_train", "item_embedding"]
     return [
-        Node(
-            fuse,
-            [
-                "params:embedding",
-                "text_vectors",
-                "image_vectors",
-                "provided_item_embedding",
-                "clicks_train",
-                "challenge_folder",
-            ],
-            ["item_embedding", "modality_embeddings", "fusion_report"],
-            name="fuse",
-        ),
-        Node(
-            nodes.judge,
-            [
-                "params:embedding",
-                "item_embedding",
-                "modality_embeddings",
-                "fusion_report",
-                "item_tags",
-                "item_content",
-                "clicks_train",
-                "clicks_valid",
-                "title_report",
-                "cover_report",
-            ],
-            "scorecard",
-            name="judge",
-        ),
-        Node(
-            figures.draw_neighbours,
-            ["item_content", "covers", "item_tags", "clicks_train", "item_embedding"],
-            "neighbours",
-            name="draw_neighbours",
-        ),
-        Node(
-            figures.draw_map,
-            ["item_content", "item_tags", "clicks_train", "item_embedding"],
-            "map",
-            name="draw_map",
-        ),
+        Node(fuse, ["params:embedding", *known], fused, name="fuse"),
+        Node(nodes.judge, ["params:embedding", *fused, *judged_by], "scorecard", name="judge"),
+        Node(figures.draw_neighbours, gallery, "neighbours", name="draw_neighbours"),
+        Node(figures.draw_map, on_map, "map", name="draw_map"),
         Node(nodes.format_item_info, ["item_embedding", "item_tags"], "item_info", name="format_item_info"),
     ]

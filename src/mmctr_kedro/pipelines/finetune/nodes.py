@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,18 +13,17 @@ import pandas as pd
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import EmbeddingParams, FinetuneParams, ImageEncoderParams, SentenceTransformerParams
+from mmctr_kedro.common.progress import Progress
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.minilm import packaged
-from mmctr_kedro.encoders.progress import Progress
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
-from mmctr_kedro.fusion.behaviour_contrastive import WATCHED_BATCHES, pairs_of, some_pairs
+from mmctr_kedro.fusion.neighbouring_clicks import WATCHED_BATCHES, pairs_of, some_pairs
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from sentence_transformers import SentenceTransformer
 
 EXTRA = ("peft", "accelerate", "datasets")  # what the extra `finetune` installs
@@ -55,12 +54,17 @@ def tune_encoder(
     with reproducible(params) as device, TemporaryDirectory(prefix="finetune_") as folder:
         # Tuned in fp32, whatever the embedding is made in: small steps vanish in half precision.
         model = load(encoder.model_copy(update={"device": device.type, "precision": "fp32"}), params.modality)
-        contents: Sequence[Any]
+        content: Callable[[int], Any]
         if params.modality == "text":
-            contents, place = _texts(model, item_content)
+            texts = np.array(["", *item_texts(item_content)], dtype=object)
+            distinct, place = np.unique(texts, return_inverse=True)  # the empty text comes first
+            content, place = text_inputs(model, distinct[1:].tolist()).__getitem__, place - 1
         else:
-            contents, place = _images(model, embedding.image, np.unique(np.concatenate(found)), covers, Path(folder))
-        learnt, held_out = (_between_contents(pairs, place) for pairs in found)
+            item_ids = np.unique(np.concatenate(found))
+            content, place = _images(model, embedding.image, item_ids, covers, Path(folder))
+        # Pairs of places; without those where an item has no content, or both have the same.
+        placed = [place[pairs] for pairs in found]
+        learnt, held_out = (pairs[(pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])] for pairs in placed)
         if len(np.unique(learnt)) < 4 or len(np.unique(held_out)) < 4:  # a pair and a negative
             raise MmctrError(
                 f"An encoder is tuned by neighbouring clicks of one user, but train has {len(learnt)} pairs of items "
@@ -70,7 +74,7 @@ def tune_encoder(
         rng = np.random.default_rng(params.seed)
         reached = some_pairs(learnt, params.epochs * params.pairs_per_epoch, rng)
         watched = some_pairs(held_out, WATCHED_BATCHES * params.batch_size, rng)
-        report = tune(model, contents, reached, watched, params, encoder.prompt)
+        report = tune(model, content, reached, watched, params, encoder.prompt)
     return model.cpu(), {
         "encoder": "minilm" if params.modality == "text" and embedding.text.name == "minilm" else encoder.model,
         "modality": params.modality,
@@ -92,50 +96,24 @@ def _encoder(params: FinetuneParams, embedding: EmbeddingParams) -> SentenceTran
     return chosen.sentence_transformer
 
 
-def _texts(model: SentenceTransformer, item_content: pd.DataFrame) -> tuple[list[Any], np.ndarray]:
-    """Distinct texts, and each item's place among them ``[N + 1]`` int64; -1: the item has no words."""
-    texts = np.array(["", *item_texts(item_content)], dtype=object)
-    distinct, place = np.unique(texts, return_inverse=True)  # the empty text comes first
-    return text_inputs(model, distinct[1:].tolist()), place - 1
-
-
 def _images(
     model: SentenceTransformer, params: ImageEncoderParams, item_ids: np.ndarray, covers: Covers, folder: Path
-) -> tuple[_Covers, np.ndarray]:
-    """Covers of these items, decoded once, and each item's place among them; -1: the item has no usable cover."""
+) -> tuple[Callable[[int], Any], np.ndarray]:
+    """Covers of these items by their place, as Pillow images, and each item's place; -1: it has no usable cover."""
+    from PIL import Image
+
     side, items = side_of(model), int(item_ids.max(initial=0))
     # On disk: 90,000 covers of 224 x 224 pixels are 14 GB.
     shape = (max(1, len(item_ids)), side, side, 3)
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     place = np.full(items + 1, -1, dtype=np.int64)
-    done, progress = 0, Progress("covers", int(np.isin(item_ids, covers.item_ids).sum()))
-    threads = threads_or_all(params.threads)
-    for batch in decoded_batches(covers.read(item_ids), side, params.smallest_side, params.batch_size, threads):
-        for item, image in batch:
-            if not isinstance(image, Refused):
-                pixels[done], place[item] = image, done
-                done += 1
-        progress.advance(sum(not isinstance(found, Refused) or found.kind != "missing" for _, found in batch))
-    progress.end()
-    return _Covers(pixels), place
-
-
-class _Covers(Sequence["Image"]):
-    """Pixels as the images that a processor takes."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self._pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self._pixels)
-
-    def __getitem__(self, place: Any) -> Any:
-        from PIL import Image
-
-        return Image.fromarray(self._pixels[place])
-
-
-def _between_contents(pairs: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Pairs of item ids as pairs of places; without those where one is missing or both are the same."""
-    placed = place[pairs]
-    return placed[(placed >= 0).all(axis=1) & (placed[:, 0] != placed[:, 1])]
+    done, threads = 0, threads_or_all(params.threads)
+    with Progress("covers", int(np.isin(item_ids, covers.item_ids).sum())) as progress:
+        for batch in decoded_batches(covers.read(item_ids), side, params.smallest_side, params.batch_size, threads):
+            for item, image in batch:
+                if not isinstance(image, Refused):
+                    pixels[done], place[item] = image, done
+                    done += 1
+            progress.advance(sum(not isinstance(found, Refused) or found.kind != "missing" for _, found in batch))
+    progress.log_end()
+    return lambda at: Image.fromarray(pixels[at]), place

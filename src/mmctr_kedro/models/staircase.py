@@ -7,11 +7,14 @@ weights is then multiplied once, by the rows that need it, and zeros are never m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from mmctr_kedro.models.layers import compute_dtype
 
 MERGE = 0.8  # a block takes in the next columns where at least this share of its rows uses them
 
@@ -25,7 +28,7 @@ class Block:
     stop: int
 
 
-def staircase(rows: int, always: int, users: list[int], step: int) -> list[Block]:
+def staircase_blocks(rows: int, always: int, users: list[int], step: int) -> list[Block]:
     """Blocks of ``rows`` rows that all use ``always`` columns, then ``step`` more per entry of ``users``.
 
     Args:
@@ -46,24 +49,22 @@ def staircase(rows: int, always: int, users: list[int], step: int) -> list[Block
     return blocks
 
 
-def tapered_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
+def staircase_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
     """``x @ weight.T + bias``: ``[B, X]`` to ``[B, Y]``, where ``x`` is zero outside its blocks."""
-    return _Tapered.apply(*_autocast(x, weight, bias), blocks, False)
+    return _StaircaseLinear.apply(*_in_compute_dtype(x, weight, bias), blocks, False)
 
 
-def tapered_square_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
+def staircase_square_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
     """The same for a square weight, right inside the blocks alone and zero outside: ``[B, X]`` to ``[B, X]``."""
-    return _Tapered.apply(*_autocast(x, weight, bias), blocks, True)
+    return _StaircaseLinear.apply(*_in_compute_dtype(x, weight, bias), blocks, True)
 
 
-def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+def _in_compute_dtype(*tensors: Tensor) -> Iterator[Tensor]:
     """What autocast does to the inputs of a linear layer; it does not look into our own functions."""
-    device = tensors[0].device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tensors[0].dtype
-    return tuple(tensor.to(dtype) for tensor in tensors)
+    return (tensor.to(compute_dtype(tensors[0])) for tensor in tensors)
 
 
-class _Tapered(torch.autograd.Function):
+class _StaircaseLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block], square: bool) -> Tensor:
         y = x.new_zeros(len(x), len(weight)) if square else bias.repeat(len(x), 1)

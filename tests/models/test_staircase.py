@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmctr_kedro.models.tapered import Block, staircase, tapered_linear, tapered_square_linear
+from mmctr_kedro.models.staircase import Block, staircase_blocks, staircase_linear, staircase_square_linear
 
 ALWAYS, STEP = 2, 3
 USERS = [5, 2, 0]  # of 8 rows: 5 use the next three columns, 2 three more, none the last three
@@ -25,32 +25,32 @@ def gradients(y, *inputs):
 
 
 def test_a_staircase_has_a_block_per_step_that_rows_use():
-    assert staircase(8, ALWAYS, USERS, STEP) == [Block(8, 0, 2), Block(5, 2, 5), Block(2, 5, 8)]
+    assert staircase_blocks(8, ALWAYS, USERS, STEP) == [Block(8, 0, 2), Block(5, 2, 5), Block(2, 5, 8)]
 
 
 def test_steps_that_nearly_all_rows_use_join_the_block_before():
-    assert staircase(100, 2, [100, 97, 30, 29], 3) == [Block(100, 0, 8), Block(30, 8, 14)]
+    assert staircase_blocks(100, 2, [100, 97, 30, 29], 3) == [Block(100, 0, 8), Block(30, 8, 14)]
 
 
-def test_a_tapered_layer_gives_the_numbers_of_the_whole_one(x):
+def test_a_staircase_layer_gives_the_numbers_of_the_whole_one(x):
     weight, bias = torch.randn(4, WIDTH, requires_grad=True), torch.randn(4, requires_grad=True)
-    tapered = tapered_linear(x, weight, bias, staircase(8, ALWAYS, USERS, STEP))
+    found = staircase_linear(x, weight, bias, staircase_blocks(8, ALWAYS, USERS, STEP))
     whole = F.linear(x, weight, bias)
-    torch.testing.assert_close(tapered, whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, whole, rtol=0, atol=1e-12)
     used = x != 0  # elsewhere x is a constant, and its gradient means nothing
-    for ours, theirs in zip(gradients(tapered, weight, bias), gradients(whole, weight, bias), strict=True):
+    for ours, theirs in zip(gradients(found, weight, bias), gradients(whole, weight, bias), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
-    torch.testing.assert_close(gradients(tapered, x)[0][used], gradients(whole, x)[0][used], rtol=0, atol=1e-12)
+    torch.testing.assert_close(gradients(found, x)[0][used], gradients(whole, x)[0][used], rtol=0, atol=1e-12)
 
 
-def test_a_tapered_square_layer_gives_the_numbers_of_the_whole_one_where_rows_reach(x):
+def test_a_staircase_square_layer_gives_the_numbers_of_the_whole_one_where_rows_reach(x):
     weight, bias = torch.randn(WIDTH, WIDTH, requires_grad=True), torch.randn(WIDTH, requires_grad=True)
     used = x != 0
-    tapered = tapered_square_linear(x, weight, bias, staircase(8, ALWAYS, USERS, STEP))
+    found = staircase_square_linear(x, weight, bias, staircase_blocks(8, ALWAYS, USERS, STEP))
     whole = F.linear(x, weight, bias)
-    torch.testing.assert_close(tapered[used], whole[used], rtol=0, atol=1e-12)
+    torch.testing.assert_close(found[used], whole[used], rtol=0, atol=1e-12)
     for ours, theirs in zip(
-        gradients(tapered * used, weight, bias, x), gradients(whole * used, weight, bias, x), strict=True
+        gradients(found * used, weight, bias, x), gradients(whole * used, weight, bias, x), strict=True
     ):
         where = used if ours.shape == used.shape else torch.ones_like(ours, dtype=torch.bool)
         torch.testing.assert_close(ours[where], theirs[where], rtol=0, atol=1e-12)
@@ -60,7 +60,7 @@ def test_under_autocast_the_arithmetic_is_bf16_and_the_gradients_are_not(x):
     x = x.detach().float()
     weight, bias = (torch.randn(*shape, dtype=torch.float32, requires_grad=True) for shape in ((4, WIDTH), (4,)))
     with torch.autocast("cpu", torch.bfloat16):
-        y = tapered_linear(x, weight, bias, staircase(8, ALWAYS, USERS, STEP))
+        y = staircase_linear(x, weight, bias, staircase_blocks(8, ALWAYS, USERS, STEP))
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert weight.grad.dtype == bias.grad.dtype == torch.float32
