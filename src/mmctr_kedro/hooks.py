@@ -8,92 +8,32 @@ from typing import Any
 from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import SETTINGS, TASKS, check_settings, find, leaves
-from mmctr_kedro.datasets.wiring import wiring_of
-from mmctr_kedro.pipelines.check_submission.nodes import in_words
+from mmctr_kedro.common.params import TASKS, check_settings, leaves
 from mmctr_kedro.reports.text import about_ceilings
 from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
-from mmctr_kedro.running.planner import plan
-from mmctr_kedro.running.planner.recorder import Recorder
-from mmctr_kedro.running.project import Project
-from mmctr_kedro.running.safety import check_catalog
-from mmctr_kedro.submission.rules import RESEARCH, listing, refusal
-from mmctr_kedro.submission.rules.settings import judge_settings
-from mmctr_kedro.submission.rules.wiring import judge_wiring
+from mmctr_kedro.submission.rules import listing
 
 
 class ProjectHooks:
-    """Kedro hooks of the project.
-
-    Args:
-        recorder: Knows what made the results that a run leaves as they are.
-    """
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    """Kedro hooks of the project."""
 
     @hook_impl(tryfirst=True)  # before other hooks trust what conf/ says
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
 
-        Before that, whatever is not safe: credentials in settings, and classes of strangers in the catalog.
+        Before that, credentials in settings.
         """
-        self._project = Project(Path(context.project_path))
         given = context.config_loader.runtime_params or {}
         read = _read_safely(context.config_loader, given)
-        check_catalog(read["catalog"])
         check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
-        self._parameters = read["parameters"]
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
         """Keep the catalog: Kedro tells ``after_dataset_saved`` only a name."""
         self._catalog = catalog
-
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
-        """Refuse a run whose submission would break a rule that settings, graph or old results already show."""
-        if find(self._parameters, "submission.rules") == "research":
-            return
-        made = {name for name in pipeline.all_outputs() if name.rpartition(".")[2] in ("submission", "bundle")}
-        tasks = [task for task in TASKS if made & {f"{task}.submission", f"{task}.bundle", "submission", "bundle"}]
-        refusals = [refusal(f"{task}.submission", self._judged(task, pipeline)) for task in tasks]
-        if not any(refusals):  # looking at every file costs seconds
-            refusals = [self._stale(made, pipeline, run_params["only_missing_outputs"])]
-        if any(refusals):
-            raise MmctrError("\n".join(filter(None, refusals)) + "\nNothing was run.")
-
-    def _stale(self, made: set[str], pipeline: Pipeline, keeps: bool) -> str:
-        """What submissions and bundles would be made of that this code, these data and settings did not make."""
-        planner = self._recorder.planner
-        assert planner is not None
-        again = set() if keeps else {node.name for node in pipeline.nodes}
-        whole = {name: name.rpartition(".")[0] or "__default__" for name in made}  # the pipeline that makes all of it
-        used = sum((pipelines[of].to_outputs(name) for name, of in whole.items()), Pipeline([])).nodes
-        lines = [
-            f"  - {plan.in_words(node.name, 'stale', why)}"
-            for node in used
-            if node.name not in again and (why := planner.why(node))
-        ]
-        if not lines:
-            return ""
-        said = f"{', '.join(sorted(made))} would be made of what this code, these data and settings did not make:"
-        wanted = {f" --pipeline {of}" for of in whole.values()} if "__default__" not in whole.values() else {""}
-        mend = " and ".join(f"kedro update{options}" for options in sorted(wanted))
-        return "\n".join([said, *lines, f"Make it anew, with the same --env and --params: {mend}", RESEARCH])
-
-    def _judged(self, task: str, pipeline: Pipeline) -> list[dict[str, Any]]:
-        def block(name: str) -> Any:
-            return SETTINGS[name].model_validate(find(self._parameters, name))
-
-        shared = block("processing"), block("embedding"), block("submission")
-        verdicts = judge_settings(task, block(f"{task}.ctr"), *shared, self._project)
-        return [verdict.as_json() for verdict in (*verdicts, *judge_wiring(task, wiring_of(pipeline)))]
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
@@ -125,6 +65,10 @@ class ProjectHooks:
         lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
         lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
         if "submission_check" in made:
+            from mmctr_kedro.pipelines.check_submission.nodes import (
+                in_words,
+            )  # with pandas: kedro run --help needs none
+
             lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
