@@ -23,7 +23,6 @@ from mmctr_kedro.data.images import Refused, decode
 from mmctr_kedro.data.importing.log_files import ItemTable, Log
 from mmctr_kedro.hooks import ProjectHooks
 from mmctr_kedro.running.configuration import ConfigLoader
-from mmctr_kedro.running.planner.recorder import Recorder
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -205,7 +204,7 @@ def make_settings(folder: Path) -> None:
 def read_settings(folder: Path) -> dict[str, Any]:
     """As a run reads them before any work."""
     loader = ConfigLoader(str(folder), env="smoke", **CONFIG_LOADER_ARGS)
-    ProjectHooks(Recorder()).after_context_created(SimpleNamespace(config_loader=loader, project_path=folder))  # type: ignore[arg-type]
+    ProjectHooks().after_context_created(SimpleNamespace(config_loader=loader, project_path=folder))  # type: ignore[arg-type]
     return {name: dict(loader[name]) for name in ("parameters", "globals", "catalog")}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -20,15 +22,49 @@ from mmctr_kedro.running.planner.recorder import Recorder
 # The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
+RUNNERS = ("SequentialRunner", "ParallelRunner")
+
 
 class _Run(click.Command):
     def invoke(self, ctx: click.Context) -> object:
         try:
+            _refuse_unknown(ctx.params)
             return super().invoke(ctx)
         except Exception as error:
             if (mistake := _users_mistake(error)) is None:
                 raise
             raise click.ClickException(redacted(mistake)) from error
+
+
+def _refuse_unknown(given: dict[str, Any]) -> None:
+    """Refuse names that there are not, and runners that give other results, before any work."""
+    runner, parameters = given.get("runner") or RUNNERS[0], given.get("runner_params") or {}
+    if runner.endswith("ThreadRunner") or given.get("is_async") or parameters.get("is_async"):
+        raise MmctrError(
+            "ThreadRunner and --async give other results: torch's seed and threads belong to the whole process. "
+            f"Take {' or '.join(RUNNERS)}."
+        )
+    _known("runner", [] if "." in runner else [runner], RUNNERS)  # one with a dot is somebody's own
+    _known("pipeline", _wanted(given), pipelines)
+    chosen = sum((pipelines[name] for name in _wanted(given)), Pipeline([]))
+    nodes = [node.name for node in chosen.nodes]
+    _known("node", [*given["node_names"], *given["from_nodes"], *given["to_nodes"]], nodes)
+    _known("tag", given["tags"], {tag for node in chosen.nodes for tag in node.tags})
+    _known("namespace", given["namespaces"], {name for node in chosen.nodes for name in node.namespace_prefixes})
+    _known("dataset", [*given["from_inputs"], *given["to_outputs"]], chosen.datasets())
+
+
+def _wanted(given: dict[str, Any]) -> list[str]:
+    return [given["pipeline"]] if given["pipeline"] else given["pipelines"] or ["__default__"]
+
+
+def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = sorted(known)
+    for name in set(names) - set(known):
+        # `train` is near to task1.train, though most of its letters are not there.
+        near = get_close_matches(name, known, n=1) or [whole for whole in known if name in whole.split(".")][:3]
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}"
+        raise MmctrError(f"There is no {what} {name}. {hint}")
 
 
 def _users_mistake(error: BaseException | None) -> str | None:
@@ -54,24 +90,16 @@ cli.add_command(run)
 def _update(dry_run: bool, **given: Any) -> object:
     """Run the nodes whose results are stale, and keep the others'.
 
-    A result is stale if the data, settings, source code or locked versions that made it are others now, or if it is
+    A result is stale if the data, settings, source code or library versions that made it are others now, or if it is
     gone or was changed. Why each node runs is said. Takes what `kedro run` takes.
     """
-    if dry_run:
-        _print_plan(given)
-        return None
-    assert kedro_run.callback is not None
-    runner = "mmctr_kedro.running.planner.runner.UpdateRunner"
-    return kedro_run.callback(runner=runner, is_async=False, runner_params={}, only_missing_outputs=False, **given)
-
-
-def _print_plan(given: dict[str, Any]) -> None:
-    names = [given["pipeline"]] if given["pipeline"] else given["pipelines"] or ["__default__"]
-    if unknown := set(names) - set(pipelines):
-        raise MmctrError(f"There is no pipeline {', '.join(sorted(unknown))}. Known: {', '.join(sorted(pipelines))}")
-    chosen = sum((pipelines[name] for name in names), Pipeline([])).filter(
-        node_namespaces=given["namespaces"],
-        **{key: given[key] for key in ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs")},
+    if not dry_run:
+        assert kedro_run.callback is not None
+        runner = "mmctr_kedro.running.planner.runner.UpdateRunner"
+        return kedro_run.callback(runner=runner, is_async=False, runner_params={}, only_missing_outputs=False, **given)
+    filters = {key: given[key] for key in ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs")}
+    chosen = sum((pipelines[name] for name in _wanted(given)), Pipeline([])).filter(
+        node_namespaces=given["namespaces"], **filters
     )
     session = KedroSession.create(env=given["env"], conf_source=given["conf_source"], runtime_params=given["params"])
     with session:
@@ -81,6 +109,7 @@ def _print_plan(given: dict[str, Any]) -> None:
     for node, verdict, reasons in planner.plan(chosen):
         click.echo(in_words(node.name, verdict, reasons))
     planner.remember()
+    return None
 
 
 _OURS = {"runner", "is_async", "runner_params", "only_missing_outputs"}  # options of kedro run that update decides

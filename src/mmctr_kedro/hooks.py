@@ -12,33 +12,22 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from mmctr_kedro.common.params import TASKS, check_settings, leaves
-from mmctr_kedro.pipelines.check_submission.nodes import in_words
 from mmctr_kedro.reports.text import about_ceilings
 from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
-from mmctr_kedro.running.planner.recorder import Recorder
-from mmctr_kedro.running.safety import check_catalog
 from mmctr_kedro.submission.rules import listing
 
 
 class ProjectHooks:
-    """Kedro hooks of the project.
-
-    Args:
-        recorder: Knows what made the results that a run leaves as they are.
-    """
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    """Kedro hooks of the project."""
 
     @hook_impl(tryfirst=True)  # before other hooks trust what conf/ says
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
 
-        Before that, whatever is not safe: credentials in settings, and classes of strangers in the catalog.
+        Before that, credentials in settings.
         """
         given = context.config_loader.runtime_params or {}
         read = _read_safely(context.config_loader, given)
-        check_catalog(read["catalog"])
         check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
 
     @hook_impl
@@ -76,6 +65,10 @@ class ProjectHooks:
         lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
         lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
         if "submission_check" in made:
+            from mmctr_kedro.pipelines.check_submission.nodes import (
+                in_words,
+            )  # with pandas: kedro run --help needs none
+
             lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)

@@ -12,8 +12,7 @@ warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=
 # The combined report and submission read `task1.predictions` and its like from the tasks' namespaces, as they should.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.' characters", category=UserWarning)
 
-_recorder = Recorder()
-HOOKS = (ProjectHooks(_recorder), RunLock(), _recorder)
+HOOKS = (ProjectHooks(), RunLock(), Recorder())
 
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -6,7 +6,6 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 
 from mmctr_kedro.datasets.checkpoints import CheckpointsDataset
 from mmctr_kedro.hooks import ProjectHooks
-from mmctr_kedro.running.planner.recorder import Recorder
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def test_a_store_is_no_nodes_output(dataset):
 
 def test_the_checkpoint_goes_when_the_last_output_of_its_training_is_saved(dataset, path):
     dataset.load().save({}, {"done": 1})
-    hooks = ProjectHooks(Recorder())
+    hooks = ProjectHooks()
     hooks.after_catalog_created(DataCatalog({"task2.checkpoint": dataset, "task1.checkpoint": MemoryDataset()}))
     hooks.after_dataset_saved("task2.ctr_model")
     assert path.exists()

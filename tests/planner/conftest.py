@@ -18,6 +18,7 @@ from kedro_datasets.text import TextDataset
 from mmctr_kedro.running.planner.plan import Planner
 from mmctr_kedro.running.planner.recorder import Recorder
 from mmctr_kedro.running.planner.runner import UpdateRunner
+from mmctr_kedro.running.project import Project
 
 FILES = {
     "__init__": "",
@@ -27,35 +28,34 @@ from pydantic import BaseModel
 class Settings(BaseModel):
     times: int = 2
     mark: str = "!"
-
-class Others(BaseModel):
-    unused: int = 1
 """,
-    "nodes": '''
+    "loud": '''
 from toy.settings import Settings
-from toy.tools import double as twice
 
 def loud(raw: str, settings: Settings) -> str:
     """Shout."""
     return raw.upper() * settings.times + settings.mark
-
+''',
+    "polish": """
 def polish(text: str) -> str:
     from toy.hidden import shine
     return shine(text)
+""",
+    "doubled": """
+from toy.tools import double as twice
 
 def doubled(polished: str) -> str:
     return twice(polished)
+""",
+    "length": """
+from toy.kinds import count
 
 def length(raw: str) -> str:
-    from toy.kinds import count
     return count(raw, "letters")
-''',
+""",
     "tools": """
 def double(text):
     return text + text
-
-def unused():
-    return 1
 """,
     "hidden": """
 def shine(text):
@@ -129,9 +129,9 @@ class Toy:
         files = {name: TextDataset(filepath=str(self.data / f"{name}.txt")) for name in names}
         catalog = DataCatalog({**files, **self.extra})
         catalog["params:settings"] = settings
-        catalog["parameters"] = {"settings": settings, "root": str(self.data)}
-        recorder = Recorder(self.folder / "toy")
-        recorder.planner = Planner(catalog, self.data / ".plan", recorder.sources, self.lock)
+        parameters = catalog["parameters"] = {"settings": settings, "root": str(self.data)}
+        recorder, project = Recorder(self.folder / "toy"), Project(self.folder)
+        recorder.planner = Planner(catalog, self.data / ".plan", recorder.sources, project, parameters)
         return recorder, catalog
 
     def _go(self, runner) -> list[str]:
@@ -145,15 +145,14 @@ class Toy:
         return spy.ran
 
     def _pipeline(self) -> Pipeline:
-        nodes = importlib.import_module("toy.nodes")
-        return Pipeline(
-            [
-                node(nodes.loud, ["raw", "params:settings"], "loud", name="loud"),
-                node(nodes.polish, "loud", "polished", name="polish"),
-                node(nodes.doubled, "polished", "doubled", name="doubled"),
-                node(nodes.length, "raw", "length", name="length"),
-            ]
-        )
+        wired = {
+            "loud": (["raw", "params:settings"], "loud"),
+            "polish": ("loud", "polished"),
+            "doubled": ("polished", "doubled"),
+            "length": ("raw", "length"),
+        }
+        functions = {name: getattr(importlib.import_module(f"toy.{name}"), name) for name in wired}
+        return Pipeline([node(functions[name], *ends, name=name) for name, ends in wired.items()])
 
 
 @pytest.fixture

@@ -10,18 +10,19 @@ from kedro.framework.project import configure_project, pipelines
 import mmctr_kedro
 from mmctr_kedro.common.params import VARIANTS
 from mmctr_kedro.models import MODELS
-from mmctr_kedro.running.planner.plan import unfold
+from mmctr_kedro.running.planner.contents import Contents
 from mmctr_kedro.running.planner.sources import Sources
 
 PACKAGE = Path(mmctr_kedro.__file__).parent
 
 
-def write(folder: Path, **files: str) -> Sources:
+def digests(folder: Path, start: str, **files: str) -> dict[str, str]:
+    """Of what ``shop.start`` imports, in a package of these files."""
     package = folder / "shop"
-    package.mkdir()
-    for name, text in {"__init__": "", **files}.items():
+    for name, text in {"__init__": "", "kinds/__init__": "", **files}.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / f"{name}.py").write_text(text)
-    return Sources(package)
+    return Sources(package).digests([f"shop.{start}"], Contents(folder / "memory.json"))
 
 
 @pytest.mark.parametrize(
@@ -34,35 +35,34 @@ def write(folder: Path, **files: str) -> Sources:
         "import shop.far",
         "import shop.far as other",
         "from shop.far import *",
+        "def g():\n    from shop.far import f",
+        "LAZY = {'f': 'shop.far.f'}",
     ],
 )
 def test_every_way_of_importing_leads_to_the_module(tmp_path, line):
-    sources = write(tmp_path, near=f"{line}\ndef g():\n    return f, far, shop, other\n", far="def f(): ...\n")
-    assert "far.py" in sources.digests([("shop.near", "g")])
+    found = digests(tmp_path, "near", near=line, far="import shop.further", further="", other="")
+    assert set(found) == {"__init__.py", "near.py", "far.py", "further.py"}
 
 
-@pytest.mark.parametrize(
-    "call", ['import_module("shop.far")', 'import_module(f"shop.{name}")', "import_module(name)", "__import__(name)"]
-)
-def test_a_dynamic_import_leads_to_all_that_it_may_mean(tmp_path, call):
-    text = f"from importlib import import_module\ndef g(name):\n    return {call}\n"
-    assert "far.py" in write(tmp_path, near=text, far="def f(): ...\n").digests([("shop.near", "g")])
+@pytest.mark.parametrize("call", ['import_module(f"shop.kinds.{x}")', "import_module(x)", "importlib.import_module(x)"])
+def test_a_name_put_together_at_run_time_leads_to_all_modules_that_it_may_mean(tmp_path, call):
+    files = {"kinds/__init__": f"def g(x):\n    return {call}\n", "kinds/one": "", "kinds/other": "", "far": ""}
+    assert set(digests(tmp_path, "kinds", **files)) == {f"{name}.py" for name in ("__init__", *files) if name != "far"}
 
 
-def test_what_a_module_does_when_it_is_imported_counts(tmp_path):
-    near = "import shop.effect\nfrom shop.far import f\nTABLE = {}\nTABLE['x'] = f\ndef g(): ...\n"
-    sources = write(tmp_path, near=near, far="def f(): ...\n", effect="print(1)\n")
-    assert set(sources.digests([("shop.near", "g")])) == {"near.py", "far.py", "effect.py"}
+def test_what_a_package_offers_does_not_count_for_who_imports_from_below_it(tmp_path):
+    files = {"kinds/__init__": "from shop.kinds import one, other\n", "kinds/one": "", "kinds/other": ""}
+    found = digests(tmp_path, "near", near="from shop.kinds.one import f\n", **files)
+    assert set(found) == {"__init__.py", "near.py", "kinds/__init__.py", "kinds/one.py"}
 
 
 def test_an_import_for_types_alone_does_not_count(tmp_path):
     near = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from shop.far import F\ndef g(x: F): ...\n"
-    assert set(write(tmp_path, near=near, far="class F: ...\n").digests([("shop.near", "g")])) == {"near.py"}
+    assert set(digests(tmp_path, "near", near=near, far="class F: ...\n")) == {"__init__.py", "near.py"}
 
 
 def test_a_file_that_is_not_python_counts_as_it_stands(tmp_path):
-    sources = write(tmp_path, near="from shop.far import f\ndef g(): return f\n", far="def f(:\n")
-    assert "far.py" in sources.digests([("shop.near", "g")])
+    assert "far.py" in digests(tmp_path, "near", near="from shop.far import f\n", far="def f(:\n")
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +73,12 @@ def ours() -> Sources:
 
 def files_of(ours: Sources, pipeline: str, name: str) -> set[str]:
     node = next(node for node in pipelines[pipeline].nodes if node.name == name)
-    return set(ours.digests(unfold(node.func)[0]))
+    return set(ours.digests([node.func.__module__], Contents(Path("none"))))
 
 
 def test_the_file_of_every_model_counts_for_a_training(ours):
     found = files_of(ours, "task2", "task2.train")
-    assert {f"models/{name}.py" for name in MODELS} | {"training/loop.py", "batch.py"} <= found
+    assert {f"models/{name}.py" for name in MODELS} | {"training/loop.py", "data/clicks.py"} <= found
 
 
 def test_the_file_of_every_fusion_counts_for_the_embedding(ours):

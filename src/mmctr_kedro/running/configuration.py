@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from kedro.framework.context import KedroContext
 from omegaconf import OmegaConf
 
 from mmctr_kedro.common.errors import MmctrError
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """``OmegaConfigLoader``; ``MmctrError`` where YAML, OmegaConf or Kedro cannot make sense of a file."""
+    """``OmegaConfigLoader``; ``MmctrError`` where YAML, OmegaConf or Kedro cannot make sense of a file.
+
+    Each kind of file is read once: that takes a tenth of a second, and is asked for up to three times.
+    """
 
     def __init__(self, conf_source: str, *arguments: Any, **settings: Any) -> None:
+        self._read: dict[str, Any] = {}
         with _naming_the_file(conf_source):
             super().__init__(conf_source, *arguments, **settings)
 
     def __getitem__(self, key: str) -> Any:
-        with _naming_the_file(self.conf_source):
-            return super().__getitem__(key)
+        if key not in self._read or key in self:  # the latter: set by hand
+            with _naming_the_file(self.conf_source):
+                self._read[key] = super().__getitem__(key)
+        return deepcopy(self._read[key])
 
 
 @contextmanager
@@ -51,3 +59,9 @@ def _unreadable(conf: Path) -> str | None:
 
 def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def data_root(context: KedroContext) -> Path:
+    """The folder below which a run of this session writes."""
+    config = context.config_loader
+    return Path(context.project_path, (config.runtime_params or {}).get("root") or config["globals"]["root"])

@@ -27,11 +27,9 @@ class Project:
     @property
     def commit(self) -> str | None:
         """The full hash that is checked out; None where there is no git, no commit, or another project's tree."""
-        top = self._git("rev-parse", "--show-toplevel")
-        if top is None or Path(top.decode().strip()).resolve() != self.path.resolve():
-            return None
-        head = self._git("rev-parse", "--verify", "HEAD")
-        return None if head is None else head.decode().strip()
+        found = self._git("rev-parse", "--show-toplevel", "HEAD")
+        top, _, head = (found or b"").decode().strip().rpartition("\n")
+        return head if top and Path(top).resolve() == self.path.resolve() else None
 
     @property
     def changes(self) -> list[str]:
@@ -53,7 +51,7 @@ class Project:
     def versions(self) -> dict[str, str]:
         """Python's version and that of every locked distribution which is installed, by name."""
         found = {"python": platform.python_version()}
-        for name in locked_names(self.lock.decode()):
+        for name in re.findall(r"^([A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?==", self.lock.decode(), flags=re.MULTILINE):
             try:
                 found[name] = metadata.version(name)
             except metadata.PackageNotFoundError:
@@ -64,13 +62,12 @@ class Project:
         """What the arithmetic runs on: system, processor, cores, accelerator."""
         import torch
 
-        cuda = torch.cuda.is_available()
         return {
             "system": platform.system(),
             "machine": platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "cores": os.cpu_count() or 0,
-            "gpu": torch.cuda.get_device_name() if cuda else "none",
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         }
 
     def moment(self) -> dict[str, str]:
@@ -87,8 +84,3 @@ class Project:
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout
-
-
-def locked_names(lock: str) -> list[str]:
-    """The distributions that a requirements file pins, in its order."""
-    return re.findall(r"^([A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?==", lock, flags=re.MULTILINE)

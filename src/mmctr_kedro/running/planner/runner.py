@@ -9,7 +9,6 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from pluggy import PluginManager
 
-from mmctr_kedro.running.planner.plan import in_words
 from mmctr_kedro.running.planner.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -34,10 +33,16 @@ class UpdateRunner(SequentialRunner):
     ) -> None:
         assert hook_manager is not None
         recorder = next(plugin for plugin in hook_manager.get_plugins() if isinstance(plugin, Recorder))
-        assert recorder.planner is not None
+        planner = recorder.planner
+        assert planner is not None
+        before = sum(planner.recorded(node) is not None for node in pipeline.nodes)
+        logger.info("%d nodes, %s run before", len(pipeline.nodes), before or "none")
+        kept = 0
         for node in pipeline.nodes:
-            if reasons := recorder.planner.why(node):
+            if reasons := planner.why(node):
                 recorder.reasons[node.name] = reasons  # it says so when the node begins
                 super()._run(Pipeline([node]), catalog, hook_manager, run_id)
             else:
-                logger.info("%s", in_words(node.name, "keep", []))
+                kept += 1
+        if kept:
+            logger.info("%d of %d nodes are up to date and were kept", kept, len(pipeline.nodes))
