@@ -21,7 +21,6 @@ from mmctr_kedro.running.credentials import know, redact_logs, refuse_credential
 from mmctr_kedro.running.planner import plan
 from mmctr_kedro.running.planner.recorder import Recorder
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.running.safety import check_catalog
 from mmctr_kedro.submission.rules import RESEARCH, listing, refusal
 from mmctr_kedro.submission.rules.settings import judge_settings
 from mmctr_kedro.submission.rules.wiring import judge_wiring
@@ -41,12 +40,11 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
 
-        Before that, whatever is not safe: credentials in settings, and classes of strangers in the catalog.
+        Before that, credentials in settings.
         """
         self._project = Project(Path(context.project_path))
         given = context.config_loader.runtime_params or {}
         read = _read_safely(context.config_loader, given)
-        check_catalog(read["catalog"])
         check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
         self._parameters = read["parameters"]
 
