@@ -17,7 +17,7 @@ from benchmarks.study.train import write_json
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.data.challenge import RawFolder
-from mmctr_kedro.datasets.npy import load_array
+from mmctr_kedro.datasets.arrays import load_array
 from mmctr_kedro.evaluation import scorecard
 from mmctr_kedro.pipelines.embedding import nodes
 

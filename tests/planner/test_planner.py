@@ -13,7 +13,7 @@ from kedro_datasets.text import TextDataset
 
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.data.challenge import RawFolder
-from mmctr_kedro.datasets.raw_folder import RawFolderDataset
+from mmctr_kedro.datasets.stores import StoreDataset
 from mmctr_kedro.running.planner import plan as plan_module
 
 
@@ -363,7 +363,7 @@ def fill_while_a_stranger_writes(raw: str, store: RawFolder) -> str:
 def with_store(toy, function) -> Path:
     folder = toy.data / "store"
     folder.mkdir()
-    toy.extra = {"store": RawFolderDataset(filepath=str(folder))}
+    toy.extra = {"store": StoreDataset(filepath=str(folder), store="mmctr_kedro.data.challenge.RawFolder")}
     toy.pipeline = lambda: Pipeline([node(function, ["raw", "store"], "length", name="fill")])
     return folder
 

@@ -29,7 +29,7 @@ class Worker:
         self._job, self._folder = job, folder
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Encode lists of item ids, a shard each; as JSON its entry in the manifest, and what was refused."""
+        """Encode lists of item ids, a shard each; as JSON its shard, and what was refused."""
         return {"report": [json.dumps(self._encode(np.array(json.loads(items)))) for items in batch["items"]]}
 
     def _encode(self, items: np.ndarray) -> dict[str, Any]:
@@ -37,9 +37,9 @@ class Worker:
         contents = ((job.key(content), content) for _, content in job.read(items) if content is not None)
         done = list(job.encode(contents))
         keys = [key for part in done for key in part.keys]
-        entry = write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])) if keys else None
+        shard = str(write_shard(self._folder, keys, np.concatenate([part.vectors for part in done]))) if keys else None
         refused = {key.decode(): [why.kind, why.why] for part in done for key, why in part.refused.items()}
-        return {"entry": entry, "refused": refused}
+        return {"shard": shard, "refused": refused}
 
 
 def encode_on_ray(found: _Pass) -> None:
@@ -77,9 +77,8 @@ def encode_on_ray(found: _Pass) -> None:
         )
         for row in results.iter_rows():
             report: dict[str, Any] = json.loads(row["report"])
-            if report["entry"]:
-                found.shards.note(report["entry"])
-                found.progress.advance(report["entry"]["rows"])
+            if report["shard"]:
+                found.progress.advance(found.shards.note(Path(report["shard"])))
             found.refused |= {key.encode(): Refused(*why) for key, why in report["refused"].items()}
             found.progress.advance(len(report["refused"]))
     finally:

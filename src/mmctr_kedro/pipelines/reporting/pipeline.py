@@ -22,6 +22,7 @@ def create_task_pipeline(task: str) -> Pipeline:
     show = update_wrapper(partial(show_worst_rows, task=task), show_worst_rows)
     leak_free = ["leak_free_model", "leak_free_predictions"]
     shared = ["raw_files", "data_report", "data_diagnostics"]
+    figures = [f"{name}_figure" for name in NAMES]
     nodes = [
         node(
             judge,
@@ -30,10 +31,10 @@ def create_task_pipeline(task: str) -> Pipeline:
             name="evaluate",
         ),
         node(show, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
-        node(draw_figures, ["metrics", "training_history"], list(NAMES), name="draw_figures"),
+        node(draw_figures, ["metrics", "training_history"], figures, name="draw_figures"),
         node(
             write_task_report,
-            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules", *NAMES],
+            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules", *figures],
             "report",
             name="write_report",
         ),
