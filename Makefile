@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check format lock viz bench study chaos fuzz attacks clean help
+.PHONY: run test check format lock viz bench study clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -30,10 +30,6 @@ format: $(VENV)/.dev  ## mend what ruff can mend
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
-# Some 3 minutes, 3 GB of disk for the largest file.
-attacks: $(VENV)/.dev  ## send every attack file to its reader, write benchmarks/attacks.json; more by ARGS="--only zip"
-	$(BIN)/python -m benchmarks.attacks $(ARGS)
-
 # Leave the machine alone meanwhile; it takes some 24 minutes on 2 cores.
 bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
@@ -41,14 +37,6 @@ bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; m
 # Hours; go on after a stop by running it again. In the background: nohup make study > study.log &
 study: $(VENV)/.dev  ## compare the models, write docs/results.md; more by ARGS="--list" or ARGS="--jobs 4"
 	$(BIN)/python -m benchmarks.study $(ARGS)
-
-# Some 6 minutes; the small full disk needs the right to mount and is left out without it.
-chaos: $(VENV)/.dev  ## kill, fill and lock, write benchmarks/chaos.json; more by ARGS="--writer-kills 1000"
-	$(BIN)/python -m benchmarks.chaos $(ARGS)
-
-# Some 6 minutes.
-fuzz: $(VENV)/.dev  ## give every reader mutated files, write benchmarks/fuzz.json; more by ARGS="--only covers"
-	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 # Python compiles what it imports, and only that: --no-compile nearly halves the installation.
 # Exact versions live in requirements.lock, used as constraints so that each command installs only what it needs.

@@ -1,4 +1,4 @@
-"""The challenge's files read the slow, plain way, row by row: what fuzz and property tests hold the pipeline against.
+"""The challenge's files read the slow, plain way, row by row: what property tests hold the pipeline against.
 
 Nothing of data_processing is used here. Files must be sound: what is wrong with them is not said.
 """

@@ -241,7 +241,7 @@ def retrain(project: Path, root: Path) -> None:
 def average(project: Path, root: Path) -> None:
     import pandas as pd
 
-    from mmctr_kedro.datasets.atomic import ParquetDataset
+    from mmctr_kedro.datasets.sealed import ParquetDataset
 
     dataset = ParquetDataset(filepath=str(root / "07_model_output" / "task1" / "predictions.parquet"))
     old = dataset.load()
@@ -249,14 +249,14 @@ def average(project: Path, root: Path) -> None:
 
 
 def another_embedding(project: Path, root: Path) -> None:
-    from mmctr_kedro.datasets.npy import NpyDataset
+    from mmctr_kedro.datasets.arrays import NpyDataset
 
     dataset = NpyDataset(filepath=str(next(root.glob("04_feature/embedding/*/item_embedding.npy"))))
     dataset.save(dataset.load() * 2)
 
 
 def forged_rules(project: Path, root: Path) -> None:
-    from mmctr_kedro.datasets.atomic import JSONDataset
+    from mmctr_kedro.datasets.sealed import JSONDataset
 
     retrain(project, root)
     JSONDataset(filepath=str(root / "08_reporting" / "task1" / "rules.json")).save([])

@@ -13,7 +13,7 @@ from mmctr_kedro.common.params import ProcessingParams, SourceParams, WorldParam
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.processing.raw_files import describe
-from mmctr_kedro.datasets.clicks import ClicksDataset
+from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 from mmctr_kedro.worlds.world import WORLD_VERSION, write_world
 

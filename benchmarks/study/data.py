@@ -19,8 +19,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import InteractionLogParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks, own_levels
-from mmctr_kedro.datasets.clicks import ClicksDataset
-from mmctr_kedro.datasets.npy import load_array
+from mmctr_kedro.datasets.arrays import ClicksDataset, load_array
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.pipelines.ctr.nodes import with_own_levels
 

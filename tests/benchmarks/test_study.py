@@ -15,7 +15,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.processing.raw_files import describe
-from mmctr_kedro.datasets.clicks import ClicksDataset
+from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
 from mmctr_kedro.training.loop import Training
 

@@ -11,7 +11,7 @@ from kedro.runner import SequentialRunner
 
 from mmctr_kedro.common.params import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.datasets.ctr_model import CtrModelDataset
+from mmctr_kedro.datasets.trained import CtrModelDataset
 from mmctr_kedro.models import model_settings
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import leave_out_the_leak, predict, train_fixed_model, train_model

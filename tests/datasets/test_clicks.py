@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from mmctr_kedro.common.seals import seal_of
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.datasets.clicks import ClicksDataset
+from mmctr_kedro.datasets.arrays import ClicksDataset
 
 
 @pytest.fixture
@@ -84,11 +85,12 @@ def test_another_split_replaces_the_folder_and_old_maps_stay_whole(dataset, clic
     assert {path.name for path in dataset._filepath.parent.iterdir()} == {"clicks", ".clicks.sha256"}
 
 
-def test_a_folder_that_lacks_an_array_does_not_exist_and_says_what_to_run(dataset, clicks):
+def test_a_folder_that_lacks_an_array_says_what_to_run(dataset, clicks):
     dataset.save(clicks)
-    assert dataset.exists()
     (dataset._filepath / "item.npy").unlink()
-    assert not dataset.exists()
+    with pytest.raises(DatasetError, match=r"clicks/item\.npy differs"):
+        dataset.load()
+    seal_of(dataset._filepath).unlink()
     with pytest.raises(DatasetError, match=r"item\.npy.*kedro run --pipeline data_processing"):
         dataset.load()
 

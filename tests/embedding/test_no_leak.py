@@ -14,7 +14,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.datasets.npy import NpyDataset
+from mmctr_kedro.datasets.arrays import NpyDataset
 from mmctr_kedro.fusion import VARIANTS
 from mmctr_kedro.fusion.histories import with_published
 from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pipeline

@@ -1,21 +1,18 @@
-"""A model's folder is looked through first: safetensors alone, and strangers' code only where it is asked for."""
+"""The libraries load safetensors alone, and strangers' code only where it is asked for: what they are told, they do."""
 
+import contextlib
 import json
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from kedro.io import DatasetError
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import HubModelParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
-from mmctr_kedro.datasets.sentence_transformer import SentenceTransformerDataset
+from mmctr_kedro.common.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
+from mmctr_kedro.datasets.trained import SentenceTransformerDataset
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
-from mmctr_kedro.encoders.minilm import packaged
-from mmctr_kedro.encoders.weights import refuse_unsafe
 
 
 @pytest.fixture(scope="module")
@@ -66,31 +63,11 @@ def pickled(folder):
 
 
 @pytest.mark.parametrize("choose", [text_encoder, image_encoder])
-def test_weights_that_are_only_pickles_are_refused(choose, folder):
-    with pytest.raises(MmctrError, match=r"holds weights as \.bin only, which may run any program"):
-        choose(pickled(folder))
-
-
-def test_the_way_out_that_the_error_shows_gives_the_same_vectors(bert, folder):
-    with pytest.raises(MmctrError) as error:
-        text_encoder(pickled(folder))
-    command = shlex.split(re.search(r"python -c \"[^\"]+\"", str(error.value))[0])
-    subprocess.run([sys.executable, *command[1:]], cwd=folder, check=True)
-    np.testing.assert_array_equal(text_encoder(folder).encode(["a b"]), text_encoder(bert).encode(["a b"]))
-
-
-@pytest.mark.parametrize("name", ["model.pkl", "model.pt", "model.ckpt", "tf_model.h5"])
-def test_every_kind_of_pickle_counts(name, folder):
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pkl", "model.pt", "tf_model.h5"])
+def test_weights_that_are_only_pickles_are_refused(choose, name, folder):
     (folder / "model.safetensors").rename(folder / name)
-    with pytest.raises(MmctrError, match="holds weights as"):
-        refuse_unsafe(HubModelParams(model=str(folder)), "x")
-
-
-def test_a_pickle_in_a_module_of_its_own_is_refused(folder):
-    (folder / "2_Dense").mkdir()
-    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(MmctrError, match=r"2_Dense' holds weights as \.bin only"):
-        text_encoder(folder)
+    with pytest.raises(MmctrError, match="cannot be loaded"):
+        choose(folder)
 
 
 def test_a_pickle_beside_safetensors_is_left_alone(bert, folder):
@@ -98,40 +75,37 @@ def test_a_pickle_beside_safetensors_is_left_alone(bert, folder):
     np.testing.assert_array_equal(text_encoder(folder).encode(["a b"]), text_encoder(bert).encode(["a b"]))
 
 
+def code_of(folder):
+    """Code beside a model, which leaves a file behind when it is run."""
+    (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    return folder / "ran"
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("choose", [text_encoder, image_encoder])
-def test_code_that_comes_with_a_model_is_refused_by_name(choose, name, folder):
-    config = json.loads((folder / name).read_text())
+def test_code_that_comes_with_a_model_is_not_run(choose, name, folder):
+    config, ran = json.loads((folder / name).read_text()), code_of(folder)
     (folder / name).write_text(json.dumps({**config, "auto_map": {"AutoModel": "evil.Evil"}}))
-    (folder / "evil.py").write_text("raise SystemExit('ran')")
-    with pytest.raises(MmctrError, match=rf"names code that its publishers wrote: auto_map \({name}\)"):
+    with contextlib.suppress(MmctrError):  # a model that the libraries know is loaded by their own code
         choose(folder)
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize("kind", ["evil.Evil", "os.system", "transformers.Evil", "sentence_transformers_evil.Evil"])
 def test_a_module_that_is_not_of_sentence_transformers_is_refused_by_name(kind, folder):
+    ran = code_of(folder)
     (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": kind}]))
-    with pytest.raises(MmctrError, match=rf"wrote: {kind} \(modules\.json\)"):
+    with pytest.raises(MmctrError, match="cannot be loaded"):
         text_encoder(folder)
-
-
-def test_a_tuned_encoder_is_looked_through_too(folder):
-    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}]))
-    with pytest.raises(Exception, match=r"evil\.Evil \(modules\.json\)") as error:
+    with pytest.raises(DatasetError):
         SentenceTransformerDataset(filepath=str(folder)).load()
-    assert isinstance(error.value.__cause__, MmctrError)
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000], ids=["cut", "no text", "deep"])
-def test_a_configuration_that_is_no_json_is_an_error_that_names_it(content, folder):
+def test_a_configuration_that_is_no_json_is_a_message(content, folder):
     (folder / "config.json").write_bytes(content)
-    with pytest.raises(MmctrError, match=r"config\.json is no JSON"):
-        text_encoder(folder)
-
-
-def test_a_configuration_of_absurd_size_is_refused(folder):
-    (folder / "config.json").write_bytes(b" " * (2 << 20))
-    with pytest.raises(MmctrError, match="expected a configuration of some kilobytes"):
+    with pytest.raises(MmctrError, match="cannot be loaded"):
         text_encoder(folder)
 
 
@@ -140,10 +114,6 @@ def test_safetensors_that_are_damaged_are_a_message(folder):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(MmctrError, match="cannot be loaded"):
         text_encoder(folder)
-
-
-def test_the_packaged_encoder_passes():
-    refuse_unsafe(packaged(), "x")
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", "86b5e09"])

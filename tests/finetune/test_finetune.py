@@ -14,7 +14,7 @@ from kedro_datasets.json import JSONDataset
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import EmbeddingParams, FinetuneParams, check_settings
-from mmctr_kedro.datasets.sentence_transformer import SentenceTransformerDataset
+from mmctr_kedro.datasets.trained import SentenceTransformerDataset
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 from mmctr_kedro.pipelines.finetune import create_pipeline, nodes

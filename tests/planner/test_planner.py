@@ -14,7 +14,7 @@ from kedro_datasets.text import TextDataset
 
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.data.challenge import RawFolder
-from mmctr_kedro.datasets.raw_folder import RawFolderDataset
+from mmctr_kedro.datasets.stores import StoreDataset
 from mmctr_kedro.running.planner import plan as plan_module
 
 
@@ -346,7 +346,7 @@ def fill(raw: str, store: RawFolder) -> str:
 def test_a_store_that_a_node_fills_counts_as_the_node_has_left_it(toy):
     folder = toy.data / "store"
     folder.mkdir()
-    toy.extra = {"store": RawFolderDataset(filepath=str(folder))}
+    toy.extra = {"store": StoreDataset(filepath=str(folder), store="mmctr_kedro.data.challenge.RawFolder")}
     toy.pipeline = lambda: Pipeline([node(fill, ["raw", "store"], "length", name="fill")])
     assert toy.update() == ["fill"]
     assert toy.update() == []

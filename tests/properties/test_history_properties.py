@@ -11,7 +11,7 @@ from benchmarks import plain
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.processing.distinct import distinct, with_keys
 from mmctr_kedro.data.processing.jagged import keep_newest, late_zeros, offsets_of, pad_left, strip_padding
-from mmctr_kedro.datasets.clicks import ClicksDataset
+from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.training.batches import batches_after, cut, epoch_order, make_batch, parts_of, steps_per_epoch
 
 quick = settings(max_examples=100, deadline=None, derandomize=True)

@@ -68,7 +68,7 @@ def test_a_setting_named_as_a_credential_is_refused_whatever_it_looks_like(key):
 
 
 def test_a_credential_in_a_list_is_found():
-    with pytest.raises(MmctrError, match=r"a\[1\]\.b"):
+    with pytest.raises(MmctrError, match="a in --params holds"):
         refuse_credentials({"a": ["x", {"b": LOOKS["GitHub"]}]}, "--params")
 
 
@@ -98,14 +98,12 @@ def test_a_tree_keeps_its_shape_and_loses_what_the_process_knows(monkeypatch):
     tree = {
         "settings": {"path": "x/from-credentials.yml/y", "words": ["short", "tok-of-the-environment"]},
         "pair": ("tok-of-the-environment", 3),
-        "password": drawn(9),
         "seeds": [1, 2.5, None, True],
         "tok-of-the-environment": 1,
     }
     assert redacted(tree) == {
         "settings": {"path": f"x/{BLOT}/y", "words": ["short", BLOT]},
         "pair": (BLOT, 3),
-        "password": BLOT,
         "seeds": [1, 2.5, None, True],
         BLOT: 1,
     }

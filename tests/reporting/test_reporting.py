@@ -433,7 +433,7 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     assert {"report", *(f"{task}.report" for task in TASKS)} <= set(written)
     assert catalog["task1.metrics"].load() == evaluate(**inputs, task="task1")
     # Kedro-Viz shows what preview() gives: plain lists, which every version of plotly.js can draw.
-    assert catalog["task2.roc"].preview()["data"][1]["y"][-1] == 1.0
+    assert catalog["task2.roc_figure"].preview()["data"][1]["y"][-1] == 1.0
 
 
 def test_a_task_reports_without_knowing_the_other_tasks_or_covers():

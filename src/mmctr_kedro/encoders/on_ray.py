@@ -30,15 +30,17 @@ class Worker:
         self._job, self._folder = job, folder
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Encode lists of item ids, a shard each; as JSON its entry in the manifest, and what was refused."""
+        """Encode lists of item ids, a shard each; as JSON its shard, and what was refused."""
         reports = []
         for items in batch["items"]:
             read = self._job.read(np.array(json.loads(items)))
             done = list(self._job.encode((key, content) for _, key, content in read if key is not None))
             keys = [key for part in done for key in part.keys]
-            entry = write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])) if keys else None
+            shard = None
+            if keys:
+                shard = str(write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])))
             refused = {key.decode(): [why.kind, why.why] for part in done for key, why in part.refused.items()}
-            reports.append(json.dumps({"entry": entry, "refused": refused}))
+            reports.append(json.dumps({"shard": shard, "refused": refused}))
         return {"report": reports}
 
 
@@ -83,10 +85,8 @@ def encode_on_ray(
         )
         for row in results.iter_rows():
             report: dict[str, Any] = json.loads(row["report"])
-            if report["entry"]:
-                shards.note(report["entry"])
             refused = {key.encode(): Refused(*why) for key, why in report["refused"].items()}
-            yield report["entry"]["rows"] if report["entry"] else 0, refused
+            yield shards.note(Path(report["shard"])) if report["shard"] else 0, refused
     finally:
         if started:
             ray.shutdown()

@@ -25,7 +25,6 @@ from mmctr_kedro.encoders.base import (
     torch_threads,
     versions,
 )
-from mmctr_kedro.encoders.weights import refuse_unsafe
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -108,10 +107,9 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     """The model, in evaluation mode, quietly; from a folder nothing is looked up on the network.
 
     Raises:
-        MmctrError: It is not there, is not safe to load (``weights``), or does not read this modality.
+        MmctrError: It is not there, is not safe to load (pickles, code), or does not read this modality.
     """
     local, setting = Path(settings.model).is_dir(), f"embedding.{modality}.sentence_transformer.model"
-    refuse_unsafe(settings, setting)
     with quiet_transformers(offline=local):
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Pooling

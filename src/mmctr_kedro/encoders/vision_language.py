@@ -26,7 +26,6 @@ from mmctr_kedro.encoders.base import (
     torch_threads,
     versions,
 )
-from mmctr_kedro.encoders.weights import refuse_unsafe
 
 if TYPE_CHECKING:
     import torch
@@ -133,9 +132,8 @@ def load(settings: VisionLanguageParams) -> tuple[Any, Any, Any]:
     """Model in evaluation mode, tokenizer and image processor; from a folder nothing is looked up on the network.
 
     Raises:
-        MmctrError: It is not there, incomplete, not safe to load (``weights``), or no vision-language model.
+        MmctrError: It is not there, incomplete, not safe to load (pickles, code), or no vision-language model.
     """
-    refuse_unsafe(settings, _SETTING)
     import torch
 
     local = Path(settings.model).is_dir()

@@ -12,7 +12,7 @@ import os
 import re
 import traceback
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import leaves
@@ -22,22 +22,16 @@ _SHORTEST = 8  # characters; below, a "secret" such as "true" would blot out ord
 _NAMES = re.compile(r"TOKEN(?!IZER)|SECRET|PASSW|CREDENTIAL|APIKEY|(^|[_.-])(KEY|PAT|PWD)([_.-]|$)", re.IGNORECASE)
 _LOOKS = re.compile(
     r"""(?<![A-Za-z0-9])(?:
-      hf_[A-Za-z0-9]{20,}                               # Hugging Face
-    | gh[pousr]_[A-Za-z0-9]{30,} | github_pat_\w{30,}   # GitHub
-    | glpat-[\w-]{20,}                                  # GitLab
-    | (?:AKIA|ASIA)[A-Z0-9]{16}                         # AWS
-    | sk-[A-Za-z0-9_-]{20,}                             # OpenAI and others
-    | xox[abprs]-[\w-]{10,}                             # Slack
-    | AIza[\w-]{35}                                     # Google
-    | pypi-[\w-]{40,}
+      hf_[A-Za-z0-9]{20,} | sk-[\w-]{20,}               # Hugging Face; OpenAI and others
+    | gh[pousr]_\w{30,} | github_pat_\w{30,} | glpat-[\w-]{20,}
+    | (?:AKIA|ASIA)[A-Z0-9]{16} | AIza[\w-]{35}         # AWS, Google
+    | xox[abprs]-[\w-]{10,} | pypi-[\w-]{40,}           # Slack, PyPI
     | eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*              # JSON web tokens
     )
     | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----(?:.*?-----END[ ][A-Z ]*PRIVATE[ ]KEY-----)?
     | (?<=://)[^\s/:@]*:[^\s/@]+(?=@)                   # user:password in an address""",
     re.VERBOSE | re.DOTALL,
 )
-
-T = TypeVar("T")
 _known: set[str] = set()
 
 
@@ -48,12 +42,18 @@ def refuse_credentials(settings: Mapping[str, Any], where: str) -> None:
         settings: A tree of settings. A key ``credentials`` names an entry of credentials.yml, as Kedro has it.
         where: What holds the settings, for the message: "conf/", "--params".
     """
-    if keys := sorted({key for key, value in _leaves(settings) if _is_credential(key, value)}):
+    found = set()
+    for key, value in leaves(settings):
+        name = key.rpartition(".")[2]
+        named = isinstance(value, str) and len(value) >= _SHORTEST and name != "credentials" and _NAMES.search(name)
+        if named or _LOOKS.search(str(value)):
+            found.add(key)
+    if found:
         raise MmctrError(
-            f"{', '.join(keys)} in {where} holds a credential, and settings are written into reports and manifests. "
-            "Nothing was run. Remove it, have it replaced where it was issued if others may have seen it, and give it "
-            "by the environment (HF_TOKEN for the Hugging Face hub) or in conf/local/credentials.yml, which stays out "
-            "of git."
+            f"{', '.join(sorted(found))} in {where} holds a credential, and settings are written into reports and "
+            "manifests. Nothing was run. Remove it, have it replaced where it was issued if others may have seen it, "
+            "and give it by the environment (HF_TOKEN for the Hugging Face hub) or in conf/local/credentials.yml, "
+            "which stays out of git."
         )
 
 
@@ -62,12 +62,19 @@ def know(credentials: Iterable[str]) -> None:
     _known.update(value for value in credentials if len(value) >= _SHORTEST)
 
 
-def redacted(content: T) -> T:
-    """A text, or a tree of dicts, lists, tuples and texts, without any credential in it; anything else as it is.
-
-    For what a run writes about itself, such as a manifest. Values whose key names a secret go whatever they look like.
-    """
-    return _redacted(content, _values())
+def redacted(content: Any) -> Any:
+    """A text, or a tree of dicts, lists and texts, without any credential in it; anything else as it is."""
+    if isinstance(content, dict):
+        return {redacted(key): redacted(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)([redacted(value) for value in content])
+    if not isinstance(content, str):
+        return content
+    named = {value for name, value in os.environ.items() if _NAMES.search(name) and len(value) >= _SHORTEST}
+    named.discard(os.environ.get("PWD", ""))  # a shell's own folder
+    for value in sorted(_known | named, key=len, reverse=True):  # one may be part of another
+        content = content.replace(value, BLOT)
+    return _LOOKS.sub(BLOT, content)
 
 
 def redact_logs() -> None:
@@ -78,59 +85,17 @@ def redact_logs() -> None:
 
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = make(*args, **kwargs)
-        values = _values()
         try:
             text = made.getMessage()
         except (TypeError, ValueError, KeyError):  # arguments that do not fit: logging says so itself
             text = f"{made.msg} {made.args}"
-        if (clean := _redacted(text, values)) != text:
+        if (clean := redacted(text)) != text:
             made.msg, made.args = clean, None
         if made.exc_info and made.exc_info[0] is not None:
             text = "".join(traceback.format_exception(*made.exc_info)).rstrip("\n")
-            if (clean := _redacted(text, values)) != text:
+            if (clean := redacted(text)) != text:
                 made.exc_text, made.exc_info = clean, None
         return made
 
     record.redacts = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(record)
-
-
-def _values() -> list[str]:
-    """The credentials that this process knows, the longest first: one may be part of another."""
-    named = (v for name, v in os.environ.items() if _NAMES.search(name) and name != "PWD")  # a shell's own folder
-    given = {value for value in named if len(value) >= _SHORTEST}
-    return sorted(_known | given, key=len, reverse=True)
-
-
-def _redacted(content: Any, values: list[str]) -> Any:
-    if isinstance(content, str):
-        for value in values:
-            content = content.replace(value, BLOT)
-        return _LOOKS.sub(BLOT, content)
-    if isinstance(content, dict):
-        return {
-            _redacted(key, values): BLOT if _is_named(str(key), value) else _redacted(value, values)
-            for key, value in content.items()
-        }
-    if isinstance(content, list | tuple):
-        return type(content)([_redacted(value, values) for value in content])
-    return content
-
-
-def _is_credential(key: str, value: Any) -> bool:
-    return isinstance(value, str) and (_is_named(key, value) or _LOOKS.search(value) is not None)
-
-
-def _is_named(key: str, value: Any) -> bool:
-    name = key.rpartition(".")[2]
-    return isinstance(value, str) and len(value) >= _SHORTEST and name != "credentials" and bool(_NAMES.search(name))
-
-
-def _leaves(content: Any, at: str = "") -> Iterable[tuple[str, Any]]:
-    """``params.leaves``, lists included."""
-    for key, value in leaves(content, at):
-        if isinstance(value, list | tuple):
-            for place, each in enumerate(value):
-                yield from _leaves(each, f"{key}[{place}]")
-        else:
-            yield key, value

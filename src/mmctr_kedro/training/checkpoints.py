@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +33,8 @@ PACKAGE = Path(__file__).parents[1]
 class Checkpoints:
     """The last checkpoint of a training, or of several that make one model. The store object of a node that trains."""
 
+    cache: ClassVar[bool] = True  # what lies there decides no result, only how soon it is there (planner)
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -45,7 +46,6 @@ class Checkpoints:
         """The state to go on from; None where there is none, or only that of another training."""
         import torch
 
-        self._sweep()
         if not self._path.is_file():
             return None
         try:
@@ -55,7 +55,8 @@ class Checkpoints:
             stored = torch.load(self._path, map_location="cpu", weights_only=True)
             theirs, state = stored["fingerprint"], stored["state"]
         except Exception as error:  # a broken file makes torch raise almost anything
-            logger.warning("%s cannot be read (%s): training starts afresh.", self._path, _first_line(error))
+            said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            logger.warning("%s cannot be read (%s): training starts afresh.", self._path, said)
             return None
         if differing := [part for part in {**fingerprint, **theirs} if fingerprint.get(part) != theirs.get(part)]:
             changes = [f"{part} ({theirs.get(part)}, now {fingerprint.get(part)})" for part in differing]
@@ -74,16 +75,6 @@ class Checkpoints:
         """Remove the checkpoint: the next training starts afresh."""
         for path in self._path.parent.glob(f"{self._path.stem}*{self._path.suffix}"):
             path.unlink()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Remove what a run killed while writing left behind (``files.atomic_write``)."""
-        for room in self._path.parent.glob(f".{self._path.stem}*{self._path.suffix}.*"):
-            shutil.rmtree(room, ignore_errors=True)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def fingerprint_of(
@@ -97,34 +88,22 @@ def fingerprint_of(
     from mmctr_kedro.common.machine import circumstances
 
     settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"})
+    code = sorted(path for folder in ("models", "training") for path in (PACKAGE / folder).glob("*.py"))
     return {
         **{key: json.dumps(value) for key, value in leaves(settings)},
-        "clicks_train": _digest(_arrays(train)),
-        "clicks_valid": _digest(_arrays(valid)),
+        "clicks_train": _digest(vars(train).items()),
+        "clicks_valid": _digest(vars(valid).items()),
         "item tables": _digest((name, table.numpy(force=True)) for name, table in model.named_buffers()),
         "weights at the start": _digest((name, weight.numpy(force=True)) for name, weight in model.named_parameters()),
-        "code": _digest((path.name, path.read_bytes()) for path in _code()),
+        "code": _digest((path.name, np.frombuffer(path.read_bytes(), np.uint8)) for path in code),
         **circumstances(device),
     }
 
 
-def _code() -> list[Path]:
-    """The files that decide what a training does with its settings and data."""
-    return sorted(path for folder in ("models", "training") for path in (PACKAGE / folder).glob("*.py"))
-
-
-def _arrays(clicks: Clicks) -> Iterable[tuple[str, np.ndarray]]:
-    return ((name, array) for name, array in vars(clicks).items() if array is not None)
-
-
-def _digest(parts: Iterable[tuple[str, np.ndarray | bytes]]) -> str:
+def _digest(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
     """SHA-256 over names, dtypes, shapes and contents, in order."""
     digest = hashlib.sha256()
-    for name, content in parts:
-        if isinstance(content, np.ndarray):
-            digest.update(f"{name} {content.dtype} {content.shape}\n".encode())
-            digest.update(np.ascontiguousarray(content).reshape(-1).view(np.uint8).data)
-        else:
-            digest.update(f"{name} {len(content)}\n".encode())
-            digest.update(content)
+    for name, array in arrays:
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:16]

@@ -24,7 +24,12 @@ def create_task_pipeline(task: str) -> Pipeline:
             name="evaluate",
         ),
         node(show_worst_rows, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
-        node(draw_figures, ["metrics", "training_history"], {name: name for name in NAMES}, name="draw_figures"),
+        node(
+            draw_figures,
+            ["metrics", "training_history"],
+            {name: f"{name}_figure" for name in NAMES},
+            name="draw_figures",
+        ),
         node(
             write_task_report,
             ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules"],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from mmctr_kedro.datasets.npy import NpyDataset
+from mmctr_kedro.datasets.arrays import NpyDataset
 
 
 @pytest.fixture
@@ -66,9 +66,19 @@ def test_another_value_shape_or_type_replaces_the_file_and_old_maps_stay_whole(d
     assert old.tolist() == [1, 2, 3]
 
 
-def test_a_broken_file_is_replaced(dataset, tmp_path):
-    dataset.save(np.arange(3))
-    (tmp_path / "below" / "array.npy").write_bytes(b"\x93NUMPY")
+@pytest.mark.parametrize("content", [b"\x93NUMPY", b"", b"PK", "pickle", "claims"])
+def test_what_is_no_whole_array_is_named_and_replaced(dataset, tmp_path, content):
+    path = tmp_path / "below" / "array.npy"
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        if content == "pickle":
+            np.save(file, np.array([{}], dtype=object), allow_pickle=True)
+        elif content == "claims":
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)})
+        else:
+            file.write(content)
+    with pytest.raises(DatasetError, match=r"array\.npy cannot be read as a \.npy array"):
+        dataset.load()
     dataset.save(np.arange(3))
     assert dataset.load().tolist() == [0, 1, 2]
 

@@ -1,0 +1,120 @@
+"""Datasets that lie on the local disk whole and sealed: the base of all, tables, and what kedro-datasets reads."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import pyarrow as pa
+from kedro.io import AbstractDataset
+from kedro_datasets import json, pandas, plotly, text
+from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
+from pyarrow import parquet
+
+from mmctr_kedro.common.seals import check_seal, sealed_write
+
+T = TypeVar("T")
+_UTF8 = {"open_args_save": {"mode": "w", "encoding": "utf-8", "newline": "\n"}, "open_args_load": {"encoding": "utf-8"}}
+
+
+class SealedDataset(AbstractDataset[T, T]):
+    """A file or folder that appears whole or not at all, and is checked against its seal at load (``seals``).
+
+    A subclass says how to read and write a path. Data of the same bytes leave the file alone.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    @abstractmethod
+    def _read(self, path: Path) -> T:
+        """What lies at ``path``."""
+
+    @abstractmethod
+    def _write(self, data: T, path: Path) -> None:
+        """Write a file or a folder to ``path``, where nothing is yet."""
+
+    def load(self) -> T:
+        check_seal(self._filepath)
+        return self._read(self._filepath)
+
+    def save(self, data: T) -> None:
+        with sealed_write(self._filepath) as temporary:
+            self._write(data, temporary)
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class ArrowTableDataset(SealedDataset[pa.Table]):
+    """A ``pyarrow.Table`` as parquet, with exactly its schema: pandas turns fixed-size lists into something else."""
+
+    def _read(self, path: Path) -> pa.Table:
+        return parquet.read_table(path)
+
+    def _write(self, data: pa.Table, path: Path) -> None:
+        parquet.write_table(data, path, write_page_checksum=True)
+
+
+class _LibraryDataset(SealedDataset[Any]):
+    """A dataset of kedro-datasets' own behind the seal, with our defaults; takes its ``save_args`` and the like."""
+
+    kind: ClassVar[Any]
+    defaults: ClassVar[dict[str, Any]]
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None, **kwargs: dict) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        names = {**self.defaults, **kwargs}
+        self._arguments = {name: {**self.defaults.get(name, {}), **kwargs.get(name, {})} for name in names}
+        self._library = self._at(self._filepath)
+
+    def _at(self, path: Path) -> Any:
+        return self.kind(filepath=str(path), **self._arguments)
+
+    def _read(self, path: Path) -> Any:
+        return self._at(path).load()
+
+    def _write(self, data: Any, path: Path) -> None:
+        self._at(path).save(data)
+
+
+class JSONDataset(_LibraryDataset):
+    """``json.JSONDataset``, in UTF-8; NaN and infinity are errors."""
+
+    kind = json.JSONDataset
+    defaults: ClassVar = {"save_args": {"indent": 1, "allow_nan": False, "ensure_ascii": False}, "fs_args": _UTF8}
+
+    def preview(self) -> JSONPreview:
+        return self._library.preview()
+
+
+class ParquetDataset(_LibraryDataset):
+    """``pandas.ParquetDataset``, with a checksum in every page."""
+
+    kind = pandas.ParquetDataset
+    defaults: ClassVar = {"save_args": {"write_page_checksum": True}}
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        return self._library.preview(nrows)
+
+
+class TextDataset(_LibraryDataset):
+    """``text.TextDataset``, in UTF-8."""
+
+    kind = text.TextDataset
+    defaults: ClassVar = {"fs_args": _UTF8}
+
+
+class PlotlyDataset(_LibraryDataset):
+    """``plotly.JSONDataset``, a figure."""
+
+    kind = plotly.JSONDataset
+    defaults: ClassVar = {}
+
+    def preview(self) -> PlotlyPreview:
+        return self._library.preview()
