@@ -24,48 +24,38 @@ class Texts:
     titles: list[str]
     tags: list[np.ndarray]  # int64 tag ids 1.., each once, at most TAG_WIDTH; often none
     tag_words: list[str]  # the word of tag id i + 1
-
-    def documents(self) -> list[str]:
-        """Title and tag words of every item in one string, for text vectors."""
-        return [
-            " ".join([title, *(self.tag_words[tag - 1] for tag in tags)])
-            for title, tags in zip(self.titles, self.tags, strict=True)
-        ]
+    documents: list[str]  # title and tag words of every item in one string, for text vectors
 
 
 def write_texts(theme: np.ndarray, views: np.ndarray, seed: int) -> Texts:
     """Write titles and tags for items of these themes, whose titles show these views: ``[N]``, 1..10, 0 = nothing."""
-    themes = int(theme.max()) + 1
-    tag_words = [word for tags in words.THEME_TAGS[:themes] for word in tags] + words.GENERIC_TAGS
-    tag_words = sorted(set(tag_words))  # a word may serve two themes; ids tell nothing about themes
-    return Texts(
-        _titles(theme, views, generator(seed, "titles")), _tags(theme, tag_words, generator(seed, "tags")), tag_words
-    )
-
-
-def _titles(theme: np.ndarray, views: np.ndarray, rng: np.random.Generator) -> list[str]:
     count = len(theme)
+    rng = generator(seed, "titles")
     template = rng.integers(len(words.TEMPLATES), size=count)
     empty = rng.random(count) < EMPTY_TITLE_SHARE
     empty_title = rng.integers(len(words.EMPTY_TITLES), size=count)
     decoration = rng.integers(len(words.DECORATIONS), size=count)
     slots = _draw_words(theme, (words.THEME_WORDS, words.GENERIC_WORDS), TITLE_SOURCES, 3, rng)
-    bodies = [
-        words.EMPTY_TITLES[empty_title[i]] if empty[i] else words.TEMPLATES[template[i]].format(*slots[i])
-        for i in range(count)
-    ]
-    fame = [f" {words.FAME[level - 1]}" if level else "" for level in views]
-    return [body + fame[i] + words.DECORATIONS[decoration[i]] for i, body in enumerate(bodies)]
-
-
-def _tags(theme: np.ndarray, tag_words: list[str], rng: np.random.Generator) -> list[np.ndarray]:
+    titles = []
+    for i in range(count):
+        body = words.EMPTY_TITLES[empty_title[i]] if empty[i] else words.TEMPLATES[template[i]].format(*slots[i])
+        fame = f" {words.FAME[views[i] - 1]}" if views[i] else ""
+        titles.append(body + fame + words.DECORATIONS[decoration[i]])
+    # A word may serve two themes; ids tell nothing about themes.
+    themes = words.THEME_TAGS[: int(theme.max()) + 1]
+    tag_words = sorted({word for tags in [*themes, words.GENERIC_TAGS] for word in tags})
     ids = {word: position + 1 for position, word in enumerate(tag_words)}
-    counts = rng.choice(len(TAG_COUNTS), size=len(theme), p=TAG_COUNTS)
+    rng = generator(seed, "tags")
+    counts = rng.choice(len(TAG_COUNTS), size=count, p=TAG_COUNTS)
     drawn = _draw_words(theme, (words.THEME_TAGS, words.GENERIC_TAGS), TAG_SOURCES, TAG_WIDTH, rng)
-    return [
-        np.array([ids[word] for word in dict.fromkeys(row[:count])], dtype=np.int64)
-        for row, count in zip(drawn.tolist(), counts, strict=True)
+    tags = [
+        np.array([ids[word] for word in dict.fromkeys(row[:most])], dtype=np.int64)
+        for row, most in zip(drawn.tolist(), counts, strict=True)
     ]
+    documents = [
+        " ".join([title, *(tag_words[tag - 1] for tag in row)]) for title, row in zip(titles, tags, strict=True)
+    ]
+    return Texts(titles, tags, tag_words, documents)
 
 
 def _draw_words(
