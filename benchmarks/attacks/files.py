@@ -356,14 +356,6 @@ def hidden_history(path: Path, large: bool) -> None:
     change_footer(path, ([GROUPS, 0, GROUP_COLUMNS, 1, CHUNK, NUM_VALUES], 2))
 
 
-def long_titles(large: bool) -> pa.Table:
-    """One title of a MiB for absurdly many items: a page holds it once."""
-    count, table = 3_000 if large else 300, challenge()["item_feature"].slice(0, 1)
-    table = table.take(pa.array([0] * count)).set_column(0, "item_id", pa.array(range(1, count + 1)))
-    title = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x" * MIB]))
-    return table.set_column(1, "item_title", title)
-
-
 def absurd_page(path: Path, large: bool) -> None:
     """The first page claims to hold 2 GB and 2 billion values."""
     content = path.read_bytes()
@@ -587,9 +579,6 @@ ATTACKS: dict[str, Attack] = {
     "parquet that hides a list of 400 million": Attack(
         parquet("train", hidden_history, train=long_history), read_challenge, "2 values, its pages say"
     ),
-    "parquet with 3,000 titles of 1 MB": Attack(
-        parquet("item_feature", item_feature=long_titles), read_challenge, "texts of at most 65,536 bytes"
-    ),
     "parquet with a footer of 2 GB": Attack(parquet("train", long_footer), read_challenge, "cannot be read as parquet"),
     "parquet with 40 MB of text in its footer": Attack(
         parquet("train", footer_of_text), read_challenge, "cannot be read as parquet"
@@ -602,16 +591,14 @@ ATTACKS: dict[str, Attack] = {
     "log with a line of 10 GB": Attack(
         log(b"user,item,timestamp\n1,2,3\n1," + b"2" * 2 * MIB, 10 << 30), read_log, "interactions.csv"
     ),
-    "log whose header is 10 GB": Attack(log(b"u" * 2 * MIB, 10 << 30), read_log, "a line of more than 1,048,576"),
+    "log whose header is 10 GB": Attack(log(b"u" * 2 * MIB, 10 << 30), read_log, "field larger than field limit"),
     "log with a value without end": Attack(
         log(b'user,item,timestamp\n1,"' + b"2\n" * 2 * MIB), read_log, "interactions.csv"
     ),
     "log of 400,000 columns": Attack(
-        log(b"user,item,timestamp," + b"a," * 400_000 + b"\n"), read_log, "400,004 columns in line 1"
+        log(b"user,item,timestamp," + b"a," * 400_000 + b"\n"), read_log, "no interactions below its header"
     ),
-    "log with NUL characters": Attack(
-        log(b"user,item,timestamp\n1,2,3\n1,2\0,3\n"), read_log, "text without NUL characters"
-    ),
+    "log with NUL characters": Attack(log(b"user,item,timestamp\n1,2,3\n1,2\0,3\n"), read_log, "expected an id"),
     "npy that claims 8 PB": Attack(npy((1 << 50,)), read_array, "cannot be read as a .npy array"),
     "npy that claims a negative shape": Attack(npy((-1, 8)), read_array, "cannot be read as a .npy array"),
     "npy of pickled objects": Attack(npy_of_objects, read_array, "cannot be read as a .npy array"),

@@ -19,7 +19,7 @@ from mmctr_kedro.data.importing.log_tables import (
     ID,
     TEXT,
     TextTable,
-    is_empty,
+    is_no_id,
     is_repeated,
     not_a_number,
     sorted_ids,
@@ -90,8 +90,8 @@ def _read_rows(source: TextTable, params: InteractionLogParams) -> _Columns:
     read = source.read(wanted)
     table = {name: read[name].combine_chunks() for name in wanted}
     checks = [
-        (names.user, is_empty(table[names.user]), "an id"),
-        (names.item, is_empty(table[names.item]), "an id"),
+        (names.user, is_no_id(table[names.user]), "an id"),
+        (names.item, is_no_id(table[names.item]), "an id"),
         (names.timestamp, not_a_number(table[names.timestamp], pa.int64()), "an integer"),
     ]
     if rating:
@@ -113,14 +113,16 @@ def _read_rows(source: TextTable, params: InteractionLogParams) -> _Columns:
 def _read_sequences(source: TextTable, _: InteractionLogParams) -> _Columns:
     """One user per row, its items in order of time: an item's time is its place in the row."""
     table = source.read({"user": ID, "items": TEXT})
-    users = table["user"].combine_chunks()
+    users, texts = table["user"].combine_chunks(), table["items"].combine_chunks()
+    nul = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
     problems = [
         *source.bad_values("user", users, is_repeated(users.indices.to_numpy()), "one row per user"),
-        *source.bad_values("user", users, is_empty(users), "an id"),
+        *source.bad_values("user", users, is_no_id(users), "an id"),
+        *source.bad_values("items", texts, nul, "ids without NUL"),
     ]
     if problems:
         raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
-    items = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(table["items"])).combine_chunks()
+    items = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
     length = pc.list_value_length(items).to_numpy()
     flat = items.flatten()
     kept = pc.greater(pc.utf8_length(flat), 0).to_numpy(zero_copy_only=False)  # an empty row splits to one ""
@@ -138,7 +140,7 @@ def _read_items(source: TextTable, names: ItemTableParams) -> tuple[pa.Array, li
     """Source ids, titles and tags of the item table, as its rows have them."""
     table = source.read({name: TEXT for name in (names.item, names.title, names.tags) if name})
     ids = table[names.item].combine_chunks()
-    if problems := source.bad_values(names.item, ids, is_empty(ids), "an id"):
+    if problems := source.bad_values(names.item, ids, is_no_id(ids), "an id"):
         raise InvalidDataError(problems, f"Give these rows of {source.path} an id, or leave them out.")
     tags = []
     for text in table[names.tags].to_pylist() if names.tags else [""] * len(ids):

@@ -107,7 +107,8 @@ class TextTable:
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows with the number of the line they end in, empty lines left out, as pyarrow leaves them out."""
         with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.reader(file, delimiter=self.separator)
+            pieces = iter(lambda: file.readline(1 << 20), "")  # pyarrow takes no row that is longer
+            reader = csv.reader(pieces, delimiter=self.separator)
             try:
                 yield from ((reader.line_num, row) for row in reader if row)
             except csv.Error as error:  # a value without end: quotes that are never closed
@@ -125,11 +126,12 @@ def not_a_number(values: pa.Array, kind: pa.DataType) -> np.ndarray:
     return ~pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
 
 
-def is_empty(values: pa.Array) -> np.ndarray:
-    """Which strings, in a dictionary or not, hold nothing but white space: ``[n]`` bool."""
+def is_no_id(values: pa.Array) -> np.ndarray:
+    """Which strings, in a dictionary or not, are blank or hold NUL, which numpy would cut off: ``[n]`` bool."""
     if pa.types.is_dictionary(values.type):
-        return is_empty(values.dictionary)[values.indices.to_numpy()]
-    return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0).to_numpy(zero_copy_only=False)
+        return is_no_id(values.dictionary)[values.indices.to_numpy()]
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+    return pc.or_(blank, pc.match_substring(values, "\0")).to_numpy(zero_copy_only=False)
 
 
 def is_repeated(codes: np.ndarray) -> np.ndarray:

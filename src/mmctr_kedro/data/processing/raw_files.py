@@ -31,14 +31,19 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
         raise InvalidDataError([f"{path} is missing" for path in missing], advice)
     world_version = None
     for name in ("world.json", "import_log.json"):  # what writers of ours say of the files beside them
-        record = json.loads((folder.path / name).read_bytes()) if (folder.path / name).is_file() else {}
-        if record.get("finished") is False:
+        try:
+            record = json.loads((folder.path / name).read_bytes()) if (folder.path / name).is_file() else {}
+            finished, version = record.get("finished"), record.get("world_version")
+        except (ValueError, AttributeError) as error:
+            advice = f"It says who wrote the files in {folder.path}: make them again, or remove it if they are yours."
+            raise InvalidDataError([f"{name} is no JSON object"], advice) from error
+        if finished is False:
             raise InvalidDataError(
                 [f"{name} says that the run which wrote these files did not end"],
                 f"Make them again in {folder.path}: kedro run, with the source they are from (simulated, "
                 "interaction_log)",
             )
-        world_version = world_version or record.get("world_version")
+        world_version = world_version or version
     files = {}
     for name, path in ((name, folder.file(name)) for name in PATHS if folder.file(name).is_file()):
         try:
