@@ -84,7 +84,7 @@ def test_looking_at_the_registry_imports_no_heavy_library():
     code = (
         "from kedro.framework.project import configure_project, pipelines; import sys;"
         "configure_project('mmctr_kedro'); list(pipelines);"
-        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime', 'pandera',"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime',"
         "'peft', 'accelerate', 'datasets'};"
         "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
     )

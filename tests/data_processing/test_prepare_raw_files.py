@@ -56,23 +56,23 @@ def test_truth_nobody_knows_has_columns_and_types_all_the_same(challenge_folder)
 
 
 def test_every_missing_file_is_named_with_its_place_and_the_next_command(challenge_folder):
-    for name in ("valid", "item_feature"):
+    for name in ("valid", "item_info"):
         challenge_folder.file(name).unlink()
     with pytest.raises(InvalidDataError) as error:
         prepare("challenge_files", challenge_folder)
     assert error.value.problems == [
         "MicroLens_1M_x1/valid.parquet is missing",
-        "item_feature.parquet is missing",
+        "MicroLens_1M_x1/item_info.parquet is missing",
     ]
     assert str(challenge_folder.path) in str(error.value)
     assert "kedro run --pipeline data_processing" in str(error.value)
 
 
 def test_optional_files_may_be_missing(challenge_folder):
-    for name in ("item_emb", "item_seq", "tag_words"):
+    for name in ("item_feature", "item_emb", "item_seq", "tag_words"):
         challenge_folder.file(name).unlink()
     raw_files, _ = prepare("challenge_files", challenge_folder)
-    assert set(raw_files["files"]) == {"train", "valid", "test", "item_info", "item_feature"}
+    assert set(raw_files["files"]) == {"train", "valid", "test", "item_info"}
 
 
 def test_a_file_that_is_no_parquet_has_no_rows_yet(challenge_folder):

@@ -12,7 +12,7 @@ from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 NAMES = ("item_content", "item_tags", "provided_item_embedding", "train", "valid", "test", "data_report")
 
 
-def processed(folder, max_history=64, names=("item_emb", "item_seq", "tag_words")) -> dict:
+def processed(folder, max_history=64, names=("item_feature", "item_emb", "item_seq", "tag_words")) -> dict:
     described = describe(SourceParams(name="challenge_files"), folder)["files"]
     raw_files = {"files": {name: described[name] for name in (*REQUIRED, *names)}}
     made = process_raw_files(ProcessingParams(max_history=max_history), raw_files, folder)
@@ -123,9 +123,26 @@ def test_items_that_all_have_the_same_number_of_tags_keep_a_list_each(challenge_
 
 
 def test_without_a_vocabulary_there_are_no_words(challenge_folder):
-    content = processed(challenge_folder, names=())["item_content"]
+    content = processed(challenge_folder, names=("item_feature",))["item_content"]
     assert [len(words) for words in content["tag_words"]] == [0, 0, 0]
     assert [len(tags) for tags in content["tags"]] == [2, 0, 1]
+
+
+def test_without_item_feature_items_have_the_tags_of_item_info_no_titles_and_no_levels(challenge_folder):
+    contracts = processed(challenge_folder, names=("tag_words",))
+    content = contracts["item_content"]
+    assert content["item_id"].tolist() == [1, 2, 3]
+    assert content["title"].tolist() == ["", "", ""]
+    assert [tags.tolist() for tags in content["tags"]] == [[7, 3], [], [3]]
+    assert [words.tolist() for words in content["tag_words"]] == [["red", "animal"], [], ["animal"]]
+    assert not content[["likes_level", "views_level"]].to_numpy().any()
+    assert contracts["data_report"]["items"]["without_title"] == 3
+
+
+def test_item_feature_needs_no_vectors(challenge_tables, write_challenge, contracts):
+    vectors = ["txt_emb_BERT", "img_emb_CLIPRN50"]
+    challenge_tables["item_feature"] = challenge_tables["item_feature"].drop_columns(vectors)
+    assert processed(write_challenge(challenge_tables))["item_content"].equals(contracts["item_content"])
 
 
 def test_tags_and_embedding_have_a_row_per_item_and_a_zero_row_for_padding(contracts):

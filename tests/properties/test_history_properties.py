@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import plain
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.data.processing.distinct import distinct, with_keys
-from mmctr_kedro.data.processing.jagged import keep_newest, late_zeros, offsets_of, pad_left, strip_padding
+from mmctr_kedro.data.processing.jagged import distinct, encode_users_lists, keep_newest, late_zeros, strip_padding
 from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.training.batches import batches_after, cut, epoch_order, make_batch, parts_of, steps_per_epoch
 
@@ -33,11 +32,11 @@ def clicks_of(rows: list[Row], most: int = WIDTH) -> Clicks:
     offsets = np.arange(len(rows) + 1) * WIDTH
     assert not len(late_zeros(padded.ravel(), offsets))
     kept = keep_newest(*strip_padding(padded.ravel(), offsets), most)
-    found, which = distinct(with_keys(np.array(user, np.int32), *kept))
+    found = distinct([encode_users_lists(np.array(user, np.int32), *kept)])
     item, likes, views, label = (
         np.array(column, kind) for column, kind in zip(others, (np.int32, np.int8, np.int8, np.int8), strict=True)
     )
-    return Clicks(found.user, found.offsets, found.items, which, item, likes, views, np.arange(len(rows)), label)
+    return Clicks(*found, item, likes, views, np.arange(len(rows)), label)
 
 
 @quick
@@ -96,17 +95,6 @@ def test_another_order_of_rows_is_the_same_batch_in_that_order(rows, data):
     assert other.target.tolist() == batch.target[order].tolist()
     parts = [batch.history[a:b].tolist() for a, b in pairwise(batch.offsets.tolist())]
     assert other.history.tolist() == [item for row in order for item in parts[row]]
-
-
-@quick
-@given(st.lists(HISTORY, max_size=8))
-def test_padding_more_or_less_is_stripped_to_the_same_lists(lists):
-    offsets = offsets_of(np.array([len(each) for each in lists], np.int64))
-    items = np.array([item for each in lists for item in each], np.int32)
-    for width in (WIDTH, WIDTH + 3):
-        padded = pad_left(offsets, items, width)
-        again = strip_padding(padded.ravel(), np.arange(len(lists) + 1) * width)
-        assert [part.tolist() for part in again] == [offsets.tolist(), items.tolist()]
 
 
 @quick

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -34,46 +33,33 @@ def text_vectors(documents: list[str]) -> np.ndarray:
     frequency = np.bincount(counts.indices, minlength=len(words))
     weighted = counts @ sparse.diags_array(np.log((1 + len(documents)) / (1 + frequency)) ** 2)
     length = np.sqrt(weighted.multiply(weighted).sum(axis=1))
-    directions = np.stack([_direction(word) for word in words]) if len(words) else np.zeros((0, TEXT_WIDTH))
+    directions = np.zeros((len(words), TEXT_WIDTH))
+    for place, word in enumerate(words):
+        rng = np.random.Generator(np.random.PCG64(zlib.crc32(word.encode())))
+        directions[place] = rng.standard_normal(TEXT_WIDTH) / np.sqrt(TEXT_WIDTH)
     return ((weighted @ directions) / np.maximum(length, 1e-9)[:, None]).astype(np.float32)
-
-
-def _direction(word: str) -> np.ndarray:
-    seed = zlib.crc32(word.encode())
-    return np.random.Generator(np.random.PCG64(seed)).standard_normal(TEXT_WIDTH) / np.sqrt(TEXT_WIDTH)
 
 
 def image_statistics(pictures: np.ndarray) -> np.ndarray:
     """Colour, edge and texture statistics of thumbnails ``[n, 32, 32, 3]`` uint8: ``[n, d]`` float32."""
+    count = len(pictures)
     pixels = pictures.astype(np.float32) / 255
-    flat = pixels.reshape(len(pixels), -1, 3)
-    grey = pixels.mean(axis=3)
-    colour = [flat.mean(axis=1), flat.std(axis=1), _colour_shares(pictures)]
-    return np.concatenate([*colour, _edges(grey), _spectrum(grey)], axis=1)
-
-
-def _colour_shares(pictures: np.ndarray) -> np.ndarray:
-    """Square root of the share of pixels in each of 4 x 4 x 4 colours: ``[n, 64]``."""
-    level = pictures.reshape(len(pictures), -1, 3).astype(np.int64) >> 6
-    colour = level @ np.array([16, 4, 1]) + 64 * np.arange(len(pictures))[:, None]
-    counts = np.bincount(colour.ravel(), minlength=64 * len(pictures)).reshape(-1, 64)
-    return np.sqrt(counts / colour.shape[1], dtype=np.float32)
-
-
-def _edges(grey: np.ndarray) -> np.ndarray:
-    """How strong edges are in each of 8 directions: ``[n, 8]``."""
+    flat, grey = pixels.reshape(count, -1, 3), pixels.mean(axis=3)
+    # Square root of the share of pixels in each of 4 x 4 x 4 colours.
+    level = pictures.reshape(count, -1, 3).astype(np.int64) >> 6
+    colour = level @ np.array([16, 4, 1]) + 64 * np.arange(count)[:, None]
+    counts = np.bincount(colour.ravel(), minlength=64 * count).reshape(-1, 64)
+    colours = np.sqrt(counts / colour.shape[1], dtype=np.float32)
+    # How strong edges are in each of 8 directions.
     down, across = grey[:, 1:, :-1] - grey[:, :-1, :-1], grey[:, :-1, 1:] - grey[:, :-1, :-1]
     direction = ((np.arctan2(down, across) / np.pi + 1) * 4).astype(np.int64) % 8
-    place = direction.reshape(len(grey), -1) + 8 * np.arange(len(grey))[:, None]
-    strength = np.bincount(place.ravel(), weights=np.hypot(down, across).ravel(), minlength=8 * len(grey))
-    return np.sqrt(strength.reshape(-1, 8) / place.shape[1]).astype(np.float32)
-
-
-def _spectrum(grey: np.ndarray) -> np.ndarray:
-    """Log energy of the lower spatial frequencies, wherever the pattern lies: ``[n, 15 * 8]``."""
+    place = direction.reshape(count, -1) + 8 * np.arange(count)[:, None]
+    strength = np.bincount(place.ravel(), weights=np.hypot(down, across).ravel(), minlength=8 * count)
+    edges = np.sqrt(strength.reshape(-1, 8) / place.shape[1]).astype(np.float32)
+    # Log energy of the lower spatial frequencies, 15 x 8, wherever the pattern lies.
     energy = np.abs(np.fft.rfft2(grey - grey.mean(axis=(1, 2), keepdims=True), axes=(1, 2))).astype(np.float32)
-    low = np.roll(energy, 7, axis=1)[:, :15, :8]
-    return np.log(0.5 + low).reshape(len(grey), -1)
+    spectrum = np.log(0.5 + np.roll(energy, 7, axis=1)[:, :15, :8]).reshape(count, -1)
+    return np.concatenate([flat.mean(axis=1), flat.std(axis=1), colours, edges, spectrum], axis=1)
 
 
 def image_vectors(statistics: np.ndarray) -> np.ndarray:
@@ -103,17 +89,11 @@ def _principal_axes(features: np.ndarray) -> np.ndarray:
         axes = features.T @ vectors[:, ::-1][:, : min(EMBEDDING_WIDTH, count - 1)]
         axes /= np.maximum(np.linalg.norm(axes, axis=0), 1e-9)  # items may share all they have
     else:
-        covariance = sum(_covariances(features), np.zeros((width, width)))
+        blocks = (features[start : start + 8192].astype(np.float64) for start in range(0, count, 8192))
+        covariance = sum((block.T @ block for block in blocks), np.zeros((width, width)))
         axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :EMBEDDING_WIDTH]
     strongest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
     return (axes * np.sign(strongest)).astype(np.float32)
-
-
-def _covariances(features: np.ndarray, chunk: int = 8192) -> Iterator[np.ndarray]:
-    """Unscaled covariance of each chunk of rows, in float64."""
-    for start in range(0, len(features), chunk):
-        block = features[start : start + chunk].astype(np.float64)
-        yield block.T @ block
 
 
 def _standardise(features: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -11,14 +12,15 @@ import pandas as pd
 
 from mmctr_kedro.data.clicks import LEVELS as LEVEL_VALUES
 from mmctr_kedro.data.clicks import Clicks, own_levels
+from mmctr_kedro.data.processing.data_report import QUANTILES
 from mmctr_kedro.evaluation.metrics import auc_of_counts, auc_standard_error_of_counts
 from mmctr_kedro.evaluation.slices import HISTORY_EDGES, bucket_name
 
 LEVELS = ("likes_level", "views_level")
-QUARTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 # Rows at the mean click rate that every item's and level's own rate is mixed with: one click on one row is no 100 %.
 PRIOR_ROWS = 10.0
 DIGITS = 6
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 Found = dict[str, Any]
 Counts = tuple[np.ndarray, np.ndarray]  # clicks and other rows of each key, [K] int64
@@ -31,22 +33,32 @@ def describe_splits(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> di
     as_target = np.bincount(train.item, minlength=size) > 0
     anywhere = as_target | (np.bincount(train.history_items, minlength=size) > 0)
     users = np.unique(train.history_user)
-    return {
-        name: {
+    found = {}
+    for name, clicks in splits.items():
+        length = clicks.history_length
+        quantiles = {of: float(np.quantile(length, at)) if len(length) else None for of, at in QUANTILES.items()}
+        buckets = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
+        shares = np.bincount(buckets, minlength=len(HISTORY_EDGES)) / max(1, len(length))
+        skipped = None
+        if clicks.label is not None:
+            clicked, others = _counts(clicks.item, clicks.label, size)
+            skipped = _share((others > 0)[clicked + others > 0])
+        found[name] = {
             "rows": len(clicks),
             "users": len(np.unique(clicks.history_user)),
             "click_share": None if clicks.label is None else _round(clicks.label.mean()),
-            "items_shown_without_a_click": None if clicks.label is None else _ever_skipped(clicks, size),
-            "history_length": _quartiles(clicks.history_length),
-            "rows_by_history_length": _histogram(clicks.history_length),
+            "items_shown_without_a_click": skipped,
+            "history_length": {**quantiles, "mean": _share(length)},
+            "rows_by_history_length": {
+                bucket_name(HISTORY_EDGES, number): _round(share) for number, share in enumerate(shares)
+            },
             "users_in_train": _share(np.isin(np.unique(clicks.history_user), users)),
             "rows_with_item_in_no_train_row": _share(~as_target[clicks.item]),
             "rows_with_item_nowhere_in_train": _share(~anywhere[clicks.item]),
             "history_clicks_on_items_in_no_train_row": _share(~as_target[clicks.history_items]),
             "history_clicks_on_items_nowhere_in_train": _share(~anywhere[clicks.history_items]),
         }
-        for name, clicks in splits.items()
-    }
+    return found
 
 
 def whose_levels(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> Found:
@@ -62,15 +74,17 @@ def whose_levels(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> Found
         levels or not) and of ``match_and_rarity`` (the rarer the matched pair among clicks, the better).
     """
     train = splits["train"]
+    label = _labels(train)
     published = bool(item_content[list(LEVELS)].to_numpy().any())
     judged, taught = np.ones(len(train), bool), train
     if not published:
         judged = _halves_of_users(train) == 1
-        taught = _some_rows(train, ~judged)
+        names = ("history", "item", "likes_level", "views_level", "row_id", "label")
+        taught = dataclasses.replace(train, **{name: getattr(train, name)[~judged] for name in names})
     own = own_levels(item_content, taught)
     pair = {name: _pair(clicks.likes_level, clicks.views_level) for name, clicks in splits.items()}
-    clicked = pair["train"][_labels(train) == 1]
-    rarity = -np.log((np.bincount(clicked, minlength=LEVEL_VALUES**2) + 1) / (len(clicked) + LEVEL_VALUES**2))
+    clicked = np.bincount(pair["train"][label == 1], minlength=LEVEL_VALUES**2)
+    rarity = -np.log((clicked + 1) / (clicked.sum() + LEVEL_VALUES**2))
     found: Found = {
         "known_from": "item_feature.parquet" if published else "clicked train rows",
         "own": {},
@@ -85,28 +99,22 @@ def whose_levels(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> Found
         kinds = {"all": rows}
         if clicks.label is not None:
             kinds |= {"clicks": rows & (clicks.label == 1), "others": rows & (clicks.label == 0)}
-            for score, values in (
-                ("match", match * 1.0),
-                ("match_and_rarity", np.where(match, rarity[pair[name]], -1.0)),
-            ):
-                found["worth"][score][name] = _of_rows(values[rows], _labels(clicks)[rows])
+            rare = np.where(match, rarity[pair[name]], -1.0)
+            for score, values in (("match", match * 1.0), ("match_and_rarity", rare)):
+                found["worth"][score][name] = _auc_of_rows(values[rows], clicks.label[rows])
         found["own"][name] = {kind: _share(match[of]) for kind, of in kinds.items()}
         found["rows_judged"][name] = {kind: int(of.sum()) for kind, of in kinds.items()}
-        found["one_pair_per_user"][name] = _one_pair_per_user(clicks, pair[name])
+        # All rows of a history carry one pair where their pairs have no variance; whole numbers, below 2^53.
+        shown = np.bincount(clicks.history, minlength=len(clicks.history_user))
+        total, squares = (
+            np.bincount(clicks.history, weights=pair[name] ** power, minlength=len(shown)) for power in (1, 2)
+        )
+        found["one_pair_per_user"][name] = _share((shown * squares == total**2)[shown > 1])
     return found
 
 
 def _pair(likes: np.ndarray, views: np.ndarray) -> np.ndarray:
     return likes.astype(np.int64) * LEVEL_VALUES + views
-
-
-def _one_pair_per_user(clicks: Clicks, pair: np.ndarray) -> float | None:
-    """Of the histories with several rows, the share whose rows all carry the same two levels."""
-    size = len(clicks.history_user)
-    rows = np.bincount(clicks.history, minlength=size)
-    total, squares = (np.bincount(clicks.history, weights=pair**power, minlength=size) for power in (1, 2))
-    several = rows > 1
-    return _share((rows * squares == total**2)[several])  # no variance; whole numbers below 2^53
 
 
 def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
@@ -123,7 +131,7 @@ def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
     for name, clicks in (("train", train), ("valid", valid)):
         label, inside = _labels(clicks), _target_in_history(clicks)
         shares = {kind: _share(inside[label == value]) for kind, value in (("clicks", 1), ("others", 0))}
-        found["target_in_history"][name] = {**shares, **_of_rows(inside * 1.0, label)}
+        found["target_in_history"][name] = {**shares, **_auc_of_rows(inside * 1.0, label)}
         keys[name] = _history_and_item(clicks, size)
         mixed = keys[name] * np.uint64(2) + label.astype(np.uint64) + clicks.user.astype(np.uint64) * _ODD
         found["repeated_rows"][name] = _round(1 - len(np.unique(mixed)) / max(1, len(mixed)))
@@ -132,11 +140,8 @@ def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
     at = np.minimum(np.searchsorted(keys_of_train, keys["valid"]), len(keys_of_train) - 1)
     there = keys_of_train[at] == keys["valid"]
     told = np.where(there, clicks_there[at], _labels(train).mean())
-    found["valid_rows_in_train"] = {"share": _share(there), **_of_rows(told, _labels(valid))}
+    found["valid_rows_in_train"] = {"share": _share(there), **_auc_of_rows(told, _labels(valid))}
     return found
-
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _target_in_history(clicks: Clicks, rows_at_a_time: int = 500_000) -> np.ndarray:
@@ -164,17 +169,6 @@ def _history_and_item(clicks: Clicks, size: int) -> np.ndarray:
     added = np.concatenate([[np.uint64(0)], np.cumsum(of_item[clicks.history_items] * of_place[place % 1024])])
     of_history = added[clicks.history_offsets[1:]] - added[clicks.history_offsets[:-1]]  # wraps, as it should
     return of_history[clicks.history] * _ODD + of_item[clicks.item]
-
-
-def _some_rows(clicks: Clicks, rows: np.ndarray) -> Clicks:
-    by_row = {name: getattr(clicks, name)[rows] for name in ("history", "item", "likes_level", "views_level", "row_id")}
-    return dataclasses.replace(clicks, label=_labels(clicks)[rows], **by_row)
-
-
-def _of_rows(score: np.ndarray, label: np.ndarray) -> Found:
-    """``_separation`` of rows that are not counted yet."""
-    values, place = np.unique(score, return_inverse=True)
-    return _separation(values, *_counts(place, label, len(values)))
 
 
 def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
@@ -210,6 +204,28 @@ def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
     return found
 
 
+def _by_score(score: np.ndarray, train: Counts, valid: Counts) -> Found:
+    return {"train": _auc(score, *train), "valid": _auc(score, *valid)}
+
+
+def _by_click_rate(key: np.ndarray, label: np.ndarray, half: np.ndarray, train: Counts, valid: Counts) -> Found:
+    """Each key's click rate as a score; ``key``, ``label`` and ``half`` (0 or 1), ``[R]``, are of the train rows."""
+
+    def rate(clicks: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Drawn towards the mean by ``PRIOR_ROWS``; the mean where there are no rows."""
+        mean = clicks.sum() / max(1, clicks.sum() + others.sum())
+        return (clicks + PRIOR_ROWS * mean) / (clicks + others + PRIOR_ROWS)
+
+    halves = [_counts(key[half == side], label[half == side], len(train[0])) for side in (0, 1)]
+    crossed = [_auc(rate(*halves[1 - side]), *halves[side]) for side in (0, 1)]
+    aucs, errors = ([of[name] for of in crossed] for name in ("auc", "standard_error"))
+    both: Found = {"auc": None, "standard_error": None}
+    if None not in aucs:
+        error = None if None in errors else _round(math.hypot(*errors) / 2)
+        both = {"auc": _round(sum(aucs) / 2), "standard_error": error}
+    return {"train": both, "valid": _auc(rate(*train), *valid)}
+
+
 def how_drawn(size: int, splits: dict[str, Clicks]) -> dict[str, Found]:
     """Whether rows of two splits differ in what they show, as the AUC of telling one split's rows from the other's.
 
@@ -221,64 +237,37 @@ def how_drawn(size: int, splits: dict[str, Clicks]) -> dict[str, Found]:
     train_clicked, train_other = _counts(train.item, _labels(train), size)
     valid_clicked, valid_other = _counts(valid.item, _labels(valid), size)
     test_rows = np.bincount(test.item, minlength=size)
+    longest = max(clicks.history_length.max(initial=0) for clicks in splits.values())
+    lengths = {name: np.bincount(clicks.history_length, minlength=longest + 1) for name, clicks in splits.items()}
     return {
-        "popularity_of_clicked_items_valid_or_train": _separation(popularity, valid_clicked, train_clicked),
-        "popularity_of_other_items_valid_or_train": _separation(popularity, valid_other, train_other),
-        "popularity_of_items_test_or_valid": _separation(popularity, test_rows, valid_clicked + valid_other),
-        "history_length_valid_or_train": _lengths_apart(valid, train),
-        "history_length_test_or_valid": _lengths_apart(test, valid),
+        "popularity_of_clicked_items_valid_or_train": _auc(popularity, valid_clicked, train_clicked),
+        "popularity_of_other_items_valid_or_train": _auc(popularity, valid_other, train_other),
+        "popularity_of_items_test_or_valid": _auc(popularity, test_rows, valid_clicked + valid_other),
+        "history_length_valid_or_train": _auc(np.arange(longest + 1), lengths["valid"], lengths["train"]),
+        "history_length_test_or_valid": _auc(np.arange(longest + 1), lengths["test"], lengths["valid"]),
     }
 
 
 def level_click_shares(train: Clicks, valid: Clicks) -> dict[str, list[Found]]:
     """Rows and share of clicks of each level that occurs, in train and valid."""
-    found = {}
-    for name in LEVELS:
-        counts = {
-            split: _counts(getattr(clicks, name), _labels(clicks), LEVEL_VALUES)
-            for split, clicks in (("train", train), ("valid", valid))
-        }
-        found[name] = [
-            {"level": level, **{key: value for split in counts for key, value in _level(split, counts[split], level)}}
-            for level in range(LEVEL_VALUES)
-            if any(of[0][level] + of[1][level] for of in counts.values())
-        ]
+    found: dict[str, list[Found]] = {name: [] for name in LEVELS}
+    for name, level in itertools.product(LEVELS, range(LEVEL_VALUES)):
+        entry: Found = {"level": level}
+        for split, clicks in (("train", train), ("valid", valid)):
+            labels = _labels(clicks)[getattr(clicks, name) == level]
+            entry |= {f"{split}_rows": len(labels), f"{split}_click_share": _share(labels)}
+        if entry["train_rows"] or entry["valid_rows"]:
+            found[name].append(entry)
     return found
 
 
-def _level(split: str, counts: Counts, level: int) -> list[tuple[str, Any]]:
-    clicks, others = int(counts[0][level]), int(counts[1][level])
-    rows = clicks + others
-    return [(f"{split}_rows", rows), (f"{split}_click_share", _round(clicks / rows) if rows else None)]
+def _auc_of_rows(score: np.ndarray, label: np.ndarray) -> Found:
+    """``_auc`` of rows that are not counted yet."""
+    values, place = np.unique(score, return_inverse=True)
+    return _auc(values, *_counts(place, label, len(values)))
 
 
-def _by_score(score: np.ndarray, train: Counts, valid: Counts) -> Found:
-    return {"train": _separation(score, *train), "valid": _separation(score, *valid)}
-
-
-def _by_click_rate(key: np.ndarray, label: np.ndarray, half: np.ndarray, train: Counts, valid: Counts) -> Found:
-    """Each key's click rate as a score; ``key``, ``label`` and ``half`` (0 or 1), ``[R]``, are of the train rows."""
-    halves = [_counts(key[half == side], label[half == side], len(train[0])) for side in (0, 1)]
-    crossed = [_separation(_rate(*halves[1 - side]), *halves[side]) for side in (0, 1)]
-    return {"train": _mean(*crossed), "valid": _separation(_rate(*train), *valid)}
-
-
-def _rate(clicks: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Click rate of each key, drawn towards the mean by ``PRIOR_ROWS``; the mean where there are no rows."""
-    mean = clicks.sum() / max(1, clicks.sum() + others.sum())
-    return (clicks + PRIOR_ROWS * mean) / (clicks + others + PRIOR_ROWS)
-
-
-def _mean(one: Found, other: Found) -> Found:
-    """The mean of two AUCs of different rows, and its error."""
-    if one["auc"] is None or other["auc"] is None:
-        return {"auc": None, "standard_error": None}
-    errors = one["standard_error"], other["standard_error"]
-    error = None if None in errors else _round(math.hypot(*errors) / 2)
-    return {"auc": _round((one["auc"] + other["auc"]) / 2), "standard_error": error}
-
-
-def _separation(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> Found:
+def _auc(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> Found:
     """AUC and its standard error, rows taken as independent, of counted rows: ``[K]`` each.
 
     DeLong's error is 0 where few rows happen to be parted wholly; chance alone (Mann and Whitney, 1947) would
@@ -289,12 +278,6 @@ def _separation(score: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> Fo
     if not math.isnan(error):
         error = max(error, math.sqrt((m + n + 1) / (12 * m * n)))
     return {"auc": _round(auc), "standard_error": _round(error)}
-
-
-def _lengths_apart(first: Clicks, second: Clicks) -> Found:
-    size = int(max(first.history_length.max(initial=0), second.history_length.max(initial=0))) + 1
-    counts = [np.bincount(clicks.history_length, minlength=size) for clicks in (first, second)]
-    return _separation(np.arange(size), *counts)
 
 
 def _counts(key: np.ndarray, label: np.ndarray, size: int) -> Counts:
@@ -314,27 +297,8 @@ def _halves_of_users(train: Clicks) -> np.ndarray:
     return (rank % 2).astype(np.int8)[train.history]
 
 
-def _ever_skipped(clicks: Clicks, size: int) -> float | None:
-    """Of the items in these rows, the share that some row shows without a click."""
-    clicked, others = _counts(clicks.item, _labels(clicks), size)
-    return _share((others > 0)[clicked + others > 0])
-
-
-def _quartiles(length: np.ndarray) -> dict[str, float | None]:
-    if not len(length):
-        return dict.fromkeys([*QUARTILES, "mean"])
-    return {**{name: float(np.quantile(length, at)) for name, at in QUARTILES.items()}, "mean": _round(length.mean())}
-
-
-def _histogram(length: np.ndarray) -> dict[str, float | None]:
-    """Share of rows per bucket of history lengths; every bucket is named."""
-    counts = np.bincount(np.searchsorted(HISTORY_EDGES, length, side="right") - 1, minlength=len(HISTORY_EDGES))
-    shares = counts / max(1, len(length))
-    return {bucket_name(HISTORY_EDGES, number): _round(share) for number, share in enumerate(shares)}
-
-
-def _share(true: np.ndarray) -> float | None:
-    return _round(true.mean()) if len(true) else None
+def _share(values: np.ndarray) -> float | None:
+    return _round(values.mean()) if len(values) else None
 
 
 def _round(value: float | np.floating) -> float | None:

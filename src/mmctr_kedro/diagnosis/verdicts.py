@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmctr_kedro.common.words import percent
+
 # An AUC says something if it lies this far from 0.5 and further than noise reaches; two differ likewise.
 THRESHOLDS = {"auc_difference": 0.03, "share_difference": 0.03, "standard_errors": 3.0}
 
@@ -22,42 +24,61 @@ SIGNALS = {
 
 def verdicts(found: dict[str, Any]) -> list[Verdict]:
     """Each verdict: ``about`` what, ``alike`` (None: not the question) and what it ``says``; the sum comes first."""
-    splits, drawn, leak = found["splits"], found["drawn"], found["leak"]
-    single = [
-        *(_about_signal(name, **found["signals"][name], drawn=drawn, splits=splits) for name in SIGNALS),
-        _about_lengths(splits, drawn, "valid", "train"),
-        _about_lengths(splits, drawn, "test", "valid"),
-        _about_test(drawn["popularity_of_items_test_or_valid"]),
-        _about_unseen(splits),
-    ]
+    splits, drawn = found["splits"], found["drawn"]
+    single = [_about_signal(name, **found["signals"][name], drawn=drawn, splits=splits) for name in SIGNALS]
+    for (first, second), about in LENGTHS.items():
+        of = drawn[f"history_length_{first}_or_{second}"]
+        medians = [splits[split]["history_length"]["median"] for split in (first, second)]
+        shown = " and ".join("–" if median is None else f"{median:g}" for median in medians)
+        longer = "longer" if (of["auc"] or 0.5) > 0.5 else "shorter"
+        than = f"{longer} in {first} than in {second}" if tells(of) else f"as long in {first} as in {second}"
+        single.append(_verdict(about, not tells(of), f"Histories are {than} (medians {shown}; {_apart(of)})."))
+    # Of train and valid alone: what is about test does not count.
+    asked = [verdict["alike"] for verdict in single if verdict["about"] != LENGTHS["test", "valid"]]
+    says = "Train and valid differ in nothing looked at here by more than noise."
+    if False in asked:
+        says = "Train and valid are drawn differently: choose models and epochs by valid AUC, never by train loss."
+    elif None in asked:
+        says = "Whether train and valid are drawn alike cannot be told: a class is missing."
+    whole = _verdict(WHOLE, False if False in asked else None if None in asked else True, says)
+    of = drawn["popularity_of_items_test_or_valid"]
+    says = f"Test rows show items as popular as valid rows do ({_apart(of)})."
+    if tells(of):
+        more = "more" if of["auc"] > 0.5 else "less"
+        says = f"Test rows show {more} popular items than valid rows ({_apart(of)}): valid AUC may mislead."
+    single.append(_verdict("test_items", not tells(of), says))
+    users, rows = (
+        " and ".join(f"{percent(splits[split][key])} of {split}" for split in ("valid", "test"))
+        for key in ("users_in_train", "rows_with_item_in_no_train_row")
+    )
+    says = f"Train knows {users} users; {rows} rows show an item that no train row has."
+    single.append(_verdict("unseen", None, says))
+    answers, leak = found["known_answers"], found["leak"]
     known = [
         _about_levels(found["whose_levels"], leak["levels"]),
-        _about_target_in_history(found["known_answers"]["target_in_history"], leak["target_in_history"]),
-        _about_repeats(found["known_answers"], leak["valid_rows_in_train"]),
+        _about_target_in_history(answers["target_in_history"], leak["target_in_history"]),
+        _about_repeats(answers, leak["valid_rows_in_train"]),
     ]
-    first = [verdict for verdict in known if verdict["alike"] is False]
-    return [*first, _in_sum(single), *single, *(verdict for verdict in known if verdict not in first)]
+    # What leaks comes before all.
+    return sorted([whole, *single, *known], key=lambda verdict: verdict not in known or verdict["alike"] is not False)
 
 
 def leaks(found: dict[str, Any]) -> dict[str, bool]:
     """By name, whether a row gives its label away by it, beyond ``THRESHOLDS``."""
-    answers = found["known_answers"]
+    answers, whose = found["known_answers"], found["whose_levels"]
+    by_label = False  # whether clicks carry their item's levels more or less often than other rows of their split do
+    for split in ("train", "valid"):
+        own, rows = whose["own"][split], whose["rows_judged"][split]
+        if own.get("clicks") is None or own.get("others") is None:
+            continue
+        error = sum(own[kind] * (1 - own[kind]) / rows[kind] for kind in ("clicks", "others")) ** 0.5
+        least = max(THRESHOLDS["share_difference"], THRESHOLDS["standard_errors"] * error)
+        by_label |= abs(own["clicks"] - own["others"]) >= least
     return {
-        "levels": any(_by_label(found["whose_levels"], split) for split in ("train", "valid")),
+        "levels": by_label,
         "target_in_history": any(tells(of) for of in answers["target_in_history"].values()),
         "valid_rows_in_train": tells(answers["valid_rows_in_train"]),
     }
-
-
-def _by_label(of: Found, split: str) -> bool:
-    """Whether clicks of a split carry their item's levels more or less often than its other rows do."""
-    clicks, others = (of["own"][split].get(kind) for kind in ("clicks", "others"))
-    if clicks is None or others is None:
-        return False
-    rows = of["rows_judged"][split]
-    error = sum(share * (1 - share) / rows[kind] for kind, share in (("clicks", clicks), ("others", others))) ** 0.5
-    least = max(THRESHOLDS["share_difference"], THRESHOLDS["standard_errors"] * error)
-    return abs(clicks - others) >= least
 
 
 def tells(of: Found) -> bool:
@@ -78,18 +99,8 @@ def _beyond(difference: float, error: float | None) -> bool:
     return abs(difference) >= max(THRESHOLDS["auc_difference"], THRESHOLDS["standard_errors"] * error)
 
 
-def _in_sum(single: list[Verdict]) -> Verdict:
-    """Of train and valid alone: what is about test does not count."""
-    asked = [verdict for verdict in single if verdict["about"] in (*SIGNALS, LENGTHS["valid", "train"])]
-    if any(verdict["alike"] is False for verdict in asked):
-        says = "Train and valid are drawn differently: choose models and epochs by valid AUC, never by train loss."
-        return _verdict(WHOLE, False, says)
-    if any(verdict["alike"] is None for verdict in asked):
-        return _verdict(WHOLE, None, "Whether train and valid are drawn alike cannot be told: a class is missing.")
-    return _verdict(WHOLE, True, "Train and valid differ in nothing looked at here by more than noise.")
-
-
 def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found], splits: dict[str, Any]) -> Verdict:
+    """Whether train and valid are alike in it; if not, what follows, and which rows are drawn otherwise."""
     what = SIGNALS[name]
     if train["auc"] is None or valid["auc"] is None:
         return _verdict(name, None, f"{what} cannot be judged: train or valid has rows of one class only.")
@@ -97,70 +108,35 @@ def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found]
     if not differ(train, valid):
         says = f"separates {both} about alike" if tells(train) or tells(valid) else f"says next to nothing about {both}"
         return _verdict(name, True, f"{what} {says}.")
-    if tells(train) and not tells(valid):
-        says = f"separates train ({_auc(train)}) and says {_little(valid)} about valid ({_auc(valid)})"
-    elif tells(valid) and not tells(train):
-        says = f"separates valid ({_auc(valid)}) and says {_little(train)} about train ({_auc(train)})"
+    if tells(train) != tells(valid):
+        strong, weak = (("train", train), ("valid", valid))[:: 1 if tells(train) else -1]
+        noise = THRESHOLDS["standard_errors"] * weak[1]["standard_error"]
+        little = "nothing" if abs(weak[1]["auc"] - 0.5) <= noise else "little"
+        says = f"separates {strong[0]} ({_auc(strong[1])}) and says {little} about {weak[0]} ({_auc(weak[1])})"
     elif (train["auc"] - 0.5) * (valid["auc"] - 0.5) < 0:
         says = f"separates {both} in opposite directions"
     else:
         says = f"separates {both}, but not equally"
-    return _verdict(name, False, f"{what} {says}{_because(name, train, valid, drawn, splits)}.")
-
-
-def _because(name: str, train: Found, valid: Found, drawn: dict[str, Found], splits: dict[str, Any]) -> str:
-    """What follows for item ids, and which rows are drawn otherwise in popularity; else nothing."""
     if name == "item_click_rate" and train["auc"] > max(0.5, valid["auc"]):
         skipped = splits["train"]["items_shown_without_a_click"]
-        pool = (
-            f" ({_percent(skipped)} of the items in train rows are ever shown without a click)" if skipped < 0.9 else ""
-        )
-        return f": item ids learnt by heart carry over badly{pool}; keep model.record off or absorbed"
-    if name != "item_history_clicks":
-        return ""
-    kinds = {
-        "rows without a click": drawn["popularity_of_other_items_valid_or_train"],
-        "clicks": drawn["popularity_of_clicked_items_valid_or_train"],
-    }
-    changed = [
-        f"valid's {kind} are on {'more' if of['auc'] > 0.5 else 'less'} popular items than train's ({_apart(of)})"
-        for kind, of in kinds.items()
-        if tells(of)
-    ]
-    if len(changed) == 1:
-        kept = "clicks" if "without" in changed[0] else "rows without a click"
-        changed.append(f"its {kept} on equally popular ones")
-    return f": {', '.join(changed)}" if changed else ""
-
-
-def _little(of: Found) -> str:
-    """Within noise, or beyond it but below what counts."""
-    return "nothing" if abs(of["auc"] - 0.5) <= THRESHOLDS["standard_errors"] * of["standard_error"] else "little"
-
-
-def _about_lengths(splits: dict[str, Any], drawn: dict[str, Found], first: str, second: str) -> Verdict:
-    of = drawn[f"history_length_{first}_or_{second}"]
-    medians = " and ".join(_number(splits[split]["history_length"]["median"]) for split in (first, second))
-    longer = "longer" if (of["auc"] or 0.5) > 0.5 else "shorter"
-    than = f"{longer} in {first} than in {second}" if tells(of) else f"as long in {first} as in {second}"
-    return _verdict(LENGTHS[first, second], not tells(of), f"Histories are {than} (medians {medians}; {_apart(of)}).")
-
-
-def _about_test(of: Found) -> Verdict:
-    if not tells(of):
-        says = f"Test rows show items as popular as valid rows do ({_apart(of)})."
-        return _verdict("test_items", True, says)
-    more = "more" if of["auc"] > 0.5 else "less"
-    says = f"Test rows show {more} popular items than valid rows ({_apart(of)}): valid AUC may mislead."
-    return _verdict("test_items", False, says)
-
-
-def _about_unseen(splits: dict[str, Any]) -> Verdict:
-    users, rows = (
-        " and ".join(f"{_percent(splits[split][key])} of {split}" for split in ("valid", "test"))
-        for key in ("users_in_train", "rows_with_item_in_no_train_row")
-    )
-    return _verdict("unseen", None, f"Train knows {users} users; {rows} rows show an item that no train row has.")
+        ever = f" ({percent(skipped)} of the items in train rows are ever shown without a click)"
+        pool = ever if skipped < 0.9 else ""
+        says += f": item ids learnt by heart carry over badly{pool}; keep model.record off or absorbed"
+    if name == "item_history_clicks":
+        kinds = {
+            "rows without a click": drawn["popularity_of_other_items_valid_or_train"],
+            "clicks": drawn["popularity_of_clicked_items_valid_or_train"],
+        }
+        changed = [
+            f"valid's {kind} are on {'more' if of['auc'] > 0.5 else 'less'} popular items than train's ({_apart(of)})"
+            for kind, of in kinds.items()
+            if tells(of)
+        ]
+        if len(changed) == 1:
+            kept = next(kind for kind, of in kinds.items() if not tells(of))
+            changed.append(f"its {kept} on equally popular ones")
+        says += f": {', '.join(changed)}" if changed else ""
+    return _verdict(name, False, f"{what} {says}.")
 
 
 def _about_levels(of: Found, leak: bool) -> Verdict:
@@ -169,15 +145,15 @@ def _about_levels(of: Found, leak: bool) -> Verdict:
     if not leak:
         if all(share["all"] in (None, 1.0) for share in own.values()):
             return _verdict("levels", True, f"Every row carries the likes and views levels of its own item{where}.")
-        says = ", ".join(f"{_percent(share['all'])} of {split} rows" for split, share in own.items())
+        says = ", ".join(f"{percent(share['all'])} of {split} rows" for split, share in own.items())
         return _verdict("levels", True, f"Rows carry their own item's levels, whatever their label, in {says}{where}.")
     shares = " and ".join(
-        f"{_percent(own[split]['others'])} of {split}'s (of its clicks {_percent(own[split]['clicks'])})"
+        f"{percent(own[split]['others'])} of {split}'s (of its clicks {percent(own[split]['clicks'])})"
         for split in ("train", "valid")
     )
     alone = of["worth"]["match_and_rarity"]["valid"]
     together = of["one_pair_per_user"]["valid"]
-    pair = f"; in {_percent(together)} of valid's users all rows carry one pair" if together else ""
+    pair = f"; in {percent(together)} of valid's users all rows carry one pair" if together else ""
     return _verdict(
         "levels",
         False,
@@ -190,7 +166,7 @@ def _about_levels(of: Found, leak: bool) -> Verdict:
 
 def _about_target_in_history(of: Found, leak: bool) -> Verdict:
     shares = " and ".join(
-        f"{_percent(of[split]['clicks'])} of {split}'s clicks and {_percent(of[split]['others'])} of its other rows"
+        f"{percent(of[split]['clicks'])} of {split}'s clicks and {percent(of[split]['others'])} of its other rows"
         for split in ("train", "valid")
     )
     if not leak:
@@ -207,8 +183,8 @@ def _about_target_in_history(of: Found, leak: bool) -> Verdict:
 
 def _about_repeats(of: Found, leak: bool) -> Verdict:
     overlap, repeated = of["valid_rows_in_train"], of["repeated_rows"]
-    twice = " and ".join(f"{_percent(repeated[split])} of {split} rows" for split in ("train", "valid"))
-    says = f"{_percent(overlap['share'])} of valid rows (history and item) stand in train too; {twice} are repeated."
+    twice = " and ".join(f"{percent(repeated[split])} of {split} rows" for split in ("train", "valid"))
+    says = f"{percent(overlap['share'])} of valid rows (history and item) stand in train too; {twice} are repeated."
     if not leak:
         return _verdict("repeats", True, says)
     return _verdict(
@@ -232,16 +208,3 @@ def _auc(of: Found) -> str:
         return "no AUC"
     error = of["standard_error"]
     return f"AUC {of['auc']:.3f}" + (f" ± {error:.3f}" if error is not None and error >= 0.0005 else "")
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:g}"
-
-
-def _percent(share: float | None) -> str:
-    """Shares that are neither all nor none never look so."""
-    if share is None:
-        return "–"
-    if share in (0.0, 1.0):
-        return f"{share:.0%}"
-    return "under 0.1%" if share < 0.001 else "over 99.9%" if share > 0.999 else f"{share:.1%}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.data.challenge import PATHS, RawFolder
+from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.parquet import open_parquet, read_columns
 
 COLUMNS = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
@@ -19,9 +19,9 @@ def item_feature_vectors(folder: RawFolder, modality: str) -> np.ndarray:
         modality: A key of ``COLUMNS``.
     """
     column, path = COLUMNS[modality], folder.file("item_feature")
-    if column not in open_parquet(path).schema_arrow.names:
+    if not path.is_file() or column not in open_parquet(path).schema_arrow.names:
         raise MmctrError(
-            f"{PATHS['item_feature']} has no column '{column}', so there are no {modality} vectors to take. Encode "
+            f"{path} has no column '{column}', so there are no {modality} vectors to take. Encode "
             f"instead: leave embedding.{modality}.name out."
         )
     table = read_columns(path, ["item_id", column])

@@ -41,16 +41,19 @@ def draw_items(params: WorldParams) -> Items:
     popularity = np.exp(log_popularity)
     popularity /= popularity.sum()
     appeal = popularity**params.appeal_exponent
-    return Items(
-        theme=_balanced_groups(popularity, params.themes, rng),
-        style=_balanced_groups(popularity, params.styles, rng),
-        popularity=popularity,
-        appeal=appeal / appeal.sum(),
-        is_new=_new_items(popularity, params.new_share, rng),
-        in_pool=_pool(params),
-        likes_level=_levels(log_popularity + rng.normal(0.0, params.likes_noise, params.items)),
-        views_level=_levels(log_popularity + rng.normal(0.0, params.views_noise, params.items)),
-    )
+    theme, style = (_balanced_groups(popularity, groups, rng) for groups in (params.themes, params.styles))
+    # New are items of the less popular half at random, until their popularity adds up to the share asked for.
+    candidates = rng.permutation(np.flatnonzero(popularity <= np.median(popularity)))
+    is_new = np.zeros(params.items, dtype=bool)
+    is_new[candidates[np.cumsum(popularity[candidates]) <= params.new_share]] = True
+    # The pool of negatives: each item is as likely in it as any other.
+    in_pool = generator(params.seed, "pool").permutation(params.items) < round(params.pool_share * params.items)
+    levels = []  # tenths of the items by rank, as levels 1 (least popular) to 10
+    for noise in (params.likes_noise, params.views_noise):
+        noisy = log_popularity + rng.normal(0.0, noise, params.items)
+        rank = np.argsort(np.argsort(noisy, kind="stable"), kind="stable")
+        levels.append(1 + rank * LEVELS // params.items)
+    return Items(theme, style, popularity, appeal / appeal.sum(), is_new, in_pool, *levels)
 
 
 def _balanced_groups(popularity: np.ndarray, groups: int, rng: np.random.Generator) -> np.ndarray:
@@ -64,24 +67,3 @@ def _balanced_groups(popularity: np.ndarray, groups: int, rng: np.random.Generat
     group = np.empty(len(popularity), dtype=np.int64)
     group[np.argsort(-popularity, kind="stable")] = dealt
     return group
-
-
-def _new_items(popularity: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Choose items of the less popular half at random until their popularity adds up to ``share``."""
-    candidates = rng.permutation(np.flatnonzero(popularity <= np.median(popularity)))
-    chosen = candidates[np.cumsum(popularity[candidates]) <= share]
-    is_new = np.zeros(len(popularity), dtype=bool)
-    is_new[chosen] = True
-    return is_new
-
-
-def _pool(params: WorldParams) -> np.ndarray:
-    """So many items as ``pool_share`` says, each as likely as any other."""
-    rank = generator(params.seed, "pool").permutation(params.items)
-    return rank < round(params.pool_share * params.items)
-
-
-def _levels(noisy_log_popularity: np.ndarray) -> np.ndarray:
-    """Tenths of the items by rank, as levels 1 (least popular) to 10."""
-    rank = np.argsort(np.argsort(noisy_log_popularity, kind="stable"), kind="stable")
-    return 1 + rank * LEVELS // len(rank)

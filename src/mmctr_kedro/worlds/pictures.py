@@ -35,7 +35,7 @@ _PALETTES = np.array(
 
 
 @dataclass(frozen=True)
-class Looks:
+class CoverTraits:
     """How each of N covers is drawn, one number per item and trait."""
 
     pattern: np.ndarray  # int64, index into _PATTERNS
@@ -52,19 +52,19 @@ class Looks:
     def __len__(self) -> int:
         return len(self.pattern)
 
-    def take(self, items: slice) -> Looks:
-        return Looks(**{field.name: getattr(self, field.name)[items] for field in fields(self)})
+    def take(self, items: slice) -> CoverTraits:
+        return CoverTraits(**{field.name: getattr(self, field.name)[items] for field in fields(self)})
 
 
-def draw_looks(style: np.ndarray, likes: np.ndarray, seed: int) -> Looks:
-    """Choose how the covers of items of these styles look, which show these likes: ``[N]``, 1..10, 0 = nothing."""
+def draw_traits(style: np.ndarray, likes: np.ndarray, seed: int) -> CoverTraits:
+    """Choose the traits of the covers of items of these styles, which show these likes: ``[N]``, 1..10, 0 = nothing."""
     rng = generator(seed, "covers")
     count, styles = len(style), int(style.max()) + 1
     off = rng.random((2, count)) < OFF_STYLE_SHARE
     other = rng.integers(styles, size=(2, count))
     pattern, palette = np.where(off, other, style)
     colours = _PALETTES[palette]
-    return Looks(
+    return CoverTraits(
         pattern=pattern,
         hue=colours[:, :2] + rng.normal(0, 0.025, (count, 2)),
         saturation=np.clip(colours[:, 2] + rng.normal(0, 0.06, count), 0, 1),
@@ -78,35 +78,31 @@ def draw_looks(style: np.ndarray, likes: np.ndarray, seed: int) -> Looks:
     )
 
 
-def draw(looks: Looks, size: int, rng: np.random.Generator) -> np.ndarray:
+def draw(traits: CoverTraits, size: int, rng: np.random.Generator) -> np.ndarray:
     """Draw n covers: ``[n, size, size, 3]`` uint8 RGB."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
-    x, y = (grid[None] * _column(looks.scale) for grid in np.meshgrid(axis, axis))
-    cos, sin = _column(np.cos(looks.angle)), _column(np.sin(looks.angle))
-    u = cos * x - sin * y + _column(looks.shift[:, 0])
-    v = sin * x + cos * y + _column(looks.shift[:, 1])
+    x, y = (grid[None] * _column(traits.scale) for grid in np.meshgrid(axis, axis))
+    cos, sin = _column(np.cos(traits.angle)), _column(np.sin(traits.angle))
+    u = cos * x - sin * y + _column(traits.shift[:, 0])
+    v = sin * x + cos * y + _column(traits.shift[:, 1])
     shade = np.empty(u.shape, dtype=np.float32)  # 0 = ground, 1 = pattern
-    for number in np.unique(looks.pattern):
-        chosen = looks.pattern == number
+    for number in np.unique(traits.pattern):
+        chosen = traits.pattern == number
         shade[chosen] = _PATTERNS[number](u[chosen], v[chosen])
-    ground = _rgb(looks.hue[:, 0], looks.saturation, looks.brightness)
-    figure = _rgb(looks.hue[:, 1], looks.saturation, 0.55 * looks.brightness)
+    ground = _rgb(traits.hue[:, 0], traits.saturation, traits.brightness)
+    figure = _rgb(traits.hue[:, 1], traits.saturation, 0.55 * traits.brightness)
     picture = ground[:, None, None] + shade[..., None] * (figure - ground)[:, None, None]
-    _add_subject(picture, looks, axis)
-    if looks.likes.any():
-        white = (axis + 0.5 < _column(looks.likes)[..., 0] / 10).astype(np.float32)  # [n, size]
-        picture[:, axis + 0.5 > 1 - BAR] = white[:, None, :, None]
-    picture += rng.standard_normal(u.shape, dtype=np.float32)[..., None] * looks.grain[:, None, None, None]
-    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
-
-
-def _add_subject(picture: np.ndarray, looks: Looks, axis: np.ndarray) -> None:
-    """Lay a disc of any colour over each picture, as covers show a person or thing of any kind."""
-    centre_x, centre_y, radius, hue = looks.subject.T.astype(np.float32)
+    # A disc of any colour over each picture, as covers show a person or thing of any kind.
+    centre_x, centre_y, radius, hue = traits.subject.T.astype(np.float32)
     distance = (axis[None, None] + 0.5 - _column(centre_x)) ** 2 + (axis[None, :, None] + 0.5 - _column(centre_y)) ** 2
     inside = (distance < _column(radius) ** 2)[..., None]
     colour = _rgb(hue, np.full(len(hue), 0.5), np.full(len(hue), 0.7))
     np.copyto(picture, np.broadcast_to(colour[:, None, None], picture.shape), where=inside)
+    if traits.likes.any():
+        white = (axis + 0.5 < _column(traits.likes)[..., 0] / 10).astype(np.float32)  # [n, size]
+        picture[:, axis + 0.5 > 1 - BAR] = white[:, None, :, None]
+    picture += rng.standard_normal(u.shape, dtype=np.float32)[..., None] * traits.grain[:, None, None, None]
+    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
 
 
 def _rgb(hue: np.ndarray, saturation: np.ndarray, brightness: np.ndarray) -> np.ndarray:
@@ -127,10 +123,6 @@ def _step(wave: np.ndarray) -> np.ndarray:
     return (wave > 0.5).astype(np.float32)
 
 
-def _radius(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.hypot(u - 0.5, v - 0.5)
-
-
 def _cell_distance(u: np.ndarray, v: np.ndarray, cells: int) -> np.ndarray:
     """Distance to the middle of the grid cell, 0..0.7 cell widths."""
     return np.hypot(u * cells % 1 - 0.5, v * cells % 1 - 0.5)
@@ -138,7 +130,7 @@ def _cell_distance(u: np.ndarray, v: np.ndarray, cells: int) -> np.ndarray:
 
 _PATTERNS = (
     lambda u, v: _step(_wave(4 * u)),  # broad upright stripes
-    lambda u, v: _wave(2 * _radius(u, v)),  # soft rings
+    lambda u, v: _wave(2 * np.hypot(u - 0.5, v - 0.5)),  # soft rings
     lambda u, v: (_cell_distance(u, v, 5) < 0.3).astype(np.float32),  # dots
     lambda u, v: _step(_wave(3 * u)) * _step(_wave(3 * v)),  # squares
     lambda u, v: np.clip(v - 0.25, 0, 1),  # one smooth gradient

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from mmctr_kedro.common.files import atomic_write, remove
 from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.data import content_vectors as vectors
-from mmctr_kedro.data.challenge import COVERS, RawFolder
+from mmctr_kedro.data.challenge import COVERS, EMBEDDING_WIDTH, RawFolder
 from mmctr_kedro.data.challenge_writer import (
-    CHUNK,
     chunks,
     padded_histories,
-    padded_tags,
     table_writer,
-    write_item_emb,
-    write_item_feature,
+    write_item_files,
+    write_item_seq,
 )
 from mmctr_kedro.worlds import users as crowd
 from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
-from mmctr_kedro.worlds.pictures import Looks, draw, draw_looks
+from mmctr_kedro.worlds.pictures import CoverTraits, draw, draw_traits
 from mmctr_kedro.worlds.randomness import generator
-from mmctr_kedro.worlds.texts import Texts, write_texts
+from mmctr_kedro.worlds.texts import write_texts
 
 WORLD_VERSION = "4"  # raise it whenever the same settings give other bytes
 COVER_CHUNK = 250
 USER_CHUNK = 10_000
-_DESCRIPTION = "world.json"
+RECORD = "world.json"  # in the challenge folder: that it was simulated, and how
 
 
 def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
@@ -44,99 +42,55 @@ def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
         ``posterior_without_taste`` and ``posterior_without_levels`` are for who does not know the user's interests, or
         the row's levels.
     """
-    _claim(folder, params)
+    described: dict[str, object] = {"world_version": WORLD_VERSION, "params": params.model_dump()}
+    folder.refuse_foreign(RECORD, "simulated")
+    _describe(folder, {**described, "finished": False})
+    remove(folder.path / COVERS)  # an earlier world's; this one may have fewer or none
     items = draw_items(params)
-    _write_items(items, params, folder)
+    # The likes that covers and the views that titles show: the item's own or, where it hides them, any; 0: none at all.
+    rng = generator(params.seed, "levels_shown")
+    own = np.array([items.likes_level, items.views_level])
+    shown = rng.random(own.shape) < params.levels_shown
+    likes, views = np.where(shown, own, rng.integers(1, LEVELS + 1, size=own.shape)) * (params.levels_shown > 0)
+    texts = write_texts(items.theme, views, params.seed)
+    statistics = _draw_covers(draw_traits(items.style, likes, params.seed), params, folder)
+    # The vectors of item_info are near v3 of item_emb, not equal, as the organisers' are.
+    noise = generator(params.seed, "item_info").normal(0, 1e-4, (len(items), EMBEDDING_WIDTH))
+    write_item_files(folder, texts.titles, texts.documents, texts.tags, texts.tag_words, tuple(own), statistics, noise)
     truth = _write_users(items, params, folder)
-    _describe(folder, params)
+    _describe(folder, described)
     return truth
 
 
-def _claim(folder: RawFolder, params: WorldParams) -> None:
-    """Write world.json, having made sure that no data but an earlier world's is overwritten."""
-    folder.refuse_foreign(_DESCRIPTION, "simulated")
-    _describe(folder, params, finished=False)
-    remove(folder.path / COVERS)  # an earlier world's; this one may have fewer or none
-
-
-def _describe(folder: RawFolder, params: WorldParams, **more: bool) -> None:
-    content = {"world_version": WORLD_VERSION, "params": params.model_dump(), **more}
-    with atomic_write(folder.path / _DESCRIPTION) as path:
+def _describe(folder: RawFolder, content: dict[str, object]) -> None:
+    with atomic_write(folder.path / RECORD) as path:
         path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-# --- items -----------------------------------------------------------------------------------------------
+def _draw_covers(traits: CoverTraits, params: WorldParams, folder: RawFolder) -> np.ndarray:
+    """Write ``item_images/{id}.jpg``; return the statistics of these pictures as read back, made small.
 
-
-def _write_items(items: Items, params: WorldParams, folder: RawFolder) -> None:
-    likes, views = _levels_shown(items, params)
-    texts = write_texts(items.theme, views, params.seed)
-    looks = draw_looks(items.style, likes, params.seed)
-    statistics = _write_covers(looks, params, folder) if params.covers else _thumbnail_statistics(looks, params)
-    text, image = vectors.text_vectors(texts.documents()), vectors.image_vectors(statistics)
-    fused = vectors.item_vectors(text, image)
-    write_item_feature(folder, texts.titles, texts.tags, items.likes_level, items.views_level, text, image)
-    write_item_emb(folder, vectors.item_vector_variants(fused))
-    _write_item_info(texts, fused, params.seed, folder)
-    with table_writer(folder, "tag_words") as table:
-        table.append({"tag_id": np.arange(1, len(texts.tag_words) + 1), "word": pa.array(texts.tag_words)})
-
-
-def _levels_shown(items: Items, params: WorldParams) -> tuple[np.ndarray, np.ndarray]:
-    """The likes and views that covers and titles show: the item's own or, where it hides them, any; 0: none at all."""
-    rng = generator(params.seed, "levels_shown")
-    shown = rng.random((2, len(items))) < params.levels_shown
-    levels = np.where(shown, [items.likes_level, items.views_level], rng.integers(1, LEVELS + 1, size=shown.shape))
-    likes, views = levels * (params.levels_shown > 0)
-    return likes, views
-
-
-def _thumbnail_statistics(looks: Looks, params: WorldParams) -> np.ndarray:
-    """Statistics of covers that are drawn small and never written."""
-    return np.concatenate(
-        [
-            vectors.image_statistics(
-                draw(looks.take(chunk), vectors.THUMBNAIL, generator(params.seed, "cover_noise", chunk.start))
-            )
-            for chunk in chunks(len(looks), COVER_CHUNK)
-        ]
-    )
-
-
-def _write_covers(looks: Looks, params: WorldParams, folder: RawFolder) -> np.ndarray:
-    """Write ``item_images/{id}.jpg``; return the statistics of these pictures as read back, made small."""
+    In a world without covers they are drawn small at once and not written.
+    """
     from PIL import Image
 
+    size = params.cover_size if params.covers else vectors.THUMBNAIL
     statistics = []
-    with atomic_write(folder.path / COVERS) as room:
-        room.mkdir()
-        for chunk in chunks(len(looks), COVER_CHUNK):
-            pictures = draw(looks.take(chunk), params.cover_size, generator(params.seed, "cover_noise", chunk.start))
-            thumbnails = np.empty((len(pictures), vectors.THUMBNAIL, vectors.THUMBNAIL, 3), dtype=np.uint8)
-            for place, picture in enumerate(pictures):
-                path = room / f"{chunk.start + place + 1}.jpg"
-                Image.fromarray(picture).save(path, quality=85)
-                with Image.open(path) as image:
-                    small = image.resize(thumbnails.shape[1:3], Image.Resampling.BOX)
-                    thumbnails[place] = np.asarray(small)
-            statistics.append(vectors.image_statistics(thumbnails))
+    with atomic_write(folder.path / COVERS) if params.covers else nullcontext(folder.path) as room:
+        if params.covers:
+            room.mkdir()
+        for chunk in chunks(len(traits), COVER_CHUNK):
+            pictures = draw(traits.take(chunk), size, generator(params.seed, "cover_noise", chunk.start))
+            if params.covers:
+                thumbnails = np.empty((len(pictures), vectors.THUMBNAIL, vectors.THUMBNAIL, 3), dtype=np.uint8)
+                for place, picture in enumerate(pictures):
+                    path = room / f"{chunk.start + place + 1}.jpg"
+                    Image.fromarray(picture).save(path, quality=85)
+                    with Image.open(path) as image:
+                        thumbnails[place] = np.asarray(image.resize(thumbnails.shape[1:3], Image.Resampling.BOX))
+                pictures = thumbnails
+            statistics.append(vectors.image_statistics(pictures))
     return np.concatenate(statistics)
-
-
-def _write_item_info(texts: Texts, fused: np.ndarray, seed: int, folder: RawFolder) -> None:
-    """item_info: row 0 is padding; its vectors are near v3, not equal, as the organisers' are."""
-    noise = generator(seed, "item_info").normal(0, 1e-4, fused.shape)
-    with table_writer(folder, "item_info") as table:
-        table.append(
-            {
-                "item_id": np.arange(len(fused) + 1),
-                "item_tags": np.concatenate([np.zeros((1, 5), np.int64), padded_tags(texts.tags)]),
-                "item_emb_d128": np.concatenate([np.zeros((1, fused.shape[1])), fused + noise]),
-            }
-        )
-
-
-# --- users -----------------------------------------------------------------------------------------------
 
 
 def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.DataFrame:
@@ -163,18 +117,20 @@ def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.Dat
                 table.append(columns)
                 histories.append(users.history)
                 if posterior is not None:
-                    truth.append(_truth(part, row_id, posterior))
-    _write_item_seq(np.concatenate([np.sort(user_ids) for user_ids in parts.values()]), histories, folder)
+                    known = {
+                        "posterior": posterior.everything,
+                        "posterior_without_taste": posterior.without_taste,
+                        "posterior_without_levels": posterior.without_levels,
+                    }
+                    known = {name: chances.ravel()[:kept] for name, chances in known.items()}
+                    truth.append(pd.DataFrame({"split": part, "row_id": row_id, **known}))
+    # item_seq has one row per user, by user id; the history alone, never a target.
+    user = np.concatenate([np.sort(user_ids) for user_ids in parts.values()])
+    lengths = np.concatenate([(history >= 0).sum(axis=1) for history in histories])
+    clicked = np.concatenate([history[history >= 0] for history in histories]) + 1
+    by_user, order = np.argsort(np.repeat(user, lengths), kind="stable"), np.argsort(user)
+    write_item_seq(folder, user[order], lengths[order], clicked[by_user])
     return pd.concat(truth, ignore_index=True)
-
-
-def _truth(part: str, row_id: np.ndarray, posterior: crowd.Posterior) -> pd.DataFrame:
-    known = {
-        "posterior": posterior.everything,
-        "posterior_without_taste": posterior.without_taste,
-        "posterior_without_levels": posterior.without_levels,
-    }
-    return pd.DataFrame({"split": part, "row_id": row_id, **{n: p.ravel()[: len(row_id)] for n, p in known.items()}})
 
 
 def hidden_rows(params: WorldParams, part: str = "test") -> pd.DataFrame:
@@ -226,19 +182,3 @@ class _Split:
             "label": (order == 0).astype(np.int64).ravel(),
         }
         return columns, None if self.part == "train" else crowd.posterior(self.market, users, item, levels)
-
-
-def _write_item_seq(user_ids: np.ndarray, histories: list[np.ndarray], folder: RawFolder) -> None:
-    """item_seq: one row per user, by user id; the history alone, never a target."""
-    lengths = np.concatenate([(history >= 0).sum(axis=1) for history in histories])
-    values = np.concatenate([history[history >= 0] for history in histories])
-    ends = np.cumsum(lengths)
-    order = np.argsort(user_ids)
-    with table_writer(folder, "item_seq") as table:
-        for rows in chunks(len(order), 20 * CHUNK):
-            chosen = order[rows]
-            size = lengths[chosen]
-            offsets = np.concatenate([[0], np.cumsum(size)])
-            place = np.arange(offsets[-1]) + np.repeat(ends[chosen] - size - offsets[:-1], size)
-            sequences = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values[place] + 1, pa.int64()))
-            table.append({"user_id": user_ids[chosen], "item_seq": sequences})

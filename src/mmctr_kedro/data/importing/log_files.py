@@ -7,14 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
-from mmctr_kedro.common.params import InteractionLogParams, ItemTableParams, LogTableParams
-from mmctr_kedro.data.importing.log_tables import ID, TEXT, bad_values, is_empty, not_a_number, read_table, sorted_ids
+from mmctr_kedro.common.params import InteractionLogParams, ItemTableParams
+from mmctr_kedro.data.importing.log_tables import (
+    ID,
+    TEXT,
+    TextTable,
+    is_no_id,
+    is_repeated,
+    not_a_number,
+    sorted_ids,
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,7 @@ class ItemTable:
     in_log: np.ndarray  # [N] bool
 
 
-@dataclass(frozen=True)
-class _Columns:
+class _Columns(NamedTuple):
     """The log as its file gives it."""
 
     user: pa.DictionaryArray
@@ -51,86 +59,70 @@ class _Columns:
 
 def read_log(folder: Path, params: InteractionLogParams) -> tuple[Log, ItemTable]:
     """Read both tables and number users and items from 1, in the order of their source ids."""
-    columns = _read_sequences(folder, params.log) if params.log.format == "sequences" else _read_rows(folder, params)
-    if not len(columns.time):
-        raise MmctrError(f"{folder / params.log.file} has no interactions below its header.")
-    table = _read_items(folder, params.items)
-    users, user_place = sorted_ids(columns.user.dictionary)
-    known = len(columns.item.dictionary)
-    ids, place = sorted_ids(pa.concat_arrays([columns.item.dictionary.cast(TEXT), table["item"].cast(TEXT)]))
-    user = user_place[columns.user.indices.to_numpy()] + 1
-    order = np.lexsort((columns.time, user))  # stable: equal times stay in the order of the file
-    item = place[:known][columns.item.indices.to_numpy()] + 1
-    log = Log(user[order], item[order], columns.time[order], columns.click[order], users)
-    return log, _item_table(folder / params.items.file, params.items, ids, table, place[known:], log)
+    source = TextTable.of(folder, params.log, "params:import_log.log")
+    user, item, time, click = (_read_sequences if params.log.format == "sequences" else _read_rows)(source, params)
+    if not len(time):
+        raise MmctrError(f"{source.path} has no interactions below its header.")
+    item_source = TextTable.of(folder, params.items, "params:import_log.items")
+    table_ids, titles, tags = _read_items(item_source, params.items)
+    users, user_place = sorted_ids(user.dictionary)
+    ids, place = sorted_ids(pa.concat_arrays([item.dictionary.cast(TEXT), table_ids]))
+    log_place, table_place = np.split(place, [len(item.dictionary)])
+    again = is_repeated(table_place)  # "7" and "007" are one
+    if problems := item_source.bad_values(params.items.item, table_ids, again, "one row per item"):
+        raise InvalidDataError(problems, f"Leave one row per item in {item_source.path}.")
+    user_id, item_id = user_place[user.indices.to_numpy()] + 1, log_place[item.indices.to_numpy()] + 1
+    order = np.lexsort((time, user_id))  # stable: equal times stay in the order of the file
+    log = Log(user_id[order], item_id[order], time[order], click[order], users)
+    all_titles, all_tags = [""] * len(ids), [list[str]() for _ in ids]
+    for at, title, words in zip(table_place.tolist(), titles, tags, strict=True):
+        all_titles[at], all_tags[at] = title, words
+    numbers = np.arange(len(ids))
+    return log, ItemTable(ids, all_titles, all_tags, np.isin(numbers, table_place), np.isin(numbers + 1, log.item))
 
 
-# --- the log ---------------------------------------------------------------------------------------------
-
-
-def _read_rows(folder: Path, params: InteractionLogParams) -> _Columns:
+def _read_rows(source: TextTable, params: InteractionLogParams) -> _Columns:
     """One interaction per row."""
     names = params.log
-    path = folder / names.file
     rating = names.rating if params.positive_rating is not None else None
     wanted = {names.user: ID, names.item: ID, names.timestamp: TEXT}
     wanted |= {name: TEXT for name in (rating, names.label) if name}
-    table = read_table(path, names.separator, names.columns, wanted, "params:import_log.log")
-    problems: list[str] = []
-
-    def check(column: str, bad: np.ndarray, expected: str) -> None:
-        if bad.any():
-            values = table[column].combine_chunks()
-            problems.extend(bad_values(path, names.separator, not names.columns, column, values, bad, expected))
-
-    for column in (names.user, names.item):
-        check(column, _empty(table[column]), "an id")
-    check(names.timestamp, not_a_number(table[names.timestamp], pa.int64()), "an integer")
+    read = source.read(wanted)
+    table = {name: read[name].combine_chunks() for name in wanted}
+    checks = [
+        (names.user, is_no_id(table[names.user]), "an id"),
+        (names.item, is_no_id(table[names.item]), "an id"),
+        (names.timestamp, not_a_number(table[names.timestamp], pa.int64()), "an integer"),
+    ]
     if rating:
-        check(rating, not_a_number(table[rating], pa.float64()), "a number")
+        checks.append((rating, not_a_number(table[rating], pa.float64()), "a number"))
     if names.label:
         known = pc.is_in(table[names.label], pa.array(["0", "1"])).to_numpy(zero_copy_only=False)
-        check(names.label, ~known, "0 or 1")
-    if problems:
-        raise InvalidDataError(problems, f"Correct {path}, or what params:import_log.log says about it.")
-    return _Columns(
-        table[names.user].combine_chunks(),
-        table[names.item].combine_chunks(),
-        table[names.timestamp].cast(pa.int64()).to_numpy(),
-        _clicks(table, rating, params.positive_rating, names.label),
-    )
+        checks.append((names.label, ~known, "0 or 1"))
+    if problems := [line for name, bad, kind in checks for line in source.bad_values(name, table[name], bad, kind)]:
+        raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
+    if names.label:
+        click = pc.equal(table[names.label], "1").to_numpy(zero_copy_only=False)
+    elif rating:
+        click = table[rating].cast(pa.float64()).to_numpy() >= params.positive_rating
+    else:
+        click = np.ones(len(read), dtype=bool)
+    return _Columns(table[names.user], table[names.item], table[names.timestamp].cast(pa.int64()).to_numpy(), click)
 
 
-def _empty(values: pa.ChunkedArray) -> np.ndarray:
-    codes = values.combine_chunks()
-    return is_empty(codes.dictionary)[codes.indices.to_numpy()]
-
-
-def _clicks(table: pa.Table, rating: str | None, threshold: float | None, label: str | None) -> np.ndarray:
-    if label:
-        return pc.equal(table[label], "1").to_numpy(zero_copy_only=False)
-    if rating:
-        return table[rating].cast(pa.float64()).to_numpy() >= threshold
-    return np.ones(len(table), dtype=bool)
-
-
-def _read_sequences(folder: Path, names: LogTableParams) -> _Columns:
+def _read_sequences(source: TextTable, _: InteractionLogParams) -> _Columns:
     """One user per row, its items in order of time: an item's time is its place in the row."""
-    path = folder / names.file
-    columns = {"user": ID, "items": TEXT}
-    table = read_table(path, names.separator, list(columns), columns, "params:import_log.log")
-    users = table["user"].combine_chunks()
-    _, again = np.unique(users.indices.to_numpy(), return_index=True)
-    repeated = np.ones(len(users), dtype=bool)
-    repeated[again] = False
-    empty = _empty(table["user"])
+    table = source.read({"user": ID, "items": TEXT})
+    users, texts = table["user"].combine_chunks(), table["items"].combine_chunks()
+    nul = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
     problems = [
-        *bad_values(path, names.separator, False, "user", users, repeated, "one row per user"),
-        *bad_values(path, names.separator, False, "user", users, empty, "an id"),
+        *source.bad_values("user", users, is_repeated(users.indices.to_numpy()), "one row per user"),
+        *source.bad_values("user", users, is_no_id(users), "an id"),
+        *source.bad_values("items", texts, nul, "ids without NUL"),
     ]
     if problems:
-        raise InvalidDataError(problems, f"Correct {path}, or what params:import_log.log says about it.")
-    items = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(table["items"])).combine_chunks()
+        raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
+    items = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
     length = pc.list_value_length(items).to_numpy()
     flat = items.flatten()
     kept = pc.greater(pc.utf8_length(flat), 0).to_numpy(zero_copy_only=False)  # an empty row splits to one ""
@@ -144,47 +136,14 @@ def _read_sequences(folder: Path, names: LogTableParams) -> _Columns:
     )
 
 
-# --- the items -------------------------------------------------------------------------------------------
-
-
-def _read_items(folder: Path, names: ItemTableParams) -> dict[str, pa.Array]:
-    """Columns item, title and, where there are any, tags."""
-    wanted = {names.item: TEXT, names.title: TEXT} | ({names.tags: TEXT} if names.tags else {})
-    path = folder / names.file
-    table = read_table(path, names.separator, names.columns, wanted, "params:import_log.items")
+def _read_items(source: TextTable, names: ItemTableParams) -> tuple[pa.Array, list[str], list[list[str]]]:
+    """Source ids, titles and tags of the item table, as its rows have them."""
+    table = source.read({name: TEXT for name in (names.item, names.title, names.tags) if name})
     ids = table[names.item].combine_chunks()
-    problems = bad_values(path, names.separator, not names.columns, names.item, ids, is_empty(ids), "an id")
-    if problems:
-        raise InvalidDataError(problems, f"Give these rows of {path} an id, or leave them out.")
-    named = {"item": names.item, "title": names.title} | ({"tags": names.tags} if names.tags else {})
-    return {key: table[name].combine_chunks() for key, name in named.items()}
-
-
-def _item_table(
-    path: Path,
-    names: ItemTableParams,
-    ids: np.ndarray,
-    table: dict[str, pa.Array],
-    place: np.ndarray,
-    log: Log,
-) -> ItemTable:
-    """Spread the rows of the item table, which stand at ``place``, over all N items."""
-    _, first = np.unique(place, return_index=True)
-    repeated = np.ones(len(place), dtype=bool)
-    repeated[first] = False
-    if repeated.any():
-        problems = bad_values(
-            path, names.separator, not names.columns, names.item, table["item"], repeated, "one row per item"
-        )
-        raise InvalidDataError(problems, f"Leave one row per item in {path}.")
-    titles = [""] * len(ids)
-    tags: list[list[str]] = [[] for _ in ids]
-    texts = table["tags"].to_pylist() if "tags" in table else [""] * len(place)
-    for at, title, text in zip(place.tolist(), table["title"].to_pylist(), texts, strict=True):
-        titles[at] = title.strip()
+    if problems := source.bad_values(names.item, ids, is_no_id(ids), "an id"):
+        raise InvalidDataError(problems, f"Give these rows of {source.path} an id, or leave them out.")
+    tags = []
+    for text in table[names.tags].to_pylist() if names.tags else [""] * len(ids):
         words = (word.strip() for word in text.split(names.tag_separator))
-        tags[at] = list(dict.fromkeys(word for word in words if word and word not in names.no_tags))
-    in_log, in_table = np.zeros(len(ids), dtype=bool), np.zeros(len(ids), dtype=bool)
-    in_log[log.item - 1] = True
-    in_table[place] = True
-    return ItemTable(ids, titles, tags, in_table, in_log)
+        tags.append(list(dict.fromkeys(word for word in words if word and word not in names.no_tags)))
+    return ids, [title.strip() for title in table[names.title].to_pylist()], tags

@@ -52,99 +52,68 @@ class Split:
 def split_log(log: Log, params: InteractionLogParams, rng: np.random.Generator) -> Split:
     """Split by the rules above."""
     labelled = params.log.label is not None
-    click = log.click if labelled else _first_clicks(log)
-    users = np.arange(1, len(log.users) + 2)
-    event_start = np.searchsorted(log.user, users)
+    events = np.arange(len(log.user))
+    click = log.click
+    if not labelled:  # only a user's first click on an item counts
+        clicked = np.flatnonzero(log.click)
+        pairs = log.user[clicked].astype(np.int64) << 32 | log.item[clicked]
+        click = np.zeros(len(events), dtype=bool)
+        click[clicked[np.unique(pairs, return_index=True)[1]]] = True
+    new_time = np.ones(len(events), dtype=bool)
+    new_time[1:] = (np.diff(log.user) != 0) | (np.diff(log.time) != 0)
+    same_time = np.maximum.accumulate(np.where(new_time, events, 0))  # [E], the user's first event at that time
+    event_start = np.searchsorted(log.user, np.arange(1, len(log.users) + 2))  # [U + 1]
     clicks_before = np.concatenate([[0], np.cumsum(click)])  # [E + 1]
     click_start = clicks_before[event_start]
-    click_event = np.append(np.flatnonzero(click), len(click))
-    same_time = _group_start(log)
+    if not click.any() or np.diff(click_start).max() <= params.min_history:
+        raise MmctrError(
+            f"no user has {params.min_history + 1} clicks: the most are {np.diff(click_start).max(initial=0)}. Each "
+            f"row needs {params.min_history} clicks before it. Lower params:import_log.positive_rating (now "
+            f"{params.positive_rating}) or params:import_log.min_history, or bring a longer log."
+        )
+    click_event = np.append(np.flatnonzero(click), len(events))
 
     def begins_at(place: np.ndarray) -> np.ndarray:
         """The event where a split begins whose first click is number ``place``, for every user."""
         event = click_event[place]
-        event = np.append(same_time, len(same_time))[event] if labelled else event
+        event = np.append(same_time, len(events))[event] if labelled else event
         return np.where(place < click_start[1:], event, event_start[1:])
 
-    first_test, first_valid, first_train = _first_targets(click_start, params, rng)
-    begin = {"test": begins_at(first_test), "valid": begins_at(first_valid), "train": event_start[:-1]}
+    # The number of every user's first click in each split.
+    room = np.maximum(np.diff(click_start) - params.min_history, 0)  # clicks that may be targets
+    in_valid, in_test = (_drawn(room > 0, count, rng) for count in (params.valid_users, params.test_users))
+    tests = np.where(in_test, np.minimum(room, params.eval_clicks_per_user), 0)
+    valids = np.where(in_valid, np.minimum(room - tests, params.eval_clicks_per_user), 0)
+    first_test = click_start[1:] - tests
+    first_valid = first_test - valids
+    begin = {"train": event_start[:-1], "valid": begins_at(first_valid), "test": begins_at(first_test)}
     if params.train_clicks_per_user is not None:
-        begin["train"] = begins_at(first_train)
-    event_split = _split_of_events(log, begin)
-    eligible = clicks_before[:-1] - click_start[log.user - 1] >= params.min_history
-    target = eligible & (True if labelled else click)
+        begin["train"] = begins_at(first_valid - np.minimum(room - tests - valids, params.train_clicks_per_user))
+    # The number of the split that every event falls into; -1 before train begins.
+    falls_into = sum((events >= begin[name][log.user - 1]).astype(np.int64) for name in SPLITS) - 1
+    target = clicks_before[:-1] - click_start[log.user - 1] >= params.min_history
+    if not labelled:
+        target &= click
     rows = {}
     for number, name in enumerate(SPLITS):
-        event = np.flatnonzero(target & (event_split == number))
+        event = np.flatnonzero(target & (falls_into == number))
+        if not len(event):
+            raise MmctrError(
+                f"no rows for {name}: the most clicks of a user are {np.diff(click_start).max()}, of which "
+                f"{params.min_history} are only history, the last {params.eval_clicks_per_user} are test and "
+                "as many before them valid. Lower params:import_log.eval_clicks_per_user or bring a longer log."
+            )
         user = log.user[event] - 1
         end = clicks_before[same_time[event]]
         if name != "train":
             end = np.minimum(end, clicks_before[begin[name][user]])
         rows[name] = Rows(event, np.maximum(click_start[user], end - HISTORY_WIDTH), end)
-    _require_rows(rows, np.diff(click_start), params)
-    early = np.arange(len(log.user)) < begin["valid"][log.user - 1]
+    early = events < begin["valid"][log.user - 1]
     return Split(log.item[click], log.user[click], rows, early[click], early, int(log.click.sum() - click.sum()))
-
-
-def _first_clicks(log: Log) -> np.ndarray:
-    """The clicks on items that their user has not clicked before: ``[E]`` bool."""
-    events = np.flatnonzero(log.click)
-    pairs = log.user[events].astype(np.int64) << 32 | log.item[events]
-    first = np.zeros(len(log.user), dtype=bool)
-    first[events[np.unique(pairs, return_index=True)[1]]] = True
-    return first
-
-
-def _group_start(log: Log) -> np.ndarray:
-    """The first event of the same user at the same time: ``[E]`` int64."""
-    new = np.ones(len(log.user), dtype=bool)
-    new[1:] = (np.diff(log.user) != 0) | (np.diff(log.time) != 0)
-    return np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))
-
-
-def _first_targets(
-    click_start: np.ndarray, params: InteractionLogParams, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The number of each user's first click in test, in valid and in train: three ``[U]`` int64."""
-    start, end = click_start[:-1], click_start[1:]
-    room = np.maximum(end - start - params.min_history, 0)  # clicks that may be targets
-    in_valid, in_test = (_drawn(room > 0, count, rng) for count in (params.valid_users, params.test_users))
-    tests = np.where(in_test, np.minimum(room, params.eval_clicks_per_user), 0)
-    valids = np.where(in_valid, np.minimum(room - tests, params.eval_clicks_per_user), 0)
-    first_test = end - tests
-    first_valid = first_test - valids
-    trains = room - tests - valids
-    if params.train_clicks_per_user is not None:
-        trains = np.minimum(trains, params.train_clicks_per_user)
-    return first_test, first_valid, first_valid - trains
 
 
 def _drawn(candidates: np.ndarray, count: int | None, rng: np.random.Generator) -> np.ndarray:
     """``count`` of the candidates at random, or all of them: ``[U]`` bool."""
-    places = rng.permutation(np.flatnonzero(candidates))[:count]
     drawn = np.zeros(len(candidates), dtype=bool)
-    drawn[places] = True
+    drawn[rng.permutation(np.flatnonzero(candidates))[:count]] = True
     return drawn
-
-
-def _split_of_events(log: Log, begin: dict[str, np.ndarray]) -> np.ndarray:
-    """Number of the split that every event falls into, -1 before train begins: ``[E]`` int64."""
-    event, user = np.arange(len(log.user)), log.user - 1
-    return sum((event >= begin[name][user]).astype(np.int64) for name in SPLITS) - 1
-
-
-def _require_rows(rows: dict[str, Rows], clicks: np.ndarray, params: InteractionLogParams) -> None:
-    if not len(clicks) or clicks.max() <= params.min_history:
-        raise MmctrError(
-            f"no user has {params.min_history + 1} clicks: the most are {clicks.max(initial=0)}. Each row "
-            f"needs {params.min_history} clicks before it. Lower params:import_log.positive_rating (now "
-            f"{params.positive_rating}) or params:import_log.min_history, or bring a longer log."
-        )
-    for name, found in rows.items():
-        if not len(found.event):
-            raise MmctrError(
-                f"no rows for {name}: the most clicks of a user are {clicks.max()}, of which "
-                f"{params.min_history} are only history, the last {params.eval_clicks_per_user} are test and "
-                "as many before them valid. Lower params:import_log.eval_clicks_per_user or bring a longer "
-                "log."
-            )

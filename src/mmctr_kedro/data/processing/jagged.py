@@ -6,13 +6,12 @@ List i is ``items[offsets[i]:offsets[i + 1]]``, oldest click first.
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
     """Offsets of lists with these lengths: ``[n + 1]`` int64, first 0."""
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def late_zeros(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -40,17 +39,26 @@ def keep_newest(offsets: np.ndarray, items: np.ndarray, most: int) -> tuple[np.n
     return offsets_of(np.minimum(lengths, most)), items[newer <= most]
 
 
-def pad_left(offsets: np.ndarray, items: np.ndarray, width: int) -> np.ndarray:
-    """The lists as one table ``[n, width]`` int32, zeros on the left. No list may be longer than that."""
-    lengths = np.diff(offsets)
-    table = np.zeros((len(lengths), width), dtype=np.int32)
-    table[np.arange(width) >= width - lengths[:, None]] = items
-    return table
+def encode_users_lists(user: np.ndarray, offsets: np.ndarray, items: np.ndarray) -> pa.DictionaryArray:
+    """Lists and whose they are (``user`` ``[n]`` int32), each distinct pair once in Arrow's dictionary.
+
+    The dictionary holds pairs in the order of their first appearance, as bytes: the user, then the items.
+    """
+    places = 4 * (offsets + np.arange(len(offsets)))  # of bytes: every list is longer by its user
+    pairs = np.insert(items, offsets[:-1], user)
+    buffers = [None, pa.py_buffer(places), pa.py_buffer(pairs)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(user), buffers).dictionary_encode()
 
 
-def take(offsets: np.ndarray, items: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lists at ``rows``, in that order."""
-    lengths = np.diff(offsets)[rows]
-    taken = offsets_of(lengths)
-    places = np.arange(taken[-1]) + np.repeat(offsets[rows] - taken[:-1], lengths)
-    return taken, items[places]
+def distinct(parts: list[pa.DictionaryArray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Each distinct (user, list) of all ``parts`` once, in order of first appearance.
+
+    Returns:
+        user ``[H]`` int32, offsets and items of the distinct lists; and ``[n]`` int32: which of them every list is.
+    """
+    unified = pa.chunked_array(parts).unify_dictionaries()
+    which = np.concatenate([part.indices.to_numpy() for part in unified.chunks])
+    _, places, pairs = unified.chunk(0).dictionary.buffers()
+    starts = np.frombuffer(places, np.int64, len(unified.chunk(0).dictionary) + 1) // 4
+    values = np.frombuffer(pairs, np.int32, starts[-1])
+    return values[starts[:-1]], starts - np.arange(len(starts)), np.delete(values, starts[:-1]), which

@@ -14,8 +14,7 @@ from mmctr_kedro.data.challenge import CONTAINERS, COVERS, PATHS, RawFolder
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.parquet import open_parquet
 
-REQUIRED = ("train", "valid", "test", "item_info", "item_feature")
-OPTIONAL = ("item_emb", "item_seq", "tag_words")
+REQUIRED = ("train", "valid", "test", "item_info")
 
 
 def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
@@ -24,22 +23,35 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
     Rows are null where the file is no sound parquet; validation says what is wrong with it. ``covers`` is null where
     there are none; the digest of a folder of covers is that of its sorted lines ``path sha256``.
     """
-    names = [name for name in PATHS if folder.file(name).is_file()]
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise InvalidDataError([f"{PATHS[name]} is missing" for name in missing], _advice(source, folder))
-    records = {name: _record(folder.path / name) for name in ("world.json", "import_log.json")}
-    if halves := [name for name, record in records.items() if record.get("finished") is False]:
-        raise InvalidDataError(
-            [f"{name} says that the run which wrote these files did not end" for name in halves],
-            f"Make them again in {folder.path}: kedro run, with the source they are from (simulated, interaction_log)",
-        )
-    covers = _covers_of(folder.path)
-    return {
-        "source": source.name,
-        "world_version": records["world.json"].get("world_version"),
-        "files": {name: _file(folder.file(name), PATHS[name]) for name in names},
-        "covers": None if covers is None else _covers(covers),
-    }
+    again = "then run again, in the same --env: kedro run --pipeline data_processing"
+    if missing := [PATHS[name] for name in REQUIRED if not folder.file(name).is_file()]:
+        advice = f"They were written to {folder.path} just now: leave that folder alone, {again}"
+        if source.name == "challenge_files":
+            advice = f"Put them into {folder.path}, or name their folder: --params challenge_folder=...; {again}"
+        raise InvalidDataError([f"{path} is missing" for path in missing], advice)
+    world_version = None
+    for name in ("world.json", "import_log.json"):  # what writers of ours say of the files beside them
+        try:
+            record = json.loads((folder.path / name).read_bytes()) if (folder.path / name).is_file() else {}
+            finished, version = record.get("finished"), record.get("world_version")
+        except (ValueError, AttributeError) as error:
+            advice = f"It says who wrote the files in {folder.path}: make them again, or remove it if they are yours."
+            raise InvalidDataError([f"{name} is no JSON object"], advice) from error
+        if finished is False:
+            raise InvalidDataError(
+                [f"{name} says that the run which wrote these files did not end"],
+                f"Make them again in {folder.path}: kedro run, with the source they are from (simulated, "
+                "interaction_log)",
+            )
+        world_version = world_version or version
+    files = {}
+    for name, path in ((name, folder.file(name)) for name in PATHS if folder.file(name).is_file()):
+        try:
+            rows = open_parquet(path).metadata.num_rows
+        except MmctrError:
+            rows = None
+        files[name] = {"path": PATHS[name], "bytes": path.stat().st_size, "rows": rows, "sha256": sha256(path)}
+    return {"source": source.name, "world_version": world_version, "files": files, "covers": _covers(folder.path)}
 
 
 def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
@@ -62,42 +74,12 @@ def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
         )
 
 
-def _record(path: Path) -> dict[str, Any]:
-    """What a writer of ours says of the files beside it; nothing where none did."""
-    try:
-        record = json.loads(path.read_bytes()) if path.is_file() else {}
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise InvalidDataError(
-            [f"{path.name} is no JSON object"],
-            f"It says who wrote the files in {path.parent}: make them again (kedro run); if they are yours, remove it.",
-        )
-    return record
-
-
-def _advice(source: SourceParams, folder: RawFolder) -> str:
-    again = "then run again, in the same --env: kedro run --pipeline data_processing"
-    if source.name == "challenge_files":
-        return f"Put them into {folder.path}, or name their folder: --params challenge_folder=...; {again}"
-    return f"They were written to {folder.path} just now: leave that folder alone, {again}"
-
-
-def _file(path: Path, name: str) -> dict[str, Any]:
-    try:
-        rows = open_parquet(path).metadata.num_rows
-    except MmctrError:
-        rows = None
-    return {"path": name, "bytes": path.stat().st_size, "rows": rows, "sha256": sha256(path)}
-
-
-def _covers_of(folder: Path) -> Path | None:
-    """The folder or archive that ``Covers.find`` reads, found without opening an archive."""
+def _covers(folder: Path) -> dict[str, Any] | None:
+    """What is said of the folder or archive that ``Covers.find`` reads, found without opening an archive."""
     found = [path for end in CONTAINERS if (path := folder / f"{COVERS}{end}").exists()]
-    return next((path for path in found if path.is_file() or len(Covers(path))), found[-1] if found else None)
-
-
-def _covers(path: Path) -> dict[str, Any]:
+    if not found:
+        return None
+    path = next((path for path in found if path.is_file() or len(Covers(path))), found[-1])
     if path.is_file():
         return {"path": path.name, "files": 1, "bytes": path.stat().st_size, "sha256": sha256(path)}
     names = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}

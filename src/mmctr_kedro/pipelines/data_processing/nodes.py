@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,22 +64,20 @@ def process_raw_files(
 
     refuse_changed(raw_files, challenge_folder)
     problems = Problems()
-    items = read_items(challenge_folder, list(raw_files["files"]), problems)
+    n_items, items = read_items(challenge_folder, list(raw_files["files"]), problems)
     splits: dict[str, Clicks | None] = {}
     for split in SPLITS:
         with problems.reading(PATHS[split]):
-            splits[split] = read_clicks(challenge_folder, split, items.count, processing.max_history, problems)
+            splits[split] = read_clicks(challenge_folder, split, n_items, processing.max_history, problems)
     item_seq = None
     if "item_seq" in raw_files["files"]:
         with problems.reading(PATHS["item_seq"]):
-            item_seq = check_item_seq(challenge_folder, items.count, problems)
+            item_seq = check_item_seq(challenge_folder, n_items, problems)
     problems.raise_if_any(challenge_folder.path)
-    # Whatever could not be made has raised as a problem by now: nothing below is None.
-    content, tags, embedding = cast(
-        "tuple[pd.DataFrame, np.ndarray, np.ndarray]", (items.content, items.tags, items.embedding)
-    )
+    assert items is not None  # whatever could not be made is a problem by now
+    train, valid, test = (clicks for clicks in splits.values() if clicks is not None)
+    content, tags, embedding = items
     if processing.history_levels:
         tags = with_levels(tags, content)
-    train, valid, test = cast("tuple[Clicks, Clicks, Clicks]", tuple(splits.values()))
     data_report = report(content, {"train": train, "valid": valid, "test": test}, item_seq)
     return content, tags, embedding, train, valid, test, data_report
