@@ -7,7 +7,6 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.datasets.stores import StoreDataset
 from mmctr_kedro.hooks import ProjectHooks
-from mmctr_kedro.running.planner.recorder import Recorder
 
 
 def store(path, name: str) -> StoreDataset:
@@ -53,7 +52,7 @@ def test_the_checkpoint_goes_when_the_last_output_of_its_training_is_saved(tmp_p
     dataset = store(path, "training.checkpoints.Checkpoints")
     dataset.load().save({"seed": "1"}, {"weights": torch.ones(2)})
     assert torch.equal(dataset.load().load({"seed": "1"})["weights"], torch.ones(2))
-    hooks = ProjectHooks(Recorder())
+    hooks = ProjectHooks()
     hooks.after_catalog_created(DataCatalog({"task2.checkpoint": dataset, "task1.checkpoint": MemoryDataset()}))
     hooks.after_dataset_saved("task2.ctr_model")
     assert path.exists()

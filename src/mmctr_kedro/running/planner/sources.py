@@ -3,7 +3,8 @@
 Found by reading, not by importing. An import inside a function counts as any other, one for types alone does not. A
 module that imports by a name put together at run time counts as importing its whole folder, and a text that begins
 with the package's name (``"mmctr_kedro.models.din"``, ``f"mmctr_kedro.models.{name}"``) as importing what it names.
-Packages above a module count by their own code, not by what they import: they say what users may import.
+Packages above a module count by their own code, not by what they import: they say what users may import. Templates and
+other files that are no code count with every module of the folder above them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from importlib.util import resolve_name
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmctr_kedro.running.planner.contents import Contents, signature
@@ -23,8 +24,10 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._seen = {str(path.relative_to(root)): signature(path) for path in sorted(root.rglob("*.py"))}
-        dotted = {file: f"{root.name}/{file}".removesuffix(".py").replace("/", ".") for file in self._seen}
+        files = (path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".pyc")
+        self._seen = {path.relative_to(root).as_posix(): signature(path) for path in files}
+        code = [file for file in self._seen if file.endswith(".py")]
+        dotted = {file: f"{root.name}/{file}".removesuffix(".py").replace("/", ".") for file in code}
         self.modules = {name.removesuffix(".__init__"): file for file, name in dotted.items()}
         self._read: dict[str, tuple[str, list[str]]] = {}  # module: digest of its code, the names it imports
 
@@ -40,7 +43,11 @@ class Sources:
                 found.add(module)
                 todo += self._code(module, contents)[1]
         above = {parent for module in found for parent in _and_parents(module)}
-        return {self.modules[module]: self._code(module, contents)[0] for module in sorted(found | above)}
+        digests = {self.modules[module]: self._code(module, contents)[0] for module in sorted(found | above)}
+        folders = {str(PurePosixPath(self.modules[module]).parent) for module in found} - {"."}
+        other = [file for file in self._seen if not file.endswith(".py")]
+        beside = [file for file in other if folders & {str(above) for above in PurePosixPath(file).parents}]
+        return digests | {file: contents.digest(self._root / file) or "" for file in beside}
 
     def touched(self, files: Iterable[str]) -> list[str]:
         """Those of these files that are no longer what they were: what this process has imported cannot be told."""
