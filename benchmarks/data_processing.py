@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kedro.common.params import ProcessingParams, SourceParams
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 
 ITEMS, TEST_ROWS, VALID_ROWS = 91_717, 379_142, 10_000
 CHUNK = 200_000

@@ -22,9 +22,9 @@ import yaml
 from benchmarks.study import data
 from benchmarks.study.plan import ROOT
 from benchmarks.study.train import circumstances, write_json
-from mmctr_kedro.common.params import FixedCtrParams
 from mmctr_kedro.evaluation.scorecard import told_by_ridge
 from mmctr_kedro.fusion import VARIANTS
+from mmctr_kedro.models.settings import FixedCtrParams
 from mmctr_kedro.pipelines.ctr.nodes import train_fixed_model
 
 RESULTS = Path(__file__).with_name("embedding_worth.json")

@@ -23,16 +23,18 @@ import numpy as np
 from benchmarks.plain_networks import Plain
 from benchmarks.study.train import circumstances, write_json
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.common.params import CtrParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models.layers import CtrModel
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 from mmctr_kedro.training.loop import fit, predict
 from mmctr_kedro.worlds import write_world
+from mmctr_kedro.worlds.settings import WorldParams
 
 RESULTS = Path(__file__).with_name("signature.json")
 WORLD = WorldParams(law="challenge", items=10_000, train_rows=400_000, valid_rows=10_000, test_rows=8, covers=False)

@@ -9,7 +9,7 @@ from kedro.io import DataCatalog
 from kedro.validation.type_extractor import TypeExtractor
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import SETTINGS, check_settings
+from mmctr_kedro.pipelines.settings import SETTINGS, check_settings
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"

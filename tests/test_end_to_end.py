@@ -11,7 +11,7 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from mmctr_kedro.common.params import VARIANTS
+from mmctr_kedro.fusion.settings import VARIANTS
 
 PROJECT = Path(__file__).parents[1]
 TIMED = {"training_history.json", "metrics.json", "report.html"}  # they tell how long the training took

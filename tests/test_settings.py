@@ -3,7 +3,7 @@
 import pytest
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import SETTINGS, check_settings
+from mmctr_kedro.pipelines.settings import SETTINGS, check_settings
 
 GLOBALS = {"root": "data", "log_folder": "logs", "embedding": {"variant": "concat_pca"}}
 

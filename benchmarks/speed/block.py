@@ -223,7 +223,7 @@ KINDS = {
 
 
 def _params(block: Block, **values: Any) -> Any:
-    from mmctr_kedro.common.params import CtrParams
+    from mmctr_kedro.models.settings import CtrParams
 
     controls = {"seed": block.seed, "device": "cpu", "threads": block.threads, "precision": block.precision}
     settings = {"model": {"name": block.model}, "batch_size": block.batch, "compile": block.compile}

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from mmctr_kedro.common.params import ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.encoders import IMAGE_ENCODERS, extraction
 from mmctr_kedro.encoders.extraction import CoverJob, TitleJob
+from mmctr_kedro.encoders.settings import ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.encoders.store import VectorStore
 
 BATCH = 64
@@ -182,8 +182,8 @@ def _covers_ours(params: ImageEncoderParams, titles: list[str], covers: Covers, 
 
 
 def _sentence_transformer(folder: Path) -> Any:
-    from mmctr_kedro.common.params import SentenceTransformerParams
     from mmctr_kedro.encoders.sentence_transformer import load
+    from mmctr_kedro.encoders.settings import SentenceTransformerParams
 
     return load(SentenceTransformerParams(model=str(folder), device="cpu"), "image")
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.speed.block import Block
-from mmctr_kedro.common.params import CtrParams, WorldParams
+from mmctr_kedro.models.settings import CtrParams
+from mmctr_kedro.worlds.settings import WorldParams
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from benchmarks.padded import PaddedRows
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH
+from mmctr_kedro.models.settings import CtrParams
 
 WIDTH = 64
 LEVEL = {"type": "categorical", "vocab_size": 11, "padding_idx": 0}

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mmctr_kedro.common.files import atomic_write
-from mmctr_kedro.common.params import ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
+from mmctr_kedro.worlds.settings import WorldParams
 from mmctr_kedro.worlds.world import WORLD_VERSION, write_world
 
 _DONE = "processed.json"

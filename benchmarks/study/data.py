@@ -16,12 +16,13 @@ import yaml
 
 from benchmarks.study.plan import ROOT, DataChoice
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import InteractionLogParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks, own_levels
+from mmctr_kedro.data.settings import InteractionLogParams
 from mmctr_kedro.datasets.arrays import ClicksDataset, load_array
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.pipelines.ctr.nodes import with_own_levels
+from mmctr_kedro.worlds.settings import WorldParams
 
 SPLITS = ("train", "valid", "test")
 

@@ -17,7 +17,8 @@ import yaml
 from pydantic import Field, ValidationError
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CtrParams, Params
+from mmctr_kedro.common.params import Params
+from mmctr_kedro.models.settings import CtrParams
 
 ROOT = Path(__file__).parents[2]
 CHOICES = ROOT / "benchmarks" / "study.yml"

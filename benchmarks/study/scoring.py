@@ -22,8 +22,8 @@ from benchmarks.study.train import build, commit, measures, write_json
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.loop import predict
 
 FROZEN = {

@@ -23,10 +23,10 @@ from benchmarks.study import data
 from benchmarks.study.plan import ROOT, Run
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.evaluation.metrics import auc, grouped_auc, logloss
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models.layers import CtrModel
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
 from mmctr_kedro.training.comparing import Training as Compared
 from mmctr_kedro.training.comparing import compare_pieces

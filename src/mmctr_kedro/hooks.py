@@ -11,7 +11,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.common.params import TASKS, check_settings, leaves
+from mmctr_kedro.common.params import TASKS, leaves
+from mmctr_kedro.pipelines.settings import check_settings
 from mmctr_kedro.reports.text import about_ceilings
 from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
 from mmctr_kedro.submission.rules import listing

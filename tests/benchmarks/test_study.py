@@ -12,12 +12,13 @@ from benchmarks.study import train as training
 from benchmarks.study.__main__ import PAGE, RESULTS, main, prepare
 from benchmarks.study.plan import Budget, Choices, plan, read_choices
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
 from mmctr_kedro.training.loop import Training
+from mmctr_kedro.worlds.settings import WorldParams
 
 EVIDENCE = {"compare": False, "heads": 2, "codes": 4, "width": 8, "tag_width": 4, "head_units": [8]}
 CHOICES = {

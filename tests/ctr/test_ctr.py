@@ -9,10 +9,10 @@ import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.common.params import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.trained import CtrModelDataset
 from mmctr_kedro.models import model_settings
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import leave_out_the_leak, predict, train_fixed_model, train_model
 from mmctr_kedro.training.checkpoints import Checkpoints

@@ -10,16 +10,17 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.common.params import ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks, own_levels
 from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.diagnosis import numbers
 from mmctr_kedro.diagnosis.verdicts import differ, tells
 from mmctr_kedro.pipelines.data_diagnostics import create_pipeline
 from mmctr_kedro.pipelines.data_diagnostics.nodes import diagnose
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 from mmctr_kedro.worlds import write_world
+from mmctr_kedro.worlds.settings import WorldParams
 
 CONTENT = pd.DataFrame({"item_id": [1, 2, 3, 4], "likes_level": [1, 2, 3, 4], "views_level": [5, 5, 5, 5]})
 

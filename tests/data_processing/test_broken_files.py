@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pytest
 
 from mmctr_kedro.common.errors import InvalidDataError
-from mmctr_kedro.common.params import ProcessingParams, SourceParams
 from mmctr_kedro.data.challenge import PATHS
 from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 
 Tables = dict[str, pa.Table]

@@ -7,10 +7,11 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 
-from mmctr_kedro.common.params import InteractionLogParams, ProcessingParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing import create_pipeline
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
+from mmctr_kedro.worlds.settings import WorldParams
 
 CONF = Path(__file__).parents[2] / "conf"
 CONTRACTS = (

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from mmctr_kedro.common.errors import InvalidDataError
-from mmctr_kedro.common.params import InteractionLogParams, SourceParams, WorldParams
 from mmctr_kedro.data.challenge import PATHS, RawFolder, unknown_truth
 from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.settings import InteractionLogParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files
+from mmctr_kedro.worlds.settings import WorldParams
 
 
 def prepare(source: str, folder: RawFolder, log_folder: RawFolder | None = None):

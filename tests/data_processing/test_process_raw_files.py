@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from mmctr_kedro.common.errors import InvalidDataError
-from mmctr_kedro.common.params import ProcessingParams, SourceParams
 from mmctr_kedro.data.processing.raw_files import REQUIRED, describe
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 
 NAMES = ("item_content", "item_tags", "provided_item_embedding", "train", "valid", "test", "data_report")

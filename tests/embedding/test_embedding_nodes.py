@@ -12,10 +12,11 @@ from PIL import Image
 
 from mmctr_kedro import encoders
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams, ImageEncoderParams
 from mmctr_kedro.data import challenge
 from mmctr_kedro.data.images import Refused
+from mmctr_kedro.encoders.settings import ImageEncoderParams
 from mmctr_kedro.encoders.store import VectorStore
+from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.pipelines.embedding import nodes
 
 

@@ -11,12 +11,12 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 from PIL import Image
 
-from mmctr_kedro.common.params import VARIANTS, EmbeddingParams
 from mmctr_kedro.data import challenge
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.arrays import NpyDataset
 from mmctr_kedro.datasets.sealed import ArrowTableDataset
 from mmctr_kedro.encoders.store import VectorStore
+from mmctr_kedro.fusion.settings import VARIANTS, EmbeddingParams
 from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pipeline
 
 

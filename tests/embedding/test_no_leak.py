@@ -11,12 +11,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.arrays import NpyDataset
 from mmctr_kedro.fusion import VARIANTS
 from mmctr_kedro.fusion.histories import with_published
+from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pipeline
 from mmctr_kedro.pipelines.embedding.nodes import fuse
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmctr_kedro.common.params import ImageEncoderParams
 from mmctr_kedro.encoders import IMAGE_ENCODERS
 from mmctr_kedro.encoders.efficientnet_lite0 import load_torch
+from mmctr_kedro.encoders.settings import ImageEncoderParams
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())["efficientnet_lite0"]
 

@@ -17,10 +17,10 @@ from PIL import Image
 
 from mmctr_kedro import encoders
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.encoders import extraction, store
 from mmctr_kedro.encoders.extraction import CoverJob, TitleJob, extract
+from mmctr_kedro.encoders.settings import ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.encoders.store import VectorStore, content_key
 
 FORK = multiprocessing.get_context("fork")

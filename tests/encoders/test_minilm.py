@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmctr_kedro.common.params import TextEncoderParams
 from mmctr_kedro.encoders import TEXT_ENCODERS
+from mmctr_kedro.encoders.settings import TextEncoderParams
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())["minilm"]
 

@@ -8,7 +8,9 @@ import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
 
-from mmctr_kedro.common.params import EmbeddingParams, HubModelParams, check_settings
+from mmctr_kedro.encoders.settings import HubModelParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
+from mmctr_kedro.pipelines.settings import check_settings
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
+from mmctr_kedro.encoders.settings import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 LAYERS = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams, ImageEncoderParams, VisionLanguageParams
 from mmctr_kedro.encoders import IMAGE_ENCODERS
+from mmctr_kedro.encoders.settings import ImageEncoderParams, VisionLanguageParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 MARKS = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 CHAT = """{% for message in messages %}<|im_start|>{{ message.role }}

@@ -10,9 +10,9 @@ import pytest
 from kedro.io import DatasetError
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.datasets.trained import SentenceTransformerDataset
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
+from mmctr_kedro.encoders.settings import ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import BehaviourContrastiveParams, EmbeddingParams
 from mmctr_kedro.fusion import fuse
 from mmctr_kedro.fusion.behaviour_contrastive import contrastive_loss
 from mmctr_kedro.fusion.neighbouring_clicks import pairs_of
+from mmctr_kedro.fusion.settings import BehaviourContrastiveParams, EmbeddingParams
 from mmctr_kedro.fusion.tower import shown_modalities
 
 CONTROLS = {"hidden": 32, "batch_size": 64, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}

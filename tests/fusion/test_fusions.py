@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion import VARIANTS, fuse
 from mmctr_kedro.fusion.concat_pca import concat_pca
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 TOWER = {"epochs": 2, "hidden": 16, "batch_size": 64, "threads": 1, "device": "cpu"}
 QUICK = {"behaviour_contrastive": TOWER, "sequence": {**TOWER, "state": 8}}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion import fuse
 from mmctr_kedro.fusion.semantic_ids import encode, quantise, reconstruct, reconstruction_report
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 
 @pytest.fixture(scope="module")

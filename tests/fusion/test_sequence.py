@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams, SequenceParams
 from mmctr_kedro.fusion import fuse
 from mmctr_kedro.fusion.sequence import NextItem, Sequences, batches_of, sequences_of
+from mmctr_kedro.fusion.settings import EmbeddingParams, SequenceParams
 
 CONTROLS = {"hidden": 32, "state": 16, "batch_size": 32, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion import fuse
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 CONTROLS = {"hidden": 32, "learning_rate": 5e-3, "threads": 1, "device": "cpu"}
 TOWERS = {

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import PATHS, RawFolder, unknown_truth
+from mmctr_kedro.data.settings import InteractionLogParams
 from mmctr_kedro.pipelines.import_log.nodes import import_log
 
 # User 5 clicks 10, 20, ... 80 at times 1..8; user 9 clicks 80, 70, 60, 50, 40 at times 11..15.

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mmctr_kedro.common.params import ProcessingParams, SourceParams
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.processing.raw_files import describe
+from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 
 

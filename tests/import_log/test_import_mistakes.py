@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.settings import InteractionLogParams
 from mmctr_kedro.pipelines.import_log.nodes import import_log
 
 HEADER = "user,item,timestamp\n"

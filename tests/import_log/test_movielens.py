@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.importing.log_files import read_log
+from mmctr_kedro.data.settings import InteractionLogParams
 from mmctr_kedro.pipelines.import_log.nodes import import_log
 
 PROJECT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional as F
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.models import TrainedModel, build_model, restore_model
 from mmctr_kedro.models import din as din_file
+from mmctr_kedro.models.settings import CtrParams
 
 LONGEST = 6  # the slow model pads histories to this, on the left
 

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from benchmarks.padded import PaddedRows
 from benchmarks.speed.reference import FuxictrDin, penalty
 from benchmarks.speed.reference import Reference as Training
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models import din as din_file
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.steps import Steps, add_penalties, penalties_of
 
 PARAMS = CtrParams(

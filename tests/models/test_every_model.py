@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmctr_kedro.common.params import MODEL_PARAMS, CtrParams
 from mmctr_kedro.models import MODELS, TrainedModel, build_model, restore_model
+from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams
 
 ITEMS, TAGS, CONTENT = 40, 12, 16
 SMALL = {  # a registered model without an entry here is built as it comes

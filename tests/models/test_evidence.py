@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kedro.common.params import CtrParams, EvidenceParams
 from mmctr_kedro.models import build_model
 from mmctr_kedro.models.evidence import Evidence, Levels
+from mmctr_kedro.models.settings import CtrParams, EvidenceParams
 
 EVERYTHING = {"record": "counted", "popularity": True, "co_clicks": True}
 

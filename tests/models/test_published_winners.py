@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from benchmarks.padded import PADDED, padded_rows
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.models import build_model
+from mmctr_kedro.models.settings import CtrParams
 
 ITEMS, TAGS, CONTENT = 30, 12, 6
 LENGTHS = [3, 0, 1, 64, 5, 2, 5, 63, 4, 0, 7]
@@ -148,8 +148,8 @@ def test_heads_that_do_not_divide_the_token_are_refused(tables):
 
 def test_qin_has_the_parameters_that_its_authors_log(double):
     """31,244,293 for 91,718 items and 11,740 tags; counted on tables that take no memory."""
-    from mmctr_kedro.common.params import QinParams
     from mmctr_kedro.models.qin import Qin
+    from mmctr_kedro.models.settings import QinParams
 
     torch.set_default_dtype(torch.float32)
     with torch.device("meta"):

@@ -8,7 +8,7 @@ import pytest
 from kedro.framework.project import configure_project, pipelines
 
 import mmctr_kedro
-from mmctr_kedro.common.params import VARIANTS
+from mmctr_kedro.fusion.settings import VARIANTS
 from mmctr_kedro.models import MODELS
 from mmctr_kedro.running.planner.contents import Contents
 from mmctr_kedro.running.planner.sources import Sources

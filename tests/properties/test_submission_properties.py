@@ -10,13 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CheckSubmissionParams
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.zips import SubmissionZipDataset
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted
 from mmctr_kedro.pipelines.submission.nodes import make_submission
 from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.settings import CheckSubmissionParams
 from mmctr_kedro.submission.submitted_file import read_submitted
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)

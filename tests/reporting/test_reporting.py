@@ -15,9 +15,10 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import TASKS, CtrParams
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline
 from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows
 from mmctr_kedro.reports import text

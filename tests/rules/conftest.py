@@ -8,20 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmctr_kedro.common.params import (
-    CtrParams,
-    EmbeddingParams,
-    FixedCtrParams,
-    InteractionLogParams,
-    ProcessingParams,
-    SourceParams,
-    WorldParams,
-)
 from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_fixed_model, train_model
 from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, process_raw_files
 from mmctr_kedro.running.project import Project
 from mmctr_kedro.submission.rules import Finished, judge
+from mmctr_kedro.worlds.settings import WorldParams
 
 WORLD = WorldParams(items=80, train_rows=400, valid_rows=200, test_rows=200, covers=False, themes=6, styles=4)
 SETTINGS = {

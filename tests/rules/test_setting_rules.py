@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from mmctr_kedro.common.params import TASKS, CtrParams, EmbeddingParams, FixedCtrParams, ProcessingParams
+from mmctr_kedro.common.params import TASKS
+from mmctr_kedro.data.settings import ProcessingParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.running.project import Project
 from mmctr_kedro.submission.rules import committed, fixed_model, listing, separate_embedding
 from tests.rules.conftest import git

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmctr_kedro.common.params import MODEL_PARAMS
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models.layers import CtrModel, sum_by_row
+from mmctr_kedro.models.settings import MODEL_PARAMS
 
 ITEMS = 20
 SMALL = {  # a registered model without an entry here is built as it comes

@@ -22,8 +22,8 @@ from conftest import draw_clicks, draw_embedding, draw_tags, small_model
 
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.models import MODELS, build_model
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
 from mmctr_kedro.training.loop import fit
 from mmctr_kedro.training.steps import Steps

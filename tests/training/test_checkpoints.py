@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training import loop
 from mmctr_kedro.training.checkpoints import Checkpoints, fingerprint_of
 from mmctr_kedro.training.steps import Steps

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.evaluation.metrics import auc
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.comparing import Training, compare_pieces
 
 USERS = 300

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from mmctr_kedro.common import progress
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.machine import pick_device, reproducible
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models import MODELS, build_model
 from mmctr_kedro.models.layers import CtrModel
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training import loop
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.steps import add_penalties, penalties_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kedro.common.params import CtrParams
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training import steps as steps_file
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.steps import Steps

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
 from mmctr_kedro.worlds.randomness import generator
+from mmctr_kedro.worlds.settings import WorldParams
 from mmctr_kedro.worlds.users import (
     Interests,
     Market,

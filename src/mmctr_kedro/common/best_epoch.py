@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import FinetuneParams, TowerParams
 
 logger = logging.getLogger(__name__)
+
+
+class Stopping(Protocol):
+    """What settings of such a training have."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def patience(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
 
 
 class BestEpoch:
     """The trained weights of the epoch of smallest loss on held-out users, 0 being none at all, and when to stop."""
 
-    def __init__(self, module: nn.Module, settings: TowerParams | FinetuneParams, block: str) -> None:
+    def __init__(self, module: nn.Module, settings: Stopping, block: str) -> None:
         """``block`` of the settings is named in errors, its last word in log lines."""
         self._trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._weights = [parameter.detach().clone() for parameter in self._trained]

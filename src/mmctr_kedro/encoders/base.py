@@ -14,7 +14,7 @@ import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import sha256
-from mmctr_kedro.common.params import HubModelParams, ImageEncoderParams, TextEncoderParams
+from mmctr_kedro.encoders.settings import HubModelParams, ImageEncoderParams, TextEncoderParams
 
 if TYPE_CHECKING:
     import torch

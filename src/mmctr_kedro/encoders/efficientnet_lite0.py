@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kedro.common.params import ImageEncoderParams
 from mmctr_kedro.data.images import DECODING
 from mmctr_kedro.encoders.base import threads_or_all, versions
+from mmctr_kedro.encoders.settings import ImageEncoderParams
 
 if TYPE_CHECKING:
     import torch

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmctr_kedro.common.params import EncoderParams, ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.common.progress import Progress
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.encoders.base import threads_or_all
+from mmctr_kedro.encoders.settings import EncoderParams, ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.encoders.store import VectorStore, content_key
 
 TEXTS_AT_A_TIME = 16  # batches: enough to group texts of like length, few enough to show progress

@@ -33,8 +33,8 @@ from transformers import PrinterCallback, TrainerCallback
 
 from mmctr_kedro.common.best_epoch import BestEpoch
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import FinetuneParams
 from mmctr_kedro.encoders.base import quiet_transformers
+from mmctr_kedro.encoders.settings import FinetuneParams
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmctr_kedro.common.params import EncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.encoders.base import versions
 from mmctr_kedro.encoders.sentence_transformer import LIBRARIES, SentenceTransformerText
+from mmctr_kedro.encoders.settings import EncoderParams, SentenceTransformerParams, TextEncoderParams
 
 
 class MiniLM(SentenceTransformerText):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EncoderParams, ImageEncoderParams, SentenceTransformerParams, TextEncoderParams
 from mmctr_kedro.data.images import DECODING
 from mmctr_kedro.encoders.base import (
     hub_identity,
@@ -24,6 +23,12 @@ from mmctr_kedro.encoders.base import (
     torch_dtype,
     torch_threads,
     versions,
+)
+from mmctr_kedro.encoders.settings import (
+    EncoderParams,
+    ImageEncoderParams,
+    SentenceTransformerParams,
+    TextEncoderParams,
 )
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ImageEncoderParams, VisionLanguageParams
 from mmctr_kedro.data.images import DECODING
 from mmctr_kedro.encoders.base import (
     hub_identity,
@@ -26,6 +25,7 @@ from mmctr_kedro.encoders.base import (
     torch_threads,
     versions,
 )
+from mmctr_kedro.encoders.settings import ImageEncoderParams, VisionLanguageParams
 
 if TYPE_CHECKING:
     import torch

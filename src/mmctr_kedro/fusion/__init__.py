@@ -10,8 +10,8 @@ from importlib import import_module
 
 import numpy as np
 
-from mmctr_kedro.common.params import VARIANTS, EmbeddingParams
 from mmctr_kedro.fusion.inputs import MODALITIES, Fused, ItemInputs
+from mmctr_kedro.fusion.settings import VARIANTS, EmbeddingParams
 
 __all__ = ["MODALITIES", "VARIANTS", "Fused", "ItemInputs", "fuse"]
 

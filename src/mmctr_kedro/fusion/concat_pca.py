@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion.inputs import Fused, ItemInputs, principal_components, standardise
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 
 def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:

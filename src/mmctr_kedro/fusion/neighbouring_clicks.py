@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.common.params import BehaviourContrastiveParams, FinetuneParams
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.encoders.settings import FinetuneParams
+from mmctr_kedro.fusion.settings import BehaviourContrastiveParams
 
 Pairs = np.ndarray  # [P, 2] int64, item ids 1..N
 WATCHED_BATCHES = 8  # of held-out pairs, after every epoch

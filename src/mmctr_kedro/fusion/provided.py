@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion.inputs import Fused, ItemInputs
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 
 def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:

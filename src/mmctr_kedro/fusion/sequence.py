@@ -21,9 +21,9 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.common.params import EmbeddingParams, SequenceParams
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.fusion.inputs import Fused, ItemInputs
+from mmctr_kedro.fusion.settings import EmbeddingParams, SequenceParams
 from mmctr_kedro.fusion.tower import ContentTower, fit, log_frequency
 
 WATCHED_HISTORIES = 4096  # of held-out users, after every epoch

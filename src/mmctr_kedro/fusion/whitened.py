@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.fusion.concat_pca import concat_pca
 from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 NOISE = 1e-3
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CtrParams, FixedCtrParams
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 
 if TYPE_CHECKING:
     from mmctr_kedro.models.layers import CtrModel

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.common.params import DinParams
 from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import (
     FeatureModel,
@@ -32,6 +31,7 @@ from mmctr_kedro.models.layers import (
     sum_by_row,
     xavier_linear,
 )
+from mmctr_kedro.models.settings import DinParams
 
 WIDTH = 64
 ATTENTION_UNITS = (512, 256)

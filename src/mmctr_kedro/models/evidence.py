@@ -37,9 +37,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kedro.common.params import EvidenceParams
 from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
+from mmctr_kedro.models.settings import EvidenceParams
 
 SMALL = 64  # hidden units of what is guessed from content about an item of its own
 # A number of a rare item moves by a learning rate whenever the item is met; counted so many times, one click tells

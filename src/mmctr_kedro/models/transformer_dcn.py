@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import TransformerDcnParams
 from mmctr_kedro.data.challenge import HISTORY_WIDTH
 from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import Dropout, FeatureModel, of_recurring_size, xavier_linear
+from mmctr_kedro.models.settings import TransformerDcnParams
 from mmctr_kedro.models.staircase import staircase_blocks, staircase_linear, staircase_square_linear
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmctr_kedro.common.params import CtrParams, FixedCtrParams, leaves
+from mmctr_kedro.common.params import leaves
 from mmctr_kedro.models import TrainedModel, model_settings
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.reports import text
 from mmctr_kedro.reports.figures import COLOURS, draw, history_lengths, signals, slices
 from mmctr_kedro.reports.page import page

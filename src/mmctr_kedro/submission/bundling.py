@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ABSENT, SETTINGS, find, leaves
+from mmctr_kedro.common.params import leaves
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.models.model_file import model_bytes
 from mmctr_kedro.running.credentials import redacted
@@ -35,8 +35,8 @@ class Bundle:
     files: dict[str, bytes]
 
 
-def make_bundle(
-    parameters: dict[str, Any],
+def bundle(
+    settings: dict[str, dict[str, Any]],
     project: Project,
     raw_files: dict[str, Any],
     submission: Submission,
@@ -47,23 +47,19 @@ def make_bundle(
     """The bundle of one task, or of several together.
 
     Args:
-        parameters: The merged tree of conf/ and ``--params``.
+        settings: Every block of conf/ by its name, defaults included.
         raw_files: Path, rows and SHA-256 of every raw file.
         item_embedding: What the models were trained on; packed where it is not the provided one.
         results: ``ctr_model``, ``training_history``, ``metrics`` and ``rules`` of each task, task by task.
     """
     of_task = dict(zip(tasks, zip(*(results[kind::4] for kind in range(4)), strict=True), strict=True))
-    # Every setting of the project, defaults included; conf/ has a block task1.ctr as {task1: {ctr: ...}}.
-    settings = {}
-    tree: dict[str, Any] = {}
-    for name, kind in SETTINGS.items():
-        block = find(parameters, name)
-        settings[name] = kind.model_validate({} if block is ABSENT else block).model_dump(mode="json")
+    tree: dict[str, Any] = {}  # conf/ has a block task1.ctr as {task1: {ctr: ...}}
+    for name, block in settings.items():
         *parents, leaf = name.split(".")
         branch = tree
         for parent in parents:
             branch = branch.setdefault(parent, {})
-        branch[leaf] = settings[name]
+        branch[leaf] = block
     choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
     files = {
         "conf/parameters.yml": yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode(),

@@ -14,18 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import (
-    TASKS,
-    CtrParams,
-    EmbeddingParams,
-    FixedCtrParams,
-    ProcessingParams,
-    TrainingControls,
-)
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, TAG_WIDTH, RawFolder
 from mmctr_kedro.data.clicks import Clicks, digest
 from mmctr_kedro.data.parquet import open_parquet, read_columns
+from mmctr_kedro.data.settings import ProcessingParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models import TrainedModel, model_settings, restore_model
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.running.project import Project
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mmctr_kedro.common.files import atomic_write
-from mmctr_kedro.common.params import CtrParams, leaves
+from mmctr_kedro.common.params import leaves
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.models.settings import CtrParams
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.metrics import auc
+from mmctr_kedro.models.settings import CtrParams
 
 logger = logging.getLogger(__name__)
 

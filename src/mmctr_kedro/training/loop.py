@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.common.progress import Progress
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation.metrics import auc, logloss
 from mmctr_kedro.models.layers import CtrModel
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.batches import batches_after, make_batch, parts_of, steps_per_epoch
 from mmctr_kedro.training.checkpoints import Checkpoints, fingerprint_of
 from mmctr_kedro.training.steps import Steps, autocast

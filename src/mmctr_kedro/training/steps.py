@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import CtrModel
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training.losses import ranking_loss
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.worlds.randomness import generator
+from mmctr_kedro.worlds.settings import WorldParams
 
 LEVELS = 10
 

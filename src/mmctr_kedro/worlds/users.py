@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.worlds.items import LEVELS, Items
+from mmctr_kedro.worlds.settings import WorldParams
 
 LOG_LENGTH = (1.2, 1.0)  # history length = 3 + floor(lognormal): quartiles 4/6/9, mean 8 as in the challenge
 SHORTEST, LONGEST = 3, 64

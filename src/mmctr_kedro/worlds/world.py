@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from mmctr_kedro.common.files import atomic_write, remove
-from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.data import content_vectors as vectors
 from mmctr_kedro.data.challenge import COVERS, EMBEDDING_WIDTH, RawFolder
 from mmctr_kedro.data.challenge_writer import (
@@ -24,6 +23,7 @@ from mmctr_kedro.worlds import users as crowd
 from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
 from mmctr_kedro.worlds.pictures import CoverTraits, draw, draw_traits
 from mmctr_kedro.worlds.randomness import generator
+from mmctr_kedro.worlds.settings import WorldParams
 from mmctr_kedro.worlds.texts import write_texts
 
 WORLD_VERSION = "4"  # raise it whenever the same settings give other bytes

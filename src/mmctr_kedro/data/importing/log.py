@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import RawFolder, unknown_truth
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.importing.log_files import read_log
@@ -20,6 +19,7 @@ from mmctr_kedro.data.importing.log_items import levels_of, write_items
 from mmctr_kedro.data.importing.negatives import Negatives
 from mmctr_kedro.data.importing.row_files import write_rows, write_sequences
 from mmctr_kedro.data.importing.splits import split_log
+from mmctr_kedro.data.settings import InteractionLogParams
 
 RECORD = "import_log.json"  # in the challenge folder: that it was imported, and what was found
 

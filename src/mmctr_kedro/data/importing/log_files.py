@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
-from mmctr_kedro.common.params import InteractionLogParams, ItemTableParams
 from mmctr_kedro.data.importing.log_tables import (
     ID,
     TEXT,
@@ -24,6 +23,7 @@ from mmctr_kedro.data.importing.log_tables import (
     not_a_number,
     sorted_ids,
 )
+from mmctr_kedro.data.settings import InteractionLogParams, ItemTableParams
 
 
 @dataclass(frozen=True)

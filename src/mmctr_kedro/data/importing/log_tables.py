@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
-from mmctr_kedro.common.params import ItemTableParams, LogTableParams
 from mmctr_kedro.common.words import did_you_mean
+from mmctr_kedro.data.settings import ItemTableParams, LogTableParams
 
 SHOWN = 5  # problems of one kind that an error lists
 TEXT = pa.string()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import HISTORY_WIDTH, RawFolder
 from mmctr_kedro.data.challenge_writer import chunks, table_writer, write_item_seq
 from mmctr_kedro.data.importing.log_files import Log
 from mmctr_kedro.data.importing.negatives import Negatives
 from mmctr_kedro.data.importing.splits import SPLITS, Split
+from mmctr_kedro.data.settings import InteractionLogParams
 
 CHUNK = 50_000  # target interactions per row group
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import HISTORY_WIDTH
 from mmctr_kedro.data.importing.log_files import Log
+from mmctr_kedro.data.settings import InteractionLogParams
 
 SPLITS = ("train", "valid", "test")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
 from mmctr_kedro.common.files import sha256
-from mmctr_kedro.common.params import SourceParams
 from mmctr_kedro.data.challenge import CONTAINERS, COVERS, PATHS, RawFolder
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.parquet import open_parquet
+from mmctr_kedro.data.settings import SourceParams
 
 REQUIRED = ("train", "valid", "test", "item_info")
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.common.params import CtrParams, FixedCtrParams
 from mmctr_kedro.data.clicks import Clicks, digest, own_levels
 from mmctr_kedro.models import TrainedModel, build_model, restore_model
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
 
 

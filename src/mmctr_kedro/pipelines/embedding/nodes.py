@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 
 from mmctr_kedro import fusion
-from mmctr_kedro.common.params import EmbeddingParams
 from mmctr_kedro.data import challenge
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
@@ -21,6 +20,7 @@ from mmctr_kedro.encoders.item_feature import item_feature_vectors
 from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.evaluation import scorecard
 from mmctr_kedro.fusion.histories import with_published
+from mmctr_kedro.fusion.settings import EmbeddingParams
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
-from mmctr_kedro.common.params import VARIANTS
+from mmctr_kedro.fusion.settings import VARIANTS
 from mmctr_kedro.pipelines.embedding import nodes
 from mmctr_kedro.reports import embedding_figures as figures
 

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import EmbeddingParams, FinetuneParams, ImageEncoderParams, SentenceTransformerParams
 from mmctr_kedro.common.progress import Progress
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.covers import Covers
@@ -20,7 +19,9 @@ from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
+from mmctr_kedro.encoders.settings import FinetuneParams, ImageEncoderParams, SentenceTransformerParams
 from mmctr_kedro.fusion.neighbouring_clicks import WATCHED_BATCHES, pairs_of, some_pairs
+from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 
 if TYPE_CHECKING:

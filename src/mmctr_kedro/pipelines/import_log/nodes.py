@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mmctr_kedro.common.params import InteractionLogParams
 from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.data.settings import InteractionLogParams
 
 
 def import_log(params: InteractionLogParams, log_folder: RawFolder, challenge_folder: RawFolder) -> pd.DataFrame:

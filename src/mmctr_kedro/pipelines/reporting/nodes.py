@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import CtrParams
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
 from mmctr_kedro.evaluation.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
 from mmctr_kedro.models import TrainedModel, model_settings
+from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.reports import examples
 from mmctr_kedro.reports.text import CEILINGS
 from mmctr_kedro.submission.rules import broken

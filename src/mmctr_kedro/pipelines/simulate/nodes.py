@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from mmctr_kedro import worlds
-from mmctr_kedro.common.params import WorldParams
 from mmctr_kedro.data.challenge import RawFolder
+from mmctr_kedro.worlds.settings import WorldParams
 
 
 def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:

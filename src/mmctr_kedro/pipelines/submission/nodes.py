@@ -9,6 +9,8 @@ import pandas as pd
 
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.pipelines.settings import resolved
+from mmctr_kedro.submission.bundling import Bundle, bundle
 from mmctr_kedro.submission.checks import check_predictions
 from mmctr_kedro.submission.rules import broken
 
@@ -37,3 +39,8 @@ def make_submission(clicks_test: Clicks, *results: Any, tasks: tuple[str, ...]) 
         columns[name] = column[name].to_numpy()
         reasons += [f"{task}: {reason}" for reason in broken(rules)]
     return Submission(pd.DataFrame(columns), tuple(reasons))
+
+
+def make_bundle(parameters: dict[str, Any], *made: Any, tasks: tuple[str, ...]) -> Bundle:
+    """What ``bundling.bundle`` makes of every setting and of what these tasks made, in the order of its arguments."""
+    return bundle(resolved(parameters), *made, tasks=tasks)

@@ -6,8 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
-from mmctr_kedro.pipelines.submission.nodes import make_submission
-from mmctr_kedro.submission.bundling import make_bundle
+from mmctr_kedro.pipelines.submission.nodes import make_bundle, make_submission
 
 _SURROUNDINGS = ["parameters", "project", "raw_files"]
 _SUBMITTED = ["predictions", "rules"]

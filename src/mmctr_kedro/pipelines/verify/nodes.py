@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import SETTINGS, VerifyParams
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, RawFolder, Submission
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.pipelines import ctr, data_processing, embedding
+from mmctr_kedro.pipelines.settings import SETTINGS
 from mmctr_kedro.running.project import Project
 from mmctr_kedro.submission.bundling import Bundle
 from mmctr_kedro.submission.checks import check_predictions
 from mmctr_kedro.submission.differences import differences
+from mmctr_kedro.submission.settings import VerifyParams
 from mmctr_kedro.submission.zip_file import read_submission
 
 if TYPE_CHECKING:

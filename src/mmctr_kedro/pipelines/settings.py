@@ -1,0 +1,136 @@
+"""Every block of conf/ with its class, and the check of all of them before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import ABSENT, Params, find, leaves, suggest
+from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
+from mmctr_kedro.encoders.settings import FinetuneParams
+from mmctr_kedro.fusion.settings import EmbeddingParams
+from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams, FixedCtrParams
+from mmctr_kedro.submission.settings import CheckSubmissionParams, VerifyParams
+from mmctr_kedro.worlds.settings import WorldParams
+
+SETTINGS: dict[str, type[Params]] = {
+    "source": SourceParams,
+    "simulate": WorldParams,
+    "import_log": InteractionLogParams,
+    "processing": ProcessingParams,
+    "embedding": EmbeddingParams,
+    "finetune": FinetuneParams,
+    "ctr": CtrParams,
+    "task1.ctr": FixedCtrParams,
+    "task2.ctr": CtrParams,
+    "task1_and_2.ctr": CtrParams,
+    "verify": VerifyParams,
+    "check_submission": CheckSubmissionParams,
+}
+
+
+class VariantChoice(Params):
+    """Which variant of a stage is built and used."""
+
+    variant: str
+
+
+class OneLineChoices(Params):
+    """globals.yml: choices that catalog paths and parameters share; ``--params`` sets them too."""
+
+    root: str
+    log_folder: str
+    challenge_folder: str = ""  # left out: below root; an empty line (null) is refused
+    embedding: VariantChoice
+
+
+def resolved(parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every block with its defaults, by its name, as JSON."""
+    blocks = {name: find(parameters, name) for name in SETTINGS}
+    return {
+        name: SETTINGS[name].model_validate({} if block is ABSENT else block).model_dump(mode="json")
+        for name, block in blocks.items()
+    }
+
+
+def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any], given: dict[str, Any]) -> None:
+    """Check every setting of the project, whether the coming run uses it or not.
+
+    Args:
+        parameters: The merged tree of conf/ and ``--params``.
+        one_line_choices: The tree of globals.yml, whose keys ``--params`` may also set.
+        given: What came by ``--params``.
+
+    Raises:
+        MmctrError: With every problem found: its key, the value seen, what was expected.
+    """
+    tree, choices = _tree(SETTINGS), list(OneLineChoices.model_fields)
+    ours = {key: value for key, value in parameters.items() if key in tree or key not in choices or key not in given}
+    # `embedding` is a block too, and checked there.
+    chosen = {key: value for key, value in given.items() if key in choices and key not in tree}
+    problems = [
+        *_problems_of("globals", OneLineChoices, one_line_choices),
+        *_problems_of("--params", OneLineChoices, one_line_choices | chosen, only=set(chosen)),
+        *_unknown_blocks(ours, tree, extra=choices),
+        *_shadowed(given, parameters),
+    ]
+    for name, settings in SETTINGS.items():
+        if (block := find(ours, name)) is not ABSENT:
+            problems += _problems_of(name, settings, block)
+    if problems:
+        raise MmctrError(
+            "\n".join([f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)])
+        )
+
+
+def _tree(names: Iterable[str]) -> dict[str, Any]:
+    """``["a", "b.c"]`` as ``{"a": None, "b": {"c": None}}``: blocks end in None."""
+    tree: dict[str, Any] = {}
+    for name in names:
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = None
+    return tree
+
+
+def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()) -> Iterator[str]:
+    if not isinstance(values, dict):
+        yield f"{at}: expected a block with {', '.join(tree)}, got {values!r}"
+        return
+    for key, value in values.items():
+        if key not in tree:
+            yield (f"{at}: " if at else "") + suggest(str(key), [*tree, *extra])
+        elif tree[key] is not None:
+            yield from _unknown_blocks(value, tree[key], f"{at}.{key}".lstrip("."))
+
+
+def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] | None = None) -> Iterator[str]:
+    """What is wrong with a block; with ``only``, in these keys of it."""
+    try:
+        settings.model_validate(block)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            if only is not None and not only.intersection(problem["loc"][:1]):
+                continue
+            # pydantic names a model's settings by its tag too (model.qin.layers); ours are model.layers.
+            place = ".".join([name, *(str(part) for part in problem["loc"] if part not in MODEL_PARAMS)])
+            message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "union_tag_invalid":
+                message = suggest(problem["ctx"]["tag"], list(MODEL_PARAMS)).replace("setting", "model")
+            seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+            hint = " (a block without any line is written {})" if problem["input"] is None and block is None else ""
+            yield f"{place}: {message}{seen}{hint}"
+
+
+def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
+    """A ``ctr`` setting given beside one of ``task2.ctr`` would be lost there: omegaconf expands the default first."""
+    for task in ("task2", "task1_and_2"):
+        own = dict(leaves(own)) if (own := find(given, f"{task}.ctr")) is not ABSENT else {}
+        for key, value in leaves(given.get("ctr", {})):
+            if own and key not in own and find(parameters, f"{task}.ctr.{key}") != value:
+                yield f"ctr.{key}={value!r} does not reach {task}.ctr, also set by --params: give {task}.ctr.{key} too"
