@@ -416,7 +416,7 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
         catalog[f"{task}.worst_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_worst.json"))
         catalog[f"{task}.metrics"] = JSONDataset(filepath=str(tmp_path / f"{task}.json"))
         for name in NAMES:
-            catalog[f"{task}.{name}"] = FigureDataset(filepath=str(tmp_path / f"{task}_{name}.json"))
+            catalog[f"{task}.{name}_figure"] = FigureDataset(filepath=str(tmp_path / f"{task}_{name}.json"))
     together = sum((create_task_pipeline(task) for task in TASKS), start=create_pipeline())
     written = SequentialRunner().run(together, catalog)
     assert {"report", *(f"{task}.report" for task in TASKS)} <= set(written)
