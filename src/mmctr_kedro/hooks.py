@@ -66,9 +66,8 @@ class ProjectHooks:
         lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
         lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
         if "submission_check" in made:
-            from mmctr_kedro.pipelines.check_submission.nodes import (
-                in_words,
-            )  # with pandas: kedro run --help needs none
+            # Here, as it brings pandas, which kedro run --help does without.
+            from mmctr_kedro.pipelines.check_submission.nodes import in_words
 
             lines.append(in_words(catalog.load("submission_check")))
         if lines:

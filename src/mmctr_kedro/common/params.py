@@ -6,20 +6,19 @@ an environment chooses. A room's classes are in its ``settings.py``.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mmctr_kedro.common.words import did_you_mean
 
 TASKS = ("task1", "task2", "task1_and_2")  # the submission types; also namespaces and blocks of parameters
 
 
 def suggest(unknown: str, known: list[str]) -> str:
     """Say that a key is unknown, with the nearest known one and the full list."""
-    near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"unknown setting '{unknown}'.{hint} Known: {', '.join(known)}."
+    return f"unknown setting '{unknown}'.{did_you_mean(unknown, known)} Known: {', '.join(known)}."
 
 
 class Params(BaseModel):
@@ -51,6 +50,18 @@ def find(values: Any, name: str) -> Any:
     for key in name.split("."):
         values = values.get(key, ABSENT) if isinstance(values, dict) else ABSENT
     return values
+
+
+def nested(blocks: dict[str, Any]) -> dict[str, Any]:
+    """Blocks by their dotted names as conf/ has them: ``{"a": 1, "b.c": 2}`` as ``{"a": 1, "b": {"c": 2}}``."""
+    tree: dict[str, Any] = {}
+    for name, block in blocks.items():
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = block
+    return tree
 
 
 def leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:

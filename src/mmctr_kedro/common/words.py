@@ -22,6 +22,12 @@ def some(values: Sequence, most: int = 5, total: int | None = None) -> str:
     return shown if count <= most else f"{shown} ({count} in all)"
 
 
+def and_more(words: Sequence[str], most: int, comma: str = ", ") -> str:
+    """The first words and how many are left: "a, b and 1,204 more"."""
+    left = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return comma.join(words[:most]) + left
+
+
 def percent(share: float | None) -> str:
     """A share as a percentage; one that is neither all nor none never looks so."""
     if share is None:

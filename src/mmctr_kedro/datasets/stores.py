@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NoReturn
@@ -13,8 +15,8 @@ class StoreDataset(AbstractDataset[Any, Any]):
     """Loads ``store(Path(filepath))``, whether or not anything is there yet.
 
     Args:
-        store: A class or function by its full name. With ``cache = True`` what lies there decides no result, only how
-            soon it is there (for the planner).
+        store: A class or function by its full name. For the planner it may have ``cache = True``, where what lies there
+            decides no result, only how soon it is there, or ``fingerprint()``, which says what it is.
     """
 
     def __init__(self, *, filepath: str, store: str, metadata: dict[str, Any] | None = None) -> None:
@@ -22,6 +24,11 @@ class StoreDataset(AbstractDataset[Any, Any]):
         self._store = resolve_name(store)
         self.cache = getattr(self._store, "cache", False)
         self.metadata = metadata
+
+    @property
+    def fingerprint(self) -> Callable[[], str]:
+        """The store's own; there is none (AttributeError) where the store has none."""
+        return partial(self._store.fingerprint, self._store(self._filepath))
 
     def load(self) -> Any:
         return self._store(self._filepath)

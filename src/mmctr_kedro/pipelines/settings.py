@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ABSENT, Params, find, leaves, suggest
+from mmctr_kedro.common.params import ABSENT, Params, find, leaves, nested, suggest
 from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.encoders.settings import FinetuneParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
@@ -67,7 +67,7 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
     Raises:
         MmctrError: With every problem found: its key, the value seen, what was expected.
     """
-    tree, choices = _tree(SETTINGS), list(OneLineChoices.model_fields)
+    tree, choices = nested(dict.fromkeys(SETTINGS)), list(OneLineChoices.model_fields)
     ours = {key: value for key, value in parameters.items() if key in tree or key not in choices or key not in given}
     # `embedding` is a block too, and checked there.
     chosen = {key: value for key, value in given.items() if key in choices and key not in tree}
@@ -86,19 +86,8 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
         )
 
 
-def _tree(names: Iterable[str]) -> dict[str, Any]:
-    """``["a", "b.c"]`` as ``{"a": None, "b": {"c": None}}``: blocks end in None."""
-    tree: dict[str, Any] = {}
-    for name in names:
-        *parents, leaf = name.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = None
-    return tree
-
-
 def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()) -> Iterator[str]:
+    """Keys that are no block of ``tree``, whose blocks are None."""
     if not isinstance(values, dict):
         yield f"{at}: expected a block with {', '.join(tree)}, got {values!r}"
         return

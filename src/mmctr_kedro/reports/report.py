@@ -39,9 +39,11 @@ def write_task_report(
     Lists are left out of the command: ``--params`` cannot take them.
     """
     task, best, settings = metrics["task"], metrics["best_reachable_auc"], model_settings(ctr_model)
-    values = {name: "null" if value is None else str(value) for name, value in leaves(settings.model_dump(mode="json"))}
     own = CtrParams(model={"name": settings.model.name}) if isinstance(settings, CtrParams) else FixedCtrParams()
-    usual = {name: "null" if value is None else str(value) for name, value in leaves(own.model_dump(mode="json"))}
+    values, usual = (
+        {name: "null" if value is None else str(value) for name, value in leaves(of.model_dump(mode="json"))}
+        for of in (settings, own)
+    )
     given = ",".join(
         f"{task}.ctr.{name}={value}"
         for name, value in values.items()

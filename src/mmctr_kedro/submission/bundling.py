@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import leaves
+from mmctr_kedro.common.params import leaves, nested
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.models.model_file import model_bytes
 from mmctr_kedro.running.credentials import redacted
@@ -53,16 +53,9 @@ def bundle(
         results: ``ctr_model``, ``training_history``, ``metrics`` and ``rules`` of each task, task by task.
     """
     of_task = dict(zip(tasks, zip(*(results[kind::4] for kind in range(4)), strict=True), strict=True))
-    tree: dict[str, Any] = {}  # conf/ has a block task1.ctr as {task1: {ctr: ...}}
-    for name, block in settings.items():
-        *parents, leaf = name.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = block
     choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
     files = {
-        "conf/parameters.yml": yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode(),
+        "conf/parameters.yml": yaml.safe_dump(nested(settings), sort_keys=False, allow_unicode=True).encode(),
         "conf/globals.yml": yaml.safe_dump(choices, sort_keys=False).encode(),
         LOCK: project.lock,
         "submission.zip": submission_bytes(submission),

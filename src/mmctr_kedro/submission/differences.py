@@ -6,6 +6,7 @@ import io
 import tarfile
 from typing import Any
 
+from mmctr_kedro.common.words import and_more
 from mmctr_kedro.running.project import LOCK, Project
 from mmctr_kedro.submission.bundling import Bundle
 
@@ -35,8 +36,4 @@ def differences(bundle: Bundle, project: Project) -> dict[str, str]:
         changed += [f"{name} (changed in the bundle's own tree)" for name in manifest["changes"]]
         commits = f"commit {manifest['commit']}, here {project.commit}"
         found["code"] = [commits, *changed] if changed else []
-    return {kind: _some(said) for kind, said in found.items() if said}
-
-
-def _some(said: list[str]) -> str:
-    return ", ".join(said[:6]) + (f" and {len(said) - 6} more" if len(said) > 6 else "")
+    return {kind: and_more(said, 6) for kind, said in found.items() if said}

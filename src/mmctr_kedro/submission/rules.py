@@ -15,6 +15,7 @@ import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import TASKS
+from mmctr_kedro.common.words import and_more
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, TAG_WIDTH, RawFolder
 from mmctr_kedro.data.clicks import Clicks, digest
 from mmctr_kedro.data.parquet import open_parquet, read_columns
@@ -143,8 +144,7 @@ def committed(found: Finished) -> Found:
     commit, changes = found.project.commit, found.project.changes
     if commit is None:
         return ["commit unknown: no git repository of this project here"], ""
-    more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
-    wrong = [f"commit {commit[:12]}, and not in it: {', '.join(changes[:5])}{more}"] if changes else []
+    wrong = [f"commit {commit[:12]}, and not in it: {and_more(changes, 5)}"] if changes else []
     return wrong, f"commit {commit[:12]}, nothing changed since"
 
 

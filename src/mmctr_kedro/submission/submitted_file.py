@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.words import and_more
 from mmctr_kedro.data.parquet import open_parquet, read_columns
 
 MEMBER = "prediction.csv"
@@ -141,8 +142,7 @@ def _unpacked(data: bytes, found: Submitted) -> bytes | None:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more
+    return and_more([repr(name) for name in names], SHOWN)
 
 
 def _read_text(data: bytes, found: Submitted) -> None:

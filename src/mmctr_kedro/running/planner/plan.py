@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from mmctr_kedro.common.files import atomic_write, written_since
 from mmctr_kedro.common.params import ABSENT, find
+from mmctr_kedro.common.words import and_more
 from mmctr_kedro.running.planner.contents import Contents, look, signature
 from mmctr_kedro.running.planner.sources import Sources
 from mmctr_kedro.running.project import LOCK, Project
@@ -222,8 +223,7 @@ def _differing(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any
 
 
 def _listed(names: list[str], comma: str = ", ") -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return comma.join(names[:_SHOWN]) + more
+    return and_more(names, _SHOWN, comma)
 
 
 def _short(value: Any) -> str:
