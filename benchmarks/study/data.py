@@ -21,7 +21,7 @@ from mmctr_kedro.data.clicks import Clicks, own_levels
 from mmctr_kedro.data.settings import InteractionLogParams
 from mmctr_kedro.datasets.arrays import ClicksDataset, load_array
 from mmctr_kedro.evaluation.metrics import auc
-from mmctr_kedro.pipelines.ctr.nodes import with_own_levels
+from mmctr_kedro.training.trained_model import with_own_levels
 from mmctr_kedro.worlds.settings import WorldParams
 
 SPLITS = ("train", "valid", "test")
