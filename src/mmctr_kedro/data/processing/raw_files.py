@@ -24,11 +24,10 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
     there are none; the digest of a folder of covers is that of its sorted lines ``path sha256``.
     """
     again = "then run again, in the same --env: kedro run --pipeline data_processing"
-    if missing := [PATHS[name] for name in REQUIRED if not folder.file(name).is_file()]:
-        advice = f"They were written to {folder.path} just now: leave that folder alone, {again}"
-        if source.name == "challenge_files":
-            advice = f"Put them into {folder.path}, or name their folder: --params challenge_folder=...; {again}"
-        raise InvalidDataError([f"{path} is missing" for path in missing], advice)
+    advice = f"They were written to {folder.path} just now: leave that folder alone, {again}"
+    if source.name == "challenge_files":
+        advice = f"Put them into {folder.path}, or name their folder: --params challenge_folder=...; {again}"
+    names = files_there(folder, advice)
     world_version = None
     for name in ("world.json", "import_log.json"):  # what writers of ours say of the files beside them
         try:
@@ -45,13 +44,25 @@ def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
             )
         world_version = world_version or version
     files = {}
-    for name, path in ((name, folder.file(name)) for name in PATHS if folder.file(name).is_file()):
+    for name, path in ((name, folder.file(name)) for name in names):
         try:
             rows = open_parquet(path).metadata.num_rows
         except MmctrError:
             rows = None
         files[name] = {"path": PATHS[name], "bytes": path.stat().st_size, "rows": rows, "sha256": sha256(path)}
     return {"source": source.name, "world_version": world_version, "files": files, "covers": _covers(folder.path)}
+
+
+def files_there(folder: RawFolder, advice: str) -> list[str]:
+    """Which of the challenge's files there are, as keys of ``PATHS``.
+
+    Raises:
+        InvalidDataError: A file without which there is nothing to do is missing; ``advice`` says what to do.
+    """
+    names = [name for name in PATHS if folder.file(name).is_file()]
+    if missing := [PATHS[name] for name in REQUIRED if name not in names]:
+        raise InvalidDataError([f"{path} is missing" for path in missing], advice)
+    return names
 
 
 def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.data.challenge import PATHS, RawFolder, unknown_truth
+from mmctr_kedro.data.challenge import RawFolder, unknown_truth
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.worlds.settings import WorldParams
-
-SPLITS = ("train", "valid", "test")
 
 
 def prepare_raw_files(
@@ -46,39 +44,15 @@ def prepare_raw_files(
 def process_raw_files(
     processing: ProcessingParams, raw_files: dict[str, Any], challenge_folder: RawFolder
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Clicks, Clicks, Clicks, dict[str, Any]]:
-    """Validate every raw file and make the contracts from it, reading each column once.
+    """Validate every raw file and make the contracts from it, in the order of ``ChallengeData``.
 
     One node, so that the problems of all files are reported together.
-
-    Returns:
-        item_content, item_tags, provided_item_embedding, clicks_train, clicks_valid, clicks_test and
-        data_report; docs/architecture.md says what each is.
 
     Raises:
         InvalidDataError: Files that are not those of ``raw_files`` any more, or everything that is wrong in any.
     """
-    from mmctr_kedro.data.processing.data_report import report
-    from mmctr_kedro.data.processing.item_content import read_items, with_levels
-    from mmctr_kedro.data.processing.problems import Problems
     from mmctr_kedro.data.processing.raw_files import refuse_changed
-    from mmctr_kedro.data.processing.rows import check_item_seq, read_clicks
+    from mmctr_kedro.data.processing.read import read_challenge
 
     refuse_changed(raw_files, challenge_folder)
-    problems = Problems()
-    n_items, items = read_items(challenge_folder, list(raw_files["files"]), problems)
-    splits: dict[str, Clicks | None] = {}
-    for split in SPLITS:
-        with problems.reading(PATHS[split]):
-            splits[split] = read_clicks(challenge_folder, split, n_items, processing.max_history, problems)
-    item_seq = None
-    if "item_seq" in raw_files["files"]:
-        with problems.reading(PATHS["item_seq"]):
-            item_seq = check_item_seq(challenge_folder, n_items, problems)
-    problems.raise_if_any(challenge_folder.path)
-    assert items is not None  # whatever could not be made is a problem by now
-    train, valid, test = (clicks for clicks in splits.values() if clicks is not None)
-    content, tags, embedding = items
-    if processing.history_levels:
-        tags = with_levels(tags, content)
-    data_report = report(content, {"train": train, "valid": valid, "test": test}, item_seq)
-    return content, tags, embedding, train, valid, test, data_report
+    return read_challenge(challenge_folder, processing, names=list(raw_files["files"]))
