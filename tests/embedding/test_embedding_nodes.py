@@ -14,6 +14,7 @@ from mmctr_kedro import encoders
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data import challenge
 from mmctr_kedro.data.images import Refused
+from mmctr_kedro.encoders import item_vectors
 from mmctr_kedro.encoders.settings import ImageEncoderParams
 from mmctr_kedro.encoders.store import VectorStore
 from mmctr_kedro.fusion.settings import EmbeddingParams
@@ -92,7 +93,7 @@ def png(red: int, green: int, blue: int, side: int = 20) -> bytes:
 
 def test_a_text_is_the_title_and_the_tag_words():
     content = items("Heat", " Up ", "", None, tag_words=[["Action", "Crime"], [], ["Drama"], []])
-    assert nodes.item_texts(content) == ["Heat. tags: Action, Crime", "Up", "tags: Drama", ""]
+    assert item_vectors.item_texts(content) == ["Heat. tags: Action, Crime", "Up", "tags: Drama", ""]
 
 
 def test_titles_are_encoded_in_item_order_and_row_zero_is_zero(store):
@@ -173,7 +174,7 @@ def test_vectors_that_item_feature_lacks_are_an_error_with_the_way_out(challenge
 
 
 def test_the_report_lists_ids_in_ascending_order():
-    report = nodes.cover_report(9, {7: Refused("missing", "no file"), 2: Refused("missing", "no file")})
+    report = item_vectors.cover_report(9, {7: Refused("missing", "no file"), 2: Refused("missing", "no file")})
     assert report["missing"]["item_ids"] == [2, 7]
     assert report["encoded"] == 7
 

@@ -15,9 +15,9 @@ from kedro_datasets.json import JSONDataset
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.datasets.trained import SentenceTransformerDataset
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
+from mmctr_kedro.encoders.item_vectors import item_texts
 from mmctr_kedro.encoders.settings import FinetuneParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
-from mmctr_kedro.pipelines.embedding.nodes import item_texts
 from mmctr_kedro.pipelines.finetune import create_pipeline, nodes
 from mmctr_kedro.pipelines.settings import check_settings
 

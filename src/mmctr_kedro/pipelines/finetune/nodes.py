@@ -17,12 +17,12 @@ from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.encoders.base import threads_or_all
+from mmctr_kedro.encoders.item_vectors import item_texts
 from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
 from mmctr_kedro.encoders.settings import FinetuneParams, ImageEncoderParams, SentenceTransformerParams
 from mmctr_kedro.fusion.neighbouring_clicks import WATCHED_BATCHES, pairs_of, some_pairs
 from mmctr_kedro.fusion.settings import EmbeddingParams
-from mmctr_kedro.pipelines.embedding.nodes import item_texts
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
