@@ -67,7 +67,7 @@ class ProjectHooks:
         lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
         if "submission_check" in made:
             # Here, as it brings pandas, which kedro run --help does without.
-            from mmctr_kedro.pipelines.check_submission.nodes import in_words
+            from mmctr_kedro.submission.check import in_words
 
             lines.append(in_words(catalog.load("submission_check")))
         if lines:

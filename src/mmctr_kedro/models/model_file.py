@@ -7,9 +7,25 @@ import struct
 from pathlib import Path
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.models import TrainedModel
 
 SETTINGS = "settings"  # key of the header's metadata
+
+
+def save_model(model: TrainedModel, file: Path | str) -> None:
+    """Write a trained model as one safetensors file, whole or not at all, as ``{task}.ctr_model`` of a run is."""
+    with atomic_write(Path(file)) as temporary:
+        temporary.write_bytes(model_bytes(model))
+
+
+def load_model(file: Path | str) -> TrainedModel:
+    """The trained model in a file of ``save_model`` or of a run (``06_models/{task}/ctr_model.safetensors``).
+
+    Raises:
+        MmctrError: It is no such file.
+    """
+    return read_model(Path(file).read_bytes(), file)
 
 
 def model_bytes(model: TrainedModel) -> bytes:

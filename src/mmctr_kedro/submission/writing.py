@@ -1,0 +1,45 @@
+"""A submission of one's own scores, written without a run: the format is checked, no rule is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.words import did_you_mean
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
+from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.zip_file import submission_bytes
+
+
+def write_submission(file: Path | str, clicks_test: Clicks, scores: Mapping[str, np.ndarray]) -> None:
+    """Write the zip that the challenge takes, with ``prediction.csv``; equal scores give equal bytes.
+
+    Whether scores were come by as the rules of a task ask is not looked at: ``kedro run`` judges that.
+
+    Args:
+        file: The zip to write, whole or not at all; what is there is replaced.
+        clicks_test: The R test rows, whose ``row_id`` is the challenge's ID.
+        scores: By task (``task1``, ``task2``, ``task1_and_2``), ``[R]`` float32 in [0, 1], in the rows' order.
+
+    Raises:
+        MmctrError: No such task, or scores that the challenge would refuse or that rank nothing.
+    """
+    columns: dict[str, np.ndarray] = {}
+    for task, of_task in scores.items():
+        if task not in SUBMISSION_COLUMNS:
+            known = f"{did_you_mean(task, SUBMISSION_COLUMNS)} Known: {', '.join(SUBMISSION_COLUMNS)}."
+            raise MmctrError(f"There is no task '{task}'.{known}")
+        if len(of_task) != len(clicks_test):
+            raise MmctrError(f"{task} has {len(of_task)} scores; expected {len(clicks_test)}, one for each test row.")
+        columns[SUBMISSION_COLUMNS[task]] = np.asarray(of_task, np.float32)
+    in_order = {name: columns[name] for name in SUBMISSION_COLUMNS.values() if name in columns}
+    table = pd.DataFrame({"ID": np.asarray(clicks_test.row_id, np.int64), **in_order})
+    check_predictions(table, clicks_test.row_id, file=str(file), remedy="Predict the test rows again, in their order.")
+    with atomic_write(Path(file)) as temporary:
+        temporary.write_bytes(submission_bytes(Submission(table)))
