@@ -10,7 +10,8 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
-from mmctr_kedro.evaluation.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
+from mmctr_kedro.evaluation.evaluate import evaluate as evaluate_rows
+from mmctr_kedro.evaluation.metrics import auc, auc_standard_error
 from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.reports import examples
@@ -51,10 +52,9 @@ def evaluate(
         task: Name of the namespace.
 
     Returns:
-        Plain JSON without NaN: what cannot be known is None. ``auc``, ``logloss`` and all the rest are of the
-        valid rows. ``without_leak`` is the AUC of ``leak_free_predictions`` and how they were made; None where nothing
-        leaks. ``ceilings`` are the AUCs of the three posteriors, None where nobody knows them; ``gauc`` is the mean AUC
-        within users that have both labels, weighted by their rows; ``gauc_rows_share`` says how many rows those are.
+        Plain JSON without NaN: what ``evaluation.evaluate`` says of the valid rows, and what became of the run.
+        ``without_leak`` is the AUC of ``leak_free_predictions`` and how they were made; None where nothing leaks.
+        ``ceilings`` are the AUCs of the three posteriors, None where nobody knows them.
         ``run`` is all that the same run, repeated, would not repeat.
     """
     score = _of_valid(predictions, "pctr", clicks_valid)
@@ -62,50 +62,29 @@ def evaluate(
     posterior, ceilings = None, None
     if (truth["split"] == "valid").any():
         known = {name: _of_valid(truth, name, clicks_valid) for name in CEILINGS}
-        posterior, ceilings = known["posterior"], {name: measures.auc(label, of) for name, of in known.items()}
+        posterior, ceilings = known["posterior"], {name: measures.known(auc(label, of)) for name, of in known.items()}
     without_leak = None
     if how := leak_free_model.settings["leak_free"]:
         left = _of_valid(leak_free_predictions, "pctr", clicks_valid)
-        error = measures.auc_standard_error(label, left)
-        without_leak = {"auc": measures.auc(label, left), "auc_standard_error": error, "how": how}
-    popularity = measures.train_clicks(clicks_train, clicks_valid.item)
+        error = measures.known(auc_standard_error(label, left))
+        without_leak = {"auc": measures.known(auc(label, left)), "auc_standard_error": error, "how": how}
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
-    bins = calibration(label, score)
-    within_users = grouped_auc(label, score, clicks_valid.user)
-    judged = (label, score, posterior)
     settings = model_settings(ctr_model)
     seconds = sum(entry["seconds"] for entry in training_history)
     trained_rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in training_history)
     return {
         "task": task,
         "model": settings.model.name if isinstance(settings, CtrParams) else "din",
-        "rows": len(label),
-        "clicks": int(label.sum()),
-        "click_share": float(label.mean()),
-        "auc": measures.auc(label, score),
-        "auc_standard_error": measures.auc_standard_error(label, score),
-        "best_reachable_auc": None if posterior is None else measures.auc(label, posterior),
         "without_leak": without_leak,
         "ceilings": ceilings,
         "compared": ctr_model.settings["compared"],
-        "gauc": measures.known(within_users.auc),
-        "gauc_users": within_users.groups,
-        "gauc_rows_share": within_users.rows_share,
-        "logloss": logloss(label, score),
-        "mean_prediction": float(score.mean(dtype=np.float64)),
-        "predicted_per_click": measures.known(predicted_per_click(label, score)),
-        "calibration_error": calibration_error(bins),
         "not_submittable": broken(rules),
         "best_epoch": ctr_model.settings["best_epoch"],
         "epochs": max((entry["epoch"] for entry in training_history), default=0),
         "run": {"seconds": seconds, "rows_per_second": trained_rows / seconds if seconds > 0 else 0.0},
         "test_rows": len(clicks_test),
         "test_rows_with_unseen_item": int(unseen_in_test.sum()),
-        "auc_unseen_items": measures.slice_of(popularity < 0, *judged),
-        "auc_by_popularity_decile": measures.by_popularity_decile(popularity, *judged),
-        "auc_by_history_length": measures.by_history_length(clicks_valid.history_length, *judged),
-        "calibration": bins,
-        "roc": measures.roc(label, score),
+        **evaluate_rows(clicks_valid, score, clicks_train, posterior),
     }
 
 
