@@ -59,6 +59,9 @@ def build_model(
         item_tags: ``[N+1, 5]`` int, 0 = no tag, row 0 zeros.
         item_embedding: ``[N+1, D]`` float32, row 0 zeros.
         tags: Size of the tag vocabulary, 0 included; by default the largest tag + 1.
+
+    Raises:
+        MmctrError: Tables of different lengths, or an embedding that is not finite.
     """
     if len(item_tags) != len(item_embedding):
         raise MmctrError(
@@ -75,7 +78,16 @@ def build_model(
 
 
 def restore_model(trained: TrainedModel, item_tags: np.ndarray, item_embedding: np.ndarray) -> CtrModel:
-    """A trained model with its weights, on the tables it is to predict with, which must fit it."""
+    """A trained model with its weights, on the tables it is to predict with, which must fit it.
+
+    Args:
+        trained: As ``train`` or ``load_model`` gives it.
+        item_tags: ``[N+1, 5]`` int, no tag above the largest it was trained with.
+        item_embedding: ``[N+1, D]`` float32, of the N and D it was trained with.
+
+    Raises:
+        MmctrError: Tables of other sizes.
+    """
     import torch
 
     sizes = trained.settings

@@ -33,7 +33,11 @@ RECORD = "world.json"  # in the challenge folder: that it was simulated, and how
 
 
 def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
-    """Write every challenge file of a simulated world into ``folder``.
+    """Write every challenge file of a simulated world into ``folder``; the same ``params``, the same bytes.
+
+    Args:
+        params: The world: its law, seed and sizes; see docs/world.md.
+        folder: Where to; an earlier world there is replaced, and nobody else's files are.
 
     Returns:
         The truth, which is never written there: one row per valid and test row with ``split``, ``row_id`` (int64,

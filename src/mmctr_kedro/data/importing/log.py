@@ -32,6 +32,11 @@ def import_interaction_log(
     Beside the challenge's files it writes ``item_ids.parquet`` and ``user_ids.parquet`` (our id, source
     id) and ``import_log.json`` (settings and counts). Popularity, levels and tags come from training time.
 
+    Args:
+        params: Which files and columns the log has, what counts as a click, and how rows are drawn; see docs/data.md.
+        log_folder: The log, an item table if there is one, and covers; read only.
+        challenge_folder: Where to; an earlier import there is replaced, and nobody else's files are.
+
     Returns:
         The truth, in its usual columns and without rows: nobody knows the best reachable pCTR of a real log.
     """

@@ -11,7 +11,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
-import mmctr_kedro
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.running.configuration import data_root
 from mmctr_kedro.running.planner.plan import FOLDER, NEW, Planner, State, in_words
@@ -30,7 +29,7 @@ class Recorder:
         reasons: Why a node runs, by its name, where somebody has asked.
     """
 
-    def __init__(self, package: Path = Path(mmctr_kedro.__file__).parent) -> None:
+    def __init__(self, package: Path = Path(__file__).parents[2]) -> None:
         self.planner: Planner | None = None
         self.reasons: dict[str, list[str]] = {}
         self.sources = Sources(package)
