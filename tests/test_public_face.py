@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mmctr_kedro as mm
@@ -69,3 +70,47 @@ def test_the_example_on_the_page_runs_as_it_stands(tmp_path, monkeypatch, capsys
     exec(compile(example, "docs/api.md", "exec"), {})
     assert re.search(r"valid AUC 0\.\d+", capsys.readouterr().out)
     assert (tmp_path / "submission.zip").is_file()
+
+
+def test_files_are_read_where_they_lie_and_a_missing_one_is_named(challenge_folder):
+    data = mm.read_challenge(challenge_folder)
+    assert (len(data.train), len(data.valid), len(data.test)) == (4, 2, 2)
+    assert data.item_embedding[:, 0].tolist() == [0, 0.25, 0.5, 0.75]
+    challenge_folder.file("valid").unlink()
+    with pytest.raises(mm.MmctrError, match=r"valid\.parquet is missing\n.*Put the challenge's files into"):
+        mm.read_challenge(challenge_folder)
+
+
+def test_what_lies_in_a_folder_needs_the_folder(challenge_folder):
+    data = mm.read_challenge(challenge_folder)
+    with pytest.raises(mm.MmctrError, match=r"text vectors of item_feature.*give the folder"):
+        mm.encode_titles(data.item_content, mm.TextEncoderParams(name="item_feature"))
+    vectors, _ = mm.encode_titles(data.item_content, mm.TextEncoderParams(name="item_feature"), folder=challenge_folder)
+    published = mm.EmbeddingParams(histories="published")
+    with pytest.raises(mm.MmctrError, match="give the folder that has item_seq"):
+        mm.fuse_items(vectors, vectors, data.item_embedding, data.train, published)
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"),
+    [
+        ({"task3": [0.1, 0.2]}, "no task 'task3'. Did you mean 'task[12]'. Known: task1, task2, task1_and_2"),
+        ({"task2": [0.1]}, "task2 has 1 scores; expected 2"),
+        ({"task2": [0.1, np.nan]}, "Task2: 1 scores, first nan at ID 1; expected a finite number"),
+        ({"task2": [0.1, 0.1]}, "which ranks nothing"),
+    ],
+)
+def test_scores_that_the_challenge_would_refuse_are_not_written(challenge_folder, tmp_path, scores, says):
+    test = mm.read_challenge(challenge_folder).test
+    with pytest.raises(mm.MmctrError, match=says):
+        mm.write_submission(tmp_path / "a.zip", test, {task: np.array(of_task) for task, of_task in scores.items()})
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_columns_of_a_submission_come_in_the_challenges_order(challenge_folder, tmp_path):
+    test = mm.read_challenge(challenge_folder).test
+    scores = {"task1_and_2": np.array([0.25, 0.5]), "task1": np.array([0.75, 0.125])}
+    mm.write_submission(tmp_path / "a.zip", test, scores)
+    checked = mm.check_submission(tmp_path / "a.zip", challenge_folder.file("test"), few_scores=2)
+    assert checked["header"] == "ID,Task1,Task1&2"
+    assert checked["columns"]["Task1&2"]["max"] == 0.5

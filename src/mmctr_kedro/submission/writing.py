@@ -30,16 +30,16 @@ def write_submission(file: Path | str, clicks_test: Clicks, scores: Mapping[str,
     Raises:
         MmctrError: No such task, or scores that the challenge would refuse or that rank nothing.
     """
-    columns: dict[str, np.ndarray] = {}
     for task, of_task in scores.items():
         if task not in SUBMISSION_COLUMNS:
             known = f"{did_you_mean(task, SUBMISSION_COLUMNS)} Known: {', '.join(SUBMISSION_COLUMNS)}."
             raise MmctrError(f"There is no task '{task}'.{known}")
         if len(of_task) != len(clicks_test):
             raise MmctrError(f"{task} has {len(of_task)} scores; expected {len(clicks_test)}, one for each test row.")
-        columns[SUBMISSION_COLUMNS[task]] = np.asarray(of_task, np.float32)
-    in_order = {name: columns[name] for name in SUBMISSION_COLUMNS.values() if name in columns}
-    table = pd.DataFrame({"ID": np.asarray(clicks_test.row_id, np.int64), **in_order})
+    columns = {
+        name: np.asarray(scores[task], np.float32) for task, name in SUBMISSION_COLUMNS.items() if task in scores
+    }
+    table = pd.DataFrame({"ID": np.asarray(clicks_test.row_id, np.int64), **columns})
     check_predictions(table, clicks_test.row_id, file=str(file), remedy="Predict the test rows again, in their order.")
     with atomic_write(Path(file)) as temporary:
         temporary.write_bytes(submission_bytes(Submission(table)))

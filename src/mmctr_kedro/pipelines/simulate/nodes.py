@@ -1,14 +1,5 @@
 """The one node of ``simulate``."""
 
-from __future__ import annotations
+from mmctr_kedro.worlds import write_world
 
-import pandas as pd
-
-from mmctr_kedro import worlds
-from mmctr_kedro.data.challenge import RawFolder
-from mmctr_kedro.worlds.settings import WorldParams
-
-
-def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
-    """Write a simulated data set into ``folder`` and return the truth; see ``worlds.write_world``."""
-    return worlds.write_world(params, folder)
+__all__ = ["write_world"]
