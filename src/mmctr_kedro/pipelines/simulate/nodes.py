@@ -1,5 +1,5 @@
 """The one node of ``simulate``."""
 
-from mmctr_kedro.worlds import write_world
+from mmctr_kedro.worlds.world import write_world
 
 __all__ = ["write_world"]
