@@ -14,7 +14,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused
-from mmctr_kedro.encoders.extraction import CoverJob, Extracted, Job, TitleJob, extract
+from mmctr_kedro.encoders.extraction import CoverJob, Extracted, TitleJob, extract
 from mmctr_kedro.encoders.item_feature import item_feature_vectors
 from mmctr_kedro.encoders.settings import ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.encoders.store import VectorStore
@@ -124,7 +124,7 @@ def cover_report(items: int, refused: dict[int, Refused]) -> dict[str, Any]:
     return report
 
 
-def _extract(job: Job, item_ids: np.ndarray, store: VectorStore | None, engine: Engine) -> Extracted:
+def _extract(job: TitleJob | CoverJob, item_ids: np.ndarray, store: VectorStore | None, engine: Engine) -> Extracted:
     with TemporaryDirectory(prefix="encoded_") as nowhere:
         return extract(job, item_ids, store or VectorStore(Path(nowhere)), engine)
 
