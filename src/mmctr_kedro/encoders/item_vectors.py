@@ -22,7 +22,6 @@ from mmctr_kedro.encoders.store import VectorStore
 logger = logging.getLogger(__name__)
 
 Engine = Literal["local", "ray"]
-_ROWS_AT_A_TIME = 8192
 
 
 def encode_titles(
@@ -56,9 +55,8 @@ def encode_titles(
         vectors = np.zeros((len(texts) + 1, 1), dtype=np.float32)
     else:
         vectors, _ = _extract(TitleJob(params, texts), item_ids, store, engine)
-    _fill_with_mean(vectors, worded)
+    _fill_with_mean(vectors, worded, "title or tag words")
     wordless = item_ids[~worded].tolist()
-    _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
     return vectors, {
         "items": len(texts),
         "encoded": len(texts) - len(wordless),
@@ -107,9 +105,7 @@ def encode_covers(
         refused = {item: Refused("missing", "zeros") for item in item_ids[~vectors[1:].any(axis=1)].tolist()}
     else:
         vectors, refused = _extract(CoverJob(params, covers, item_texts(item_content)), item_ids, store, engine)
-    encoded = ~np.isin(item_ids, list(refused))
-    _fill_with_mean(vectors, encoded)
-    _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
+    _fill_with_mean(vectors, ~np.isin(item_ids, list(refused)), "cover")
     return vectors, cover_report(len(item_ids), refused)
 
 
@@ -135,16 +131,12 @@ def _published(folder: RawFolder | None, modality: str) -> np.ndarray:
     return item_feature_vectors(folder, modality)
 
 
-def _fill_with_mean(vectors: np.ndarray, known: np.ndarray) -> None:
-    """Give items 1..N that are not ``known`` the mean of those that are. Row 0 stays zero."""
-    if known.any() and not known.all():
-        total = np.zeros(vectors.shape[1])
-        for start in range(0, len(known), _ROWS_AT_A_TIME):  # the whole may be more than memory holds
-            part = known[start : start + _ROWS_AT_A_TIME]
-            total += vectors[1 + start : 1 + start + len(part)][part].sum(axis=0, dtype=np.float64)
-        vectors[1 + np.flatnonzero(~known)] = total / known.sum()
-
-
-def _warn_of_gaps(encoded: int, items: int, what: str) -> None:
-    if encoded < items:
-        logger.warning("%s of %s items lack a usable %s", f"{items - encoded:,}", f"{items:,}", what)
+def _fill_with_mean(vectors: np.ndarray, known: np.ndarray, what: str) -> None:
+    """Give items 1..N that are not ``known`` the mean of those that are, and say so. Row 0 stays zero."""
+    if known.all():
+        return
+    logger.warning("%s of %s items lack a usable %s", f"{(~known).sum():,}", f"{len(known):,}", what)
+    if known.any():
+        # Summed in place: a copy of the known rows may be more than memory holds.
+        mean = vectors[1:].sum(axis=0, dtype=np.float64, where=known[:, None]) / known.sum()
+        vectors[1 + np.flatnonzero(~known)] = mean
