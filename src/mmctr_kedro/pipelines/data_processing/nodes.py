@@ -52,7 +52,7 @@ def process_raw_files(
 
     Returns:
         item_content, item_tags, provided_item_embedding, clicks_train, clicks_valid, clicks_test and
-        data_report; docs/architecture.md says what each is.
+        data_report, which ends with ``raw_files``; docs/architecture.md says what each is.
 
     Raises:
         InvalidDataError: Files that are not those of ``raw_files`` any more, or everything that is wrong in any.
@@ -81,4 +81,4 @@ def process_raw_files(
     if processing.history_levels:
         tags = with_levels(tags, content)
     data_report = report(content, {"train": train, "valid": valid, "test": test}, item_seq)
-    return content, tags, embedding, train, valid, test, data_report
+    return content, tags, embedding, train, valid, test, data_report | {"raw_files": raw_files}
