@@ -52,7 +52,7 @@ def process_raw_files(
 
     Returns:
         item_content, item_tags, provided_item_embedding, clicks_train, clicks_valid, clicks_test and
-        data_report, which ends with ``raw_files``; docs/architecture.md says what each is.
+        data_report, which ends with ``raw_files``; docs/contracts.md says what each is.
 
     Raises:
         InvalidDataError: Files that are not those of ``raw_files`` any more, or everything that is wrong in any.
