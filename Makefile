@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-# Two processes of one thread each, more by ARGS="-n 8"; a file's tests stay together, for what they share is slow to make.
+# Two processes of one thread each; more by ARGS="-n 8". A file's tests stay together: they share what is slow to make.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: run test test-slow check format lock viz bench study clean help
