@@ -157,7 +157,6 @@ def test_task2s_bundle_holds_nothing_of_an_encoder(main_job):
     assert "item_embedding.npy" in manifest(main_job / "08_reporting" / "task1" / "bundle.zip")["files"]
 
 
-@pytest.mark.slow
 def test_another_seed_gives_another_model(main_job, tmp_path):
     run(tmp_path, "task2", task2={"ctr": {"seed": 7}})
     (there,) = tmp_path.rglob("task2/ctr_model.safetensors")
