@@ -40,16 +40,28 @@ def read_items(
     info, feature = (found.get(name, {}) for name in ("item_info", "item_feature"))
     for name in ("item_feature", "item_emb"):
         if "item_id" in info and "item_id" in found.get(name, {}):
-            _check_same_items(info["item_id"], found[name]["item_id"], name, problems)
+            ids, others = info["item_id"], found[name]["item_id"]  # the padding row, item 0, is in item_info alone
+            for lacking, holding, missing in (
+                (name, "item_info", np.setdiff1d(ids[ids != 0], others)),
+                ("item_info", name, np.setdiff1d(others, ids)),
+            ):
+                if len(missing):
+                    says = (
+                        f"expected every item of {PATHS[holding]}; no row for item {some(missing.tolist(), EXAMPLES)}"
+                    )
+                    problems.add(PATHS[lacking], f"column 'item_id': {says}")
     ids = info.get("item_id", feature.get("item_id"))
     count = None if ids is None else int(ids.max(initial=0)) or None
     if any(PATHS[name] in problems for name in found):
         return count, None
     order = np.argsort(info["item_id"])
     tags = [info["item_tags"][row] for row in order]
+    if not feature:  # what it would say: item_info's tags, no titles, and levels that nobody knows
+        feature = {"item_id": info["item_id"][order][1:], "item_tags": tags[1:]}
+        feature["item_title"] = np.full(len(tags) - 1, "", dtype=object)
+        feature["likes_level"] = feature["views_level"] = np.zeros(len(tags) - 1, np.int8)
     vocabulary = found.get("tag_words") or {"tag_id": [], "word": []}
-    words = dict(zip(vocabulary["tag_id"], vocabulary["word"], strict=True))
-    content = _content(feature or _nothing_published(tags[1:]), words)
+    content = _item_content(feature, dict(zip(vocabulary["tag_id"], vocabulary["word"], strict=True)))
     return count, (content, padded_tags(tags).astype(np.int32), info["item_emb_d128"][order])
 
 
@@ -69,7 +81,7 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
     table = open_table(folder, name, problems)
     columns: Columns = table.scalars()
     for field in SCHEMAS[name]:
-        if field.name not in table or field.name in columns:
+        if field.name not in table.columns or field.name in columns:
             continue
         width = field.type.list_size if pa.types.is_fixed_size_list(field.type) else None
         if pa.types.is_integer(field.type.value_type):
@@ -79,7 +91,7 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
             kept = [vectors for vectors in table.vectors(field.name, width, BATCH_ROWS) if name == "item_info"]
             if kept:
                 columns[field.name] = np.concatenate(kept)
-    if name == "tag_words" or "item_id" not in table:
+    if name == "tag_words" or "item_id" not in columns:
         return columns
     ids = columns["item_id"]
     order = np.argsort(ids, kind="stable")
@@ -100,26 +112,7 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
     return columns
 
 
-def _check_same_items(info: np.ndarray, other: np.ndarray, other_name: str, problems: Problems) -> None:
-    """Every item of item_info, but the padding row, is in the other file, and no more."""
-    for lacking, holding, ids in (
-        (other_name, "item_info", np.setdiff1d(info[info != 0], other)),
-        ("item_info", other_name, np.setdiff1d(other, info)),
-    ):
-        if len(ids):
-            says = f"expected every item of {PATHS[holding]}; no row for item {some(ids.tolist(), EXAMPLES)}"
-            problems.add(PATHS[lacking], f"column 'item_id': {says}")
-
-
-def _nothing_published(tags: list[np.ndarray]) -> Columns:
-    """What item_feature would say where it is missing: item_info's tags, no titles, and levels that nobody knows."""
-    zeros = np.zeros(len(tags), np.int8)
-    titles = np.full(len(tags), "", dtype=object)
-    ids = np.arange(1, len(tags) + 1)
-    return {"item_id": ids, "item_title": titles, "item_tags": tags, "likes_level": zeros, "views_level": zeros}
-
-
-def _content(feature: Columns, words: dict[int, str]) -> pd.DataFrame:
+def _item_content(feature: Columns, words: dict[int, str]) -> pd.DataFrame:
     """The contract ``item_content``. A tag without a word has none in ``tag_words``."""
     order = np.argsort(feature["item_id"])
     tags = [feature["item_tags"][row] for row in order]
