@@ -74,13 +74,11 @@ def write_item_files(
     with table_writer(folder, "item_feature") as item_feature, table_writer(folder, "item_emb") as item_emb:
         for rows in chunks(len(tags)):
             ids = np.arange(rows.start, rows.stop) + 1
-            offsets = np.concatenate([[0], np.cumsum([len(row) for row in tags[rows]])])
-            flat = pa.array(np.concatenate([np.empty(0, np.int64), *tags[rows]]), pa.int64())
             item_feature(
                 {
                     "item_id": ids,
                     "item_title": pa.array(titles[rows]),
-                    "item_tags": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat),
+                    "item_tags": pa.array(tags[rows], pa.list_(pa.int64())),
                     "likes_level": levels[0][rows],
                     "views_level": levels[1][rows],
                     "txt_emb_BERT": text[rows],

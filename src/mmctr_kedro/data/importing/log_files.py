@@ -107,7 +107,7 @@ def _read_rows(source: _TextTable, params: InteractionLogParams) -> _Columns:
 
 
 def _read_sequences(source: _TextTable) -> _Columns:
-    """One user per row, its items in order of time: an item's time is its place in the row."""
+    """One user per row, its items in order of time: an item's time is its place in the file."""
     table = source.read({"user": ID, "items": TEXT})
     users, texts = table["user"].combine_chunks(), table["items"].combine_chunks()
     repeated = pd.Series(users.indices.to_numpy()).duplicated().to_numpy()
@@ -120,17 +120,10 @@ def _read_sequences(source: _TextTable) -> _Columns:
     if problems:
         raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
     items = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
-    length = pc.list_value_length(items).to_numpy()
-    flat = items.flatten()
-    kept = pc.greater(pc.utf8_length(flat), 0).to_numpy(zero_copy_only=False)  # an empty row splits to one ""
-    user = np.repeat(users.indices.to_numpy(), length)
-    time = np.arange(len(flat)) - np.repeat(np.cumsum(length) - length, length)
-    return (
-        pa.DictionaryArray.from_arrays(pa.array(user[kept], pa.int32()), users.dictionary),
-        flat.filter(pa.array(kept)).dictionary_encode(),
-        time[kept].astype(np.int64),
-        np.ones(int(kept.sum()), dtype=bool),
-    )
+    item, user = items.flatten(), users.indices.take(pc.list_parent_indices(items))
+    kept = pc.not_equal(item, "")  # an empty row splits to one ""
+    item, user = item.filter(kept), pa.DictionaryArray.from_arrays(user.filter(kept), users.dictionary)
+    return user, item.dictionary_encode(), np.arange(len(item)), np.ones(len(item), dtype=bool)
 
 
 def _read_items(source: _TextTable, names: ItemTableParams) -> tuple[pa.Array, list[str], list[list[str]]]:

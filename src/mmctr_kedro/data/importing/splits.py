@@ -19,15 +19,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.data.challenge import HISTORY_WIDTH, RawFolder
+from mmctr_kedro.data.challenge import HISTORY_WIDTH, SPLITS, RawFolder
 from mmctr_kedro.data.challenge_writer import chunks, table_writer, write_item_seq
 from mmctr_kedro.data.importing.log_files import Log
 from mmctr_kedro.data.importing.negatives import Negatives
 from mmctr_kedro.data.settings import InteractionLogParams
 
-SPLITS = ("train", "valid", "test")
 CHUNK = 50_000  # target interactions per row group
 
 
@@ -56,12 +56,9 @@ def split_log(log: Log, params: InteractionLogParams, rng: np.random.Generator) 
     """Split by the rules above."""
     labelled = params.log.label is not None
     events = np.arange(len(log.user))
-    click = log.click
+    click = log.click.copy()
     if not labelled:  # only a user's first click on an item counts
-        clicked = np.flatnonzero(log.click)
-        pairs = log.user[clicked].astype(np.int64) << 32 | log.item[clicked]
-        click = np.zeros(len(events), dtype=bool)
-        click[clicked[np.unique(pairs, return_index=True)[1]]] = True
+        click[click] = ~pd.DataFrame({"user": log.user[click], "item": log.item[click]}).duplicated().to_numpy()
     new_time = np.ones(len(events), dtype=bool)
     new_time[1:] = (np.diff(log.user) != 0) | (np.diff(log.time) != 0)
     same_time = np.maximum.accumulate(np.where(new_time, events, 0))  # [E], the user's first event at that time

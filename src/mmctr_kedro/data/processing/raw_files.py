@@ -9,12 +9,12 @@ from typing import Any
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
 from mmctr_kedro.common.files import sha256
-from mmctr_kedro.data.challenge import PATHS, RawFolder
+from mmctr_kedro.data.challenge import PATHS, SPLITS, RawFolder
 from mmctr_kedro.data.covers import find_container
 from mmctr_kedro.data.parquet import open_parquet
 from mmctr_kedro.data.settings import SourceParams
 
-REQUIRED = ("train", "valid", "test", "item_info")
+REQUIRED = (*SPLITS, "item_info")
 
 
 def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
