@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.data import content_vectors as vectors
 from mmctr_kedro.data.challenge import HISTORY_WIDTH, SCHEMAS, TAG_WIDTH, RawFolder
+from mmctr_kedro.data.jagged import offsets_of
 
 CHUNK = 10_000  # rows of wide tables per row group
 
@@ -101,7 +102,7 @@ def write_item_files(
 
 def write_item_seq(folder: RawFolder, users: np.ndarray, lengths: np.ndarray, items: np.ndarray) -> None:
     """item_seq: one row per user, whose ``lengths`` items stand one user after the other in ``items``."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     with table_writer(folder, "item_seq") as table:
         for rows in chunks(len(users), 20 * CHUNK):
             part = offsets[rows.start : rows.stop + 1]

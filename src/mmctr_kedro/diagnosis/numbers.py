@@ -12,6 +12,7 @@ import pandas as pd
 
 from mmctr_kedro.data.clicks import LEVELS as LEVEL_VALUES
 from mmctr_kedro.data.clicks import Clicks, own_levels
+from mmctr_kedro.data.jagged import positions
 from mmctr_kedro.data.processing.data_report import QUANTILES
 from mmctr_kedro.evaluation.metrics import auc_of_counts, auc_standard_error_of_counts
 from mmctr_kedro.evaluation.slices import HISTORY_EDGES, bucket_name
@@ -146,15 +147,13 @@ def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
 
 def _target_in_history(clicks: Clicks, rows_at_a_time: int = 500_000) -> np.ndarray:
     """``[R]`` bool."""
+    begin, length = clicks.history_offsets[clicks.history], clicks.history_length
     found = []
     for start in range(0, len(clicks), rows_at_a_time):
-        history = clicks.history[start : start + rows_at_a_time]
-        begin, length = clicks.history_offsets[history], np.diff(clicks.history_offsets)[history]
-        first = np.cumsum(length) - length
-        row = np.repeat(np.arange(len(history)), length)
-        place = np.repeat(begin - first, length) + np.arange(len(row))
-        same = clicks.history_items[place] == clicks.item[start : start + rows_at_a_time][row]
-        found.append(np.bincount(row[same], minlength=len(history)) > 0)
+        rows = slice(start, start + rows_at_a_time)
+        owner = np.repeat(np.arange(len(length[rows])), length[rows])
+        same = clicks.history_items[positions(begin[rows], length[rows])] == clicks.item[rows][owner]
+        found.append(np.bincount(owner[same], minlength=len(length[rows])) > 0)
     return np.concatenate(found) if found else np.empty(0, bool)
 
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.words import did_you_mean
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.data.jagged import late_zeros, offsets_of, strip_padding
 from mmctr_kedro.data.parquet import open_parquet
-from mmctr_kedro.data.processing.jagged import late_zeros, offsets_of, strip_padding
 from mmctr_kedro.data.processing.problems import EXAMPLES, Problems
 
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1

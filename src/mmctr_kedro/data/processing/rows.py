@@ -8,7 +8,7 @@ import numpy as np
 
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.data.processing.jagged import distinct, encode_users_lists, keep_newest
+from mmctr_kedro.data.jagged import distinct, encode_users_lists, keep_newest
 from mmctr_kedro.data.processing.problems import Problems
 from mmctr_kedro.data.processing.raw_tables import INT32_MAX, open_table
 
