@@ -83,8 +83,7 @@ def _read_rows(source: _TextTable, params: InteractionLogParams) -> _Columns:
     rating = names.rating if params.positive_rating is not None else None
     wanted = {names.user: ID, names.item: ID, names.timestamp: TEXT}
     wanted |= {name: TEXT for name in (rating, names.label) if name}
-    read = source.read(wanted)
-    table = {name: read[name].combine_chunks() for name in wanted}
+    table = source.read(wanted)
     checks = [
         (names.user, _is_no_id(table[names.user]), "an id"),
         (names.item, _is_no_id(table[names.item]), "an id"),
@@ -102,14 +101,14 @@ def _read_rows(source: _TextTable, params: InteractionLogParams) -> _Columns:
     elif rating:
         click = table[rating].cast(pa.float64()).to_numpy() >= params.positive_rating
     else:
-        click = np.ones(len(read), dtype=bool)
+        click = np.ones(len(table[names.user]), dtype=bool)
     return table[names.user], table[names.item], table[names.timestamp].cast(pa.int64()).to_numpy(), click
 
 
 def _read_sequences(source: _TextTable) -> _Columns:
     """One user per row, its items in order of time: an item's time is its place in the file."""
     table = source.read({"user": ID, "items": TEXT})
-    users, texts = table["user"].combine_chunks(), table["items"].combine_chunks()
+    users, texts = table["user"], table["items"]
     repeated = pd.Series(users.indices.to_numpy()).duplicated().to_numpy()
     nul = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
     problems = [
@@ -129,7 +128,7 @@ def _read_sequences(source: _TextTable) -> _Columns:
 def _read_items(source: _TextTable, names: ItemTableParams) -> tuple[pa.Array, list[str], list[list[str]]]:
     """Source ids, titles and tags of the item table, as its rows have them."""
     table = source.read({name: TEXT for name in (names.item, names.title, names.tags) if name})
-    ids = table[names.item].combine_chunks()
+    ids = table[names.item]
     if problems := source.bad_values(names.item, ids, _is_no_id(ids), "an id"):
         raise InvalidDataError(problems, f"Give these rows of {source.path} an id, or leave them out.")
     tags = []
@@ -148,7 +147,7 @@ class _TextTable:
     names: tuple[str, ...] | None
     block: str  # the settings that describe it, for errors: "params:import_log.log"
 
-    def read(self, wanted: dict[str, pa.DataType]) -> pa.Table:
+    def read(self, wanted: dict[str, pa.DataType]) -> dict[str, pa.Array]:
         """Read the ``wanted`` columns (name: type) as they are written, values unparsed."""
         self._require_columns(list(wanted))
         misshapen = False
@@ -175,7 +174,8 @@ class _TextTable:
                     text = self.separator.join(row)[:80]
                     problems.append(f"{self.path.name}:{line}: {len(row)} values, expected {width}: {text!r}")
             raise InvalidDataError(_first(problems, len(problems)) or [f"{self.path.name}: unbalanced quotes"])
-        return table.unify_dictionaries().combine_chunks()
+        table = table.unify_dictionaries()
+        return {name: table[name].combine_chunks() for name in wanted}
 
     def bad_values(self, column: str, values: pa.Array, bad: np.ndarray, expected: str) -> list[str]:
         """One problem per row where ``bad`` ``[rows]`` is True, with its line in the file."""

@@ -40,16 +40,7 @@ def read_items(
     info, feature = (found.get(name, {}) for name in ("item_info", "item_feature"))
     for name in ("item_feature", "item_emb"):
         if "item_id" in info and "item_id" in found.get(name, {}):
-            ids, others = info["item_id"], found[name]["item_id"]  # the padding row, item 0, is in item_info alone
-            for lacking, holding, missing in (
-                (name, "item_info", np.setdiff1d(ids[ids != 0], others)),
-                ("item_info", name, np.setdiff1d(others, ids)),
-            ):
-                if len(missing):
-                    says = (
-                        f"expected every item of {PATHS[holding]}; no row for item {some(missing.tolist(), EXAMPLES)}"
-                    )
-                    problems.add(PATHS[lacking], f"column 'item_id': {says}")
+            _check_same_items(info["item_id"], found[name]["item_id"], name, problems)
     ids = info.get("item_id", feature.get("item_id"))
     count = None if ids is None else int(ids.max(initial=0)) or None
     if any(PATHS[name] in problems for name in found):
@@ -104,12 +95,23 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
                 table.file, "column 'item_id': expected a row for item 0, the padding row of zeros, found none"
             )
         for column in ("item_tags", "item_emb_d128"):
-            if len(columns.get(column, ())) != len(ids):
-                continue  # a row is unfit, and a problem by now
-            filled = [(row, columns[column][row][columns[column][row] != 0]) for row in padding]
-            rows, values = np.array([row for row, of in filled if len(of)]), [of[0] for _, of in filled if len(of)]
-            problems.add_rows(table.file, column, "only zeros in the padding row (item 0)", rows, values)
+            if len(padding) and len(columns.get(column, ())) == len(ids):  # else a row is unfit, and a problem by now
+                values = columns[column][padding[0]]
+                wrong = values[values != 0][:1]
+                expected = "only zeros in the padding row (item 0)"
+                problems.add_rows(table.file, column, expected, padding[: len(wrong)], wrong)
     return columns
+
+
+def _check_same_items(info: np.ndarray, other: np.ndarray, other_name: str, problems: Problems) -> None:
+    """Every item of item_info, but the padding row, is in the other file, and no more."""
+    for lacking, holding, ids in (
+        (other_name, "item_info", np.setdiff1d(info[info != 0], other)),
+        ("item_info", other_name, np.setdiff1d(other, info)),
+    ):
+        if len(ids):
+            says = f"expected every item of {PATHS[holding]}; no row for item {some(ids.tolist(), EXAMPLES)}"
+            problems.add(PATHS[lacking], f"column 'item_id': {says}")
 
 
 def _item_content(feature: Columns, words: dict[int, str]) -> pd.DataFrame:
