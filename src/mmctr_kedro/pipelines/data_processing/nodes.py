@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.data.challenge import PATHS, RawFolder, unknown_truth
+from mmctr_kedro.data.challenge import PATHS, SPLITS, RawFolder, unknown_truth
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.worlds.settings import WorldParams
-
-SPLITS = ("train", "valid", "test")
 
 
 def prepare_raw_files(
