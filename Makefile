@@ -3,17 +3,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# Two processes of one thread each; more by ARGS="-n 8". A file's tests stay together: they share what is slow to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test check format lock viz bench study clean help
+.PHONY: run test test-slow check format lock viz bench study clean help
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 run: $(VENV)/.base  ## install if needed, then run what is stale; more by ARGS="--env movielens" or ARGS=--dry-run
 	$(BIN)/kedro update $(ARGS)
 
-test: $(VENV)/.dev  ## the whole test suite; more by ARGS="-k name"
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/.dev  ## the tests, without the slow kinds; more by ARGS="-k name"
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev  ## the slow kinds: official runs and their verification, kills, Ray, the viewer, benchmarks
+	$(PYTEST) -m slow $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types, import rules, secrets, known vulnerabilities
 	$(BIN)/ruff check .

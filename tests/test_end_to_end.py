@@ -107,6 +107,7 @@ def main_job_again(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_another_place(main_job, main_job_again):
     here, there = digests(main_job), digests(main_job_again)
     assert set(here) == set(there)
@@ -116,6 +117,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_place(main_job, main_job_
     assert {"ctr_model.safetensors", "predictions.parquet", "submission.zip", "item_embedding.npy"} <= compared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["", *TASKS])
 def test_manifest_and_bundle_are_equal_outside_the_run_block(task, main_job, main_job_again):
     here, there = (root / "08_reporting" / task / "bundle.zip" for root in (main_job, main_job_again))
@@ -127,6 +129,7 @@ def test_manifest_and_bundle_are_equal_outside_the_run_block(task, main_job, mai
             assert one.read(name) == other.read(name), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["report.html", *(f"{task}/report.html" for task in TASKS)])
 def test_reports_are_equal_outside_the_run_section(page, main_job, main_job_again):
     section = re.compile(r'<section id="run">.*?</section>', re.DOTALL)
@@ -191,6 +194,7 @@ def test_the_report_loads_nothing_from_elsewhere(main_job):
     assert '<link rel="stylesheet"' not in page
 
 
+@pytest.mark.slow
 def test_every_variant_of_the_embedding_is_built_beside_the_chosen_one(tmp_path):
     encoders = {"text": {"name": "item_feature"}, "image": {"name": "item_feature"}}
     run(tmp_path, "embedding", embedding=encoders)

@@ -19,6 +19,7 @@ from mmctr_kedro.datasets.zips import BundleDataset
 PROJECT = Path(__file__).parents[1]
 PARTS = ["src", "conf", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", "Makefile"]
 PARTS += [".gitignore", ".telemetry"]  # without the latter Kedro writes into pyproject.toml
+pytestmark = pytest.mark.slow
 OFFICIAL = {"task1": {"ctr": {"epochs": 100}}}
 
 

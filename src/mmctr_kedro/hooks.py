@@ -42,7 +42,7 @@ class ProjectHooks:
         task, _, name = dataset_name.rpartition(".")
         checkpoint = {"training_history": "checkpoint", "leak_free_predictions": "leak_free_checkpoint"}.get(name)
         if checkpoint:
-            self._catalog.load(f"{task}.{checkpoint}").clear()
+            self._catalog.load(f"params:{task}.{checkpoint}").clear()
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:

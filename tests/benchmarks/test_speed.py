@@ -32,6 +32,7 @@ def sections(tmp_path_factory):
     return measure(SECTIONS, plan.TINY, 1, tmp_path_factory.mktemp("benchmark"), run)
 
 
+@pytest.mark.slow
 def test_every_block_measures_something(sections):
     for blocks in sections.values():
         for block in blocks:
@@ -40,6 +41,7 @@ def test_every_block_measures_something(sections):
             assert measured or block["operations"], block["name"]
 
 
+@pytest.mark.slow
 def test_the_page_has_every_section_and_goal(sections):
     text = page.markdown({"sections": {name: {"about": ABOUT, "blocks": some} for name, some in sections.items()}})
     for title in ("The fixed DIN", "Where a training step", "More rows", "AUC in bf16", "Titles and covers"):
@@ -62,7 +64,5 @@ def test_a_row_without_history_needs_its_item_its_query_and_the_dnn():
 
 
 def test_the_committed_page_is_what_its_json_says():
-    if not RESULTS.exists():
-        pytest.skip("nothing measured yet: make bench")
     assert PAGE.read_text() == page.markdown(json.loads(RESULTS.read_text()))
     assert str(PAGE.parents[1]) not in RESULTS.read_text()

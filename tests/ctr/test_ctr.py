@@ -171,8 +171,8 @@ def test_each_task_runs_alone_on_its_own_embedding(task, embedding, params, spli
         "item_tags": item_tags,
         embedding: item_embedding,
         f"params:{task}.ctr": params,
-        f"{task}.checkpoint": None,
-        f"{task}.leak_free_checkpoint": None,
+        f"params:{task}.checkpoint": None,
+        f"params:{task}.leak_free_checkpoint": None,
         "data_diagnostics": {"leak": {"levels": False}},
         "item_content": item_content,
     }

@@ -193,7 +193,7 @@ def test_what_matters_is_logged_in_a_few_lines(caplog):
 
 def test_the_pipeline_makes_the_same_json_again():
     pipeline = create_pipeline()
-    assert {node.namespace for node in pipeline.nodes} == {"data_diagnostics"}
+    assert {node.namespace for node in pipeline.nodes} == {"data_processing"}
     given = {f"clicks_{name}": clicks for name, clicks in splits().items()} | {"item_content": CONTENT}
     assert pipeline.inputs() == set(given)
     made = []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmctr_kedro.data.processing.jagged import (
+from mmctr_kedro.data.jagged import (
     distinct,
     encode_users_lists,
     keep_newest,

@@ -53,7 +53,9 @@ def test_the_checkpoint_goes_when_the_last_output_of_its_training_is_saved(tmp_p
     dataset.load().save({"seed": "1"}, {"weights": torch.ones(2)})
     assert torch.equal(dataset.load().load({"seed": "1"})["weights"], torch.ones(2))
     hooks = ProjectHooks()
-    hooks.after_catalog_created(DataCatalog({"task2.checkpoint": dataset, "task1.checkpoint": MemoryDataset()}))
+    hooks.after_catalog_created(
+        DataCatalog({"params:task2.checkpoint": dataset, "params:task1.checkpoint": MemoryDataset()})
+    )
     hooks.after_dataset_saved("task2.ctr_model")
     assert path.exists()
     hooks.after_dataset_saved("task2.training_history")

@@ -61,7 +61,7 @@ def run(folder) -> None:
             "item_content": MemoryDataset(content),
             "covers": MemoryDataset(Posters(), copy_mode="assign"),
             "challenge_folder": MemoryDataset(challenge.RawFolder(folder), copy_mode="assign"),
-            "vector_store": MemoryDataset(VectorStore(folder / "encoded"), copy_mode="assign"),
+            "params:vector_store": MemoryDataset(VectorStore(folder / "encoded"), copy_mode="assign"),
             "provided_item_embedding": MemoryDataset(np.zeros((7, 128), dtype=np.float32)),
             "clicks_train": MemoryDataset(clicks()),
             "clicks_valid": MemoryDataset(clicks()),
@@ -70,12 +70,12 @@ def run(folder) -> None:
             "embedding.item_info": ArrowTableDataset(filepath=str(folder / "item_info.parquet")),
         }
     )
-    catalog["cover_report"] = JSONDataset(filepath=str(folder / "cover_report.json"))
+    catalog["embedding.scorecard"] = JSONDataset(filepath=str(folder / "scorecard.json"))
+    catalog["embedding.cover_report"] = JSONDataset(filepath=str(folder / "cover_report.json"))
     outputs = SequentialRunner().run(create_pipeline(), catalog)
-    assert catalog["cover_report"].load()["missing"]["item_ids"] == [6]
-    assert "no cover" in outputs["embedding.neighbours"].load()
-    assert len(outputs["embedding.map"].load().data) > 1
-    scorecard = outputs["embedding.scorecard"].load()
+    assert catalog["embedding.cover_report"].load()["missing"]["item_ids"] == [6]
+    assert "no cover" in outputs["embedding.report"].load()
+    scorecard = catalog["embedding.scorecard"].load()
     assert scorecard["next_item"]["all"]["queries"] == 1
     assert (scorecard["items"], scorecard["items_without_words"], scorecard["items_without_cover"]) == (6, 1, 1)
 
@@ -90,8 +90,8 @@ def folder(tmp_path_factory):
 def test_only_contracts_cross_the_namespace():
     pipeline = create_pipeline()
     contracts = {"item_content", "item_tags", "provided_item_embedding", "clicks_train", "clicks_valid"}
-    assert pipeline.inputs() == {"params:embedding", "challenge_folder", "covers", "vector_store", *contracts}
-    assert {name for name in pipeline.all_outputs() if "." not in name} == {"item_embedding", "cover_report"}
+    assert pipeline.inputs() == {"params:embedding", "challenge_folder", "params:vector_store", "covers", *contracts}
+    assert {name for name in pipeline.all_outputs() if "." not in name} == {"item_embedding"}
 
 
 def test_the_embedding_is_finite_with_a_row_of_zeros_first(folder):
@@ -130,7 +130,7 @@ def test_every_variant_is_a_namespace_beside_the_others_and_shares_what_was_enco
         "embedding.encode_titles",
     ]
     assert pipeline.inputs() == create_pipeline().inputs()
-    names = ("item_embedding", "scorecard", "item_info", "neighbours", "map")
+    names = ("item_embedding", "scorecard", "item_info", "report", "map")
     made = {f"embedding.{variant}.{name}" for variant in VARIANTS for name in names}
     assert made <= pipeline.all_outputs()
     assert "item_embedding" not in pipeline.all_outputs()  # the chosen one is another pipeline's

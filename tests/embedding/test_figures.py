@@ -11,9 +11,19 @@ import pytest
 from PIL import Image
 
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.reports import embedding_figures as figures
+from mmctr_kedro.reports import embedding_page
+from mmctr_kedro.reports.figures import blank
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
+
+SCORECARD = {"next_item": {"all": {"recall_at_100": 0.25}}, "co_click": {"all": {"recall_at_100": None}}}
+COVER_REPORT = {
+    "items": 3,
+    "encoded": 1,
+    "missing": {"count": 1, "item_ids": [2]},
+    "unreadable": {"count": 0, "item_ids": [], "reasons": {}},
+    "tiny": {"count": 1, "item_ids": [3], "reasons": {"3": "2 x 2 pixels"}},
+}
 
 
 class CoversInMemory:
@@ -78,11 +88,15 @@ def world(items: int = 40, cold: int = 3) -> dict:
 
 
 def gallery(given: dict) -> str:
-    return figures.draw_neighbours(**given)
+    """The page, without its scripts and what stands after the neighbours."""
+    page = embedding_page.write_embedding_report(
+        **given, map=blank(height=10), scorecard=SCORECARD, cover_report=COVER_REPORT
+    )
+    return page.split("<script>")[0]
 
 
 def drawn_map(given: dict):
-    return figures.draw_map(**{name: value for name, value in given.items() if name != "covers"})
+    return embedding_page.draw_map(**{name: value for name, value in given.items() if name != "covers"})
 
 
 def rows(page: str) -> list[list[str]]:
@@ -94,6 +108,13 @@ def rows(page: str) -> list[list[str]]:
 
 def hover_texts(figure) -> list[str]:
     return [text for trace in figure.data for text in trace.hovertext or ()]
+
+
+def test_the_page_shows_the_scorecard_the_map_and_what_became_of_covers():
+    page = gallery(world(4))
+    assert '<div class="plot" id="map"></div>' in page
+    assert "recall@100 of the nearest to their last click is\n0.250; of items clicked by the same users,\n–" in page
+    assert "1 of 3 items have a cover that could be encoded;\nof the others: 1 missing, 0 unreadable, 1 tiny." in page
 
 
 def test_a_hostile_title_or_tag_is_shown_and_not_obeyed():
@@ -147,7 +168,7 @@ def test_items_that_train_never_shows_are_marked():
     cells = re.findall(r"<figure.*?</figure>", gallery(given), re.DOTALL)
     for cell in cells:
         title = re.search(r"title \d", cell)[0]
-        assert (figures.COLD in cell) == (title in {"title 5", "title 6"})
+        assert (embedding_page.COLD in cell) == (title in {"title 5", "title 6"})
     marked = [trace for trace in drawn_map(given).data if trace.marker.symbol == "diamond"]
     assert sorted(re.search(r"title \d", text)[0] for trace in marked for text in trace.hovertext or ()) == [
         "title 5",
@@ -158,7 +179,7 @@ def test_items_that_train_never_shows_are_marked():
 def test_queries_are_clicked_most_never_shown_or_drawn_and_none_comes_twice():
     clicks = train(*[7] * 3, *[5] * 2, *range(1, 38))
     shown = np.isin(np.arange(41), clicks.item)
-    popular, cold, drawn = figures.choose_queries(clicks, shown).values()
+    popular, cold, drawn = embedding_page.choose_queries(clicks, shown).values()
     assert popular.tolist() == [7, 5, 1, 2]  # equals by id
     assert sorted(cold) == [38, 39, 40]
     assert len(np.unique([*popular, *cold, *drawn])) == 4 + 3 + 4
@@ -170,14 +191,14 @@ def test_nearest_are_those_of_a_slow_loop_and_items_alike_come_by_id():
     embedding[0] = 0
     length = np.linalg.norm(embedding, axis=1)
     asked = np.array([3, 17, 59])
-    found, cosine = figures.nearest(embedding, asked)
+    found, cosine = embedding_page.nearest(embedding, asked)
     for query, items, values in zip(asked, found, cosine, strict=True):
         scores = {
             item: embedding[query] @ embedding[item] / max(length[query] * length[item], 1e-9)
             for item in range(1, 60)
             if item != query
         }
-        expected = sorted(scores, key=lambda item: (-round(scores[item], 4), item))[: figures.NEIGHBOURS]
+        expected = sorted(scores, key=lambda item: (-round(scores[item], 4), item))[: embedding_page.NEIGHBOURS]
         assert items.tolist() == expected
         np.testing.assert_allclose(values, [scores[item] for item in expected], atol=1e-5)
 
@@ -185,9 +206,9 @@ def test_nearest_are_those_of_a_slow_loop_and_items_alike_come_by_id():
 def test_neighbours_are_of_the_same_side_and_show_the_tag_they_share():
     page = gallery(world())
     for query, *near in rows(page):
-        assert len(near) == figures.NEIGHBOURS
+        assert len(near) == embedding_page.NEIGHBOURS
         assert len({int(title.split()[1]) % 2 for title in (query, *near)}) == 1
-    assert page.count('<div class="tags"><bdi>') == len(rows(page)) * (1 + figures.NEIGHBOURS)
+    assert page.count('<div class="tags"><bdi>') == len(rows(page)) * (1 + embedding_page.NEIGHBOURS)
 
 
 @pytest.mark.parametrize("items", [1, 2, 3, 5])
@@ -202,7 +223,9 @@ def test_items_without_any_tags_are_grey():
     given["item_content"] = given["item_content"].assign(tag_words=[[]] * 12)
     given["item_tags"] = np.zeros((13, 5), np.int32)
     assert len(rows(gallery(given))) == 4 + 3 + 4
-    assert {trace.marker.color for trace in drawn_map(given).data if trace.name != figures.COLD} == {figures.OTHER}
+    assert {trace.marker.color for trace in drawn_map(given).data if trace.name != embedding_page.COLD} == {
+        embedding_page.OTHER
+    }
 
 
 def test_tags_without_words_go_by_their_ids():
@@ -231,18 +254,18 @@ def test_an_embedding_of_zeros_has_no_neighbours_and_lies_at_the_origin():
 
 def test_many_items_alike_still_have_places():
     vectors = np.repeat(np.eye(3, 8, dtype=np.float32), 30, axis=0)
-    assert np.isfinite(figures.positions(vectors)).all()
+    assert np.isfinite(embedding_page.positions(vectors)).all()
 
 
 def test_sides_lie_apart_on_the_map():
     given = world(60)
-    place = figures.positions(given["item_embedding"][1:])
+    place = embedding_page.positions(given["item_embedding"][1:])
     near = np.linalg.norm(place[:, None] - place[None], axis=2) + np.diag([np.inf] * 60)
     assert (near.argmin(axis=1) % 2 == np.arange(60) % 2).all()
 
 
 def test_a_map_of_many_items_shows_a_part_and_says_so(monkeypatch):
-    monkeypatch.setattr(figures, "MAPPED", 25)
+    monkeypatch.setattr(embedding_page, "MAPPED", 25)
     figure = drawn_map(world(40))
     assert len(hover_texts(figure)) == 25
     assert figure.layout.title.text.startswith("25 of 40 items")
@@ -279,5 +302,5 @@ def lab(colour: str, eyes: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("eyes", EYES)
 def test_colours_are_apart_for_every_kind_of_eyes(eyes):
     """A difference of 2 is just seen; 15 is plain."""
-    seen = [lab(colour, EYES[eyes]) for colour in (*figures.COLOURS, figures.OTHER)]
+    seen = [lab(colour, EYES[eyes]) for colour in (*embedding_page.COLOURS, embedding_page.OTHER)]
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 15

@@ -69,7 +69,7 @@ def embedding(variant: str, valid: Clicks, folder: RawFolder, **settings) -> byt
         "item_tags": np.ones((ITEMS + 1, 5), np.int32),
         "item_content": pd.DataFrame({"likes_level": np.arange(ITEMS) % 10 + 1, "views_level": 3}),
         "embedding.title_report": {"without_words": {"count": 0}},
-        "cover_report": {"encoded": ITEMS},
+        "embedding.cover_report": {"encoded": ITEMS},
     }
     catalog = DataCatalog({name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()})
     catalog["item_embedding"] = NpyDataset(filepath=str(folder.path / "item_embedding.npy"))

@@ -296,6 +296,7 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_ray_cluster_gives_the_same_vectors_and_keys_with_the_packaged_encoders(tmp_path, monkeypatch):
     """Real encoders, as workers import the package afresh; a cover is damaged, a title empty, two are equal."""

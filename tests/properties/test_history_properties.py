@@ -7,11 +7,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import plain
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.data.processing.jagged import distinct, encode_users_lists, keep_newest, late_zeros, strip_padding
+from mmctr_kedro.data.jagged import distinct, encode_users_lists, keep_newest, late_zeros, strip_padding
 from mmctr_kedro.datasets.arrays import ClicksDataset
 from mmctr_kedro.training.batches import batches_after, cut, epoch_order, make_batch, parts_of, steps_per_epoch
+from tests.properties import plain
 
 quick = settings(max_examples=100, deadline=None, derandomize=True)
 WIDTH = 6

@@ -14,10 +14,12 @@ from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.zips import SubmissionZipDataset
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted
-from mmctr_kedro.pipelines.submission.nodes import make_submission
+from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+from mmctr_kedro.submission.bundling import Bundle
 from mmctr_kedro.submission.checks import check_predictions
 from mmctr_kedro.submission.settings import CheckSubmissionParams
 from mmctr_kedro.submission.submitted_file import read_submitted
+from mmctr_kedro.submission.zip_file import submission_bytes
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 PROBABILITY = st.floats(0, 1, width=32, allow_subnormal=True)
@@ -48,9 +50,11 @@ def test_scores_of_three_tasks_come_back_bit_for_bit_and_the_checker_accepts_the
     thirds = np.array(scores, np.float32).reshape(3, -1)
     ids = np.cumsum(gaps[: thirds.shape[1]]) - 1
     tables = [predictions_of(third, ids) for third in thirds]
-    results = [given for table in tables for given in (table, [])]
-    combined = make_submission(clicks_with(ids), *results, tasks=tuple(SUBMISSION_COLUMNS))
-    alone = make_submission(clicks_with(ids), tables[1], [], tasks=("task2",))
+    each = [
+        make_submission(clicks_with(ids), table, [], task=task)
+        for task, table in zip(SUBMISSION_COLUMNS, tables, strict=True)
+    ]
+    alone, combined = each[1], combine_submissions(*(Bundle({}, {"submission.zip": submission_bytes(s)}) for s in each))
     with tempfile.TemporaryDirectory() as folder:
         for name, made, columns in (("all", combined, range(3)), ("one", alone, [1])):
             dataset = SubmissionZipDataset(filepath=f"{folder}/{name}.zip")

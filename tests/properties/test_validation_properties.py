@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import plain
 from mmctr_kedro.common.errors import InvalidDataError
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, TAG_WIDTH, RawFolder
 from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
+from tests.properties import plain
 
 quick = settings(max_examples=15, deadline=None, derandomize=True)
 LEVEL = st.integers(0, 10)

@@ -198,6 +198,7 @@ with KedroSession.create(env="smoke", runtime_params={"root": sys.argv[1]}) as s
 """
 
 
+@pytest.mark.slow
 def test_no_file_log_or_viewer_page_of_a_run_holds_a_credential(project, tmp_path):
     secrets = {name: drawn(30 + place) for place, name in enumerate(("HF_TOKEN", "AWS_SECRET_ACCESS_KEY"))}
     stored = drawn(40)

@@ -18,20 +18,22 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.models.model_file import model_bytes
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline
 from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows
 from mmctr_kedro.reports import text
 from mmctr_kedro.reports.examples import worst_rows
-from mmctr_kedro.reports.figures import NAMES
+from mmctr_kedro.reports.figures import NAMES, draw_figures
 from mmctr_kedro.reports.report import write_report, write_task_report
+from mmctr_kedro.submission.bundling import Bundle, Results
 
 RAW_FILES = {
     "source": "simulated",
     "world_version": "1",
     "files": [{"path": "train.parquet", "bytes": 10, "rows": 4}],
 }
-DATA_REPORT = {"items": 3, "problems": ["<script>alert(1)</script>"]}
+DATA_REPORT = {"items": 3, "problems": ["<script>alert(1)</script>"], "raw_files": RAW_FILES}
 DIAGNOSTICS = {
     "verdicts": [
         {"about": "train_and_valid", "alike": False, "says": "Train & valid differ."},
@@ -69,13 +71,6 @@ WORST = {
 CONTENT = pd.DataFrame(
     {"item_id": [1, 2, 3], "title": ["One", "Two", " "], "tag_words": [["cat", "dog"], [], ["bird"]]}
 )
-COVER_REPORT = {
-    "items": 3,
-    "encoded": 1,
-    "missing": {"count": 1, "item_ids": [2]},
-    "unreadable": {"count": 0, "item_ids": [], "reasons": {}},
-    "tiny": {"count": 1, "item_ids": [3], "reasons": {"3": "2 x 2 pixels"}},
-}
 
 
 HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]
@@ -278,7 +273,29 @@ def trained(fixed: bool = False, leak_free: str = "", **settings) -> TrainedMode
 
 
 def task_page(metrics: dict, history: list, **settings) -> str:
-    return write_task_report(trained(**settings), metrics, history, RAW_FILES, DATA_REPORT, DIAGNOSTICS, WORST, HELD)
+    return write_task_report(
+        trained(**settings), metrics, history, DATA_REPORT, DIAGNOSTICS, WORST, HELD, *draw_figures(metrics, history)
+    )
+
+
+def bundled(task: str, metrics: dict, history: list) -> Bundle:
+    """As much of a task's bundle as the page of all tasks is made from."""
+    model = trained(fixed=task == "task1")
+    made = {task: Results(model, history, metrics, HELD)}
+    manifest = {
+        "tasks": [task],
+        "metrics": {task: {name: value for name, value in metrics.items() if name != "run"}},
+        "rules": {task: HELD},
+        "run": {"training": {task: metrics["run"]}, "evaluations": {task: history}},
+    }
+    bundle = Bundle(manifest, {f"{task}/ctr_model.safetensors": model_bytes(model)})
+    assert bundle.results() == made
+    return bundle
+
+
+def together(metrics: dict, histories: list) -> str:
+    bundles = (bundled(task, of, history) for (task, of), history in zip(metrics.items(), histories, strict=True))
+    return write_report(DATA_REPORT, DIAGNOSTICS, *bundles)
 
 
 def said(page: str) -> str:
@@ -293,7 +310,7 @@ def pages(inputs):
     one = task_page(metrics["task2"], histories[0], batch_size=64)
     return {
         "task2": one,
-        "all": write_report(*metrics.values(), *histories, RAW_FILES, DATA_REPORT, DIAGNOSTICS, COVER_REPORT),
+        "all": together(metrics, histories),
     }
 
 
@@ -316,8 +333,6 @@ def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
     assert "<h1>Task 1, Task 2 and Task 1 &amp; 2 side by side</h1>" in pages["all"]
     assert "Valid AUC is 0.8889 for Task 1, 0.8889 for Task 2, 0.8889 for Task 1 & 2. The" in said(pages["all"])
     assert "world version" in pages["all"]
-    assert "1 of 3 items have a cover" in said(pages["all"])
-    assert "of the others: 1 missing, 0 unreadable, 1 tiny." in said(pages["all"])
 
 
 def test_a_page_says_whether_train_and_valid_are_drawn_alike(pages):
@@ -370,11 +385,11 @@ def test_pages_and_metrics_mark_what_may_not_be_submitted(inputs):
     short = evaluate(**{**inputs, "rules": [*HELD, BROKEN]}, task="task1")
     assert official["not_submittable"] == []
     assert short["not_submittable"] == ["epochs is 2, not 100"]
-    history, shared = inputs["training_history"], (RAW_FILES, DATA_REPORT, DIAGNOSTICS, COVER_REPORT)
-    together = write_report(short, official, official, history, history, history, *shared)
-    assert "Not submittable. Task 1: epochs is 2, not 100." in said(together)
+    history = inputs["training_history"]
+    all_three = dict(zip(TASKS, [short, official, official], strict=True))
+    assert "Not submittable. Task 1: epochs is 2, not 100." in said(together(all_three, [history] * 3))
     assert "Not submittable. epochs is 2" in said(task_page(short, history))
-    assert "Not submittable" not in write_report(*[official] * 3, *[history] * 3, *shared)
+    assert "Not submittable" not in together(dict.fromkeys(TASKS, official), [history] * 3)
 
 
 def test_the_command_that_makes_a_page_again_has_the_exact_settings(inputs):
@@ -413,10 +428,8 @@ def test_buckets_are_called_different_only_beyond_three_standard_errors():
 def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     shared = {
         "item_content": CONTENT,
-        "raw_files": RAW_FILES,
         "data_report": DATA_REPORT,
         "data_diagnostics": DIAGNOSTICS,
-        "cover_report": COVER_REPORT,
     }
     of_a_task = ("predictions", "training_history", "rules", "leak_free_model", "leak_free_predictions")
     given = {**shared, **{name: inputs[name] for name in inputs if name not in of_a_task}}
@@ -429,8 +442,10 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
         catalog[f"{task}.metrics"] = JSONDataset(filepath=str(tmp_path / f"{task}.json"))
         for name in NAMES:
             catalog[f"{task}.{name}_figure"] = FigureDataset(filepath=str(tmp_path / f"{task}_{name}.json"))
-    together = sum((create_task_pipeline(task) for task in TASKS), start=create_pipeline())
-    written = SequentialRunner().run(together, catalog)
+        of_task = evaluate(**inputs, task=task)
+        catalog[f"{task}.bundle"] = MemoryDataset(bundled(task, of_task, inputs["training_history"]))
+    pipeline = sum((create_task_pipeline(task) for task in TASKS), start=create_pipeline())
+    written = SequentialRunner().run(pipeline, catalog)
     assert {"report", *(f"{task}.report" for task in TASKS)} <= set(written)
     assert catalog["task1.metrics"].load() == evaluate(**inputs, task="task1")
     # Kedro-Viz shows what preview() gives: plain lists, which every version of plotly.js can draw.
@@ -441,7 +456,7 @@ def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
     pipeline = create_task_pipeline("task2")
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
-        "item_content", "raw_files", "data_report", "data_diagnostics", "task2.ctr_model",
+        "item_content", "data_report", "data_diagnostics", "task2.ctr_model",
         "task2.rules", "task2.leak_free_model", "task2.leak_free_predictions",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}

@@ -15,9 +15,10 @@ from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.zips import SubmissionZipDataset
 from mmctr_kedro.pipelines.submission import create_pipeline, create_task_pipeline
-from mmctr_kedro.pipelines.submission.nodes import make_submission
+from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
+from mmctr_kedro.submission.bundling import Bundle
 from mmctr_kedro.submission.checks import check_predictions
-from mmctr_kedro.submission.zip_file import pack, unpack
+from mmctr_kedro.submission.zip_file import pack, submission_bytes, unpack
 
 TASKS = ("task1", "task2", "task1_and_2")
 HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]
@@ -51,6 +52,19 @@ def predictions() -> pd.DataFrame:
     )
 
 
+def bundled(submission: Submission, task: str) -> Bundle:
+    """As much of a task's bundle as the combined submission is made from."""
+    return Bundle({"tasks": [task]}, {"submission.zip": submission_bytes(submission)})
+
+
+def combined(clicks_test: Clicks, results: list[tuple[pd.DataFrame, list]]) -> Submission:
+    """Of three tasks, in the challenge's order."""
+    made = zip(TASKS, results, strict=True)
+    return combine_submissions(
+        *(bundled(make_submission(clicks_test, *of_task, task=task), task) for task, of_task in made)
+    )
+
+
 def csv_of(submission: Submission, path) -> str:
     SubmissionZipDataset(filepath=str(path)).save(submission)
     with zipfile.ZipFile(path) as archive:
@@ -62,33 +76,30 @@ def csv_of(submission: Submission, path) -> str:
     ("task", "header"), [("task1", "ID,Task1"), ("task2", "ID,Task2"), ("task1_and_2", "ID,Task1&2")]
 )
 def test_a_task_gets_its_own_header_and_the_test_rows_in_order(task, header, predictions, clicks_test, tmp_path):
-    text = csv_of(make_submission(clicks_test, predictions, HELD, tasks=(task,)), tmp_path / "a.zip")
+    text = csv_of(make_submission(clicks_test, predictions, HELD, task=task), tmp_path / "a.zip")
     assert text == f"{header}\n0,0.25\n1,0.5\n2,0.125\n3,1\n"
 
 
 def test_the_combined_submission_has_the_three_columns_in_the_challenges_order(predictions, clicks_test, tmp_path):
     third = predictions.assign(pctr=predictions["pctr"] / 2)
-    text = csv_of(
-        make_submission(clicks_test, predictions, HELD, predictions, HELD, third, HELD, tasks=TASKS),
-        tmp_path / "a.zip",
-    )
+    text = csv_of(combined(clicks_test, [(predictions, HELD), (predictions, HELD), (third, HELD)]), tmp_path / "a.zip")
     assert text.splitlines()[:3] == ["ID,Task1,Task2,Task1&2", "0,0.25,0.25,0.125", "1,0.5,0.5,0.25"]
 
 
 def test_valid_rows_are_never_in_a_submission(predictions, clicks_test):
-    table = make_submission(clicks_test, predictions, HELD, tasks=("task1",)).table
+    table = make_submission(clicks_test, predictions, HELD, task="task1").table
     assert len(table) == 4
     assert not set(table["Task1"]) & {np.float32(0.9), np.float32(0.8)}
 
 
 def test_making_a_submission_leaves_its_inputs_alone(predictions, clicks_test):
     before = predictions.copy()
-    make_submission(clicks_test, predictions, HELD, tasks=("task1",))
+    make_submission(clicks_test, predictions, HELD, task="task1")
     pd.testing.assert_frame_equal(predictions, before)
 
 
 def test_the_same_table_gives_the_same_bytes(predictions, clicks_test, tmp_path):
-    table = make_submission(clicks_test, predictions, HELD, tasks=("task1",))
+    table = make_submission(clicks_test, predictions, HELD, task="task1")
     for name in ("a.zip", "b.zip"):
         SubmissionZipDataset(filepath=str(tmp_path / name)).save(table)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
@@ -194,7 +205,10 @@ def test_the_pipelines_write_each_tasks_zip_and_the_combined_one(predictions, cl
         }
     )
     together = sum((create_task_pipeline(task) for task in TASKS), start=create_pipeline())
-    SequentialRunner().run(together.only_nodes_with_outputs(*names), catalog)
+    SequentialRunner().run(together.only_nodes_with_outputs(*names[:3]), catalog)
+    for task in TASKS:
+        catalog[f"{task}.bundle"] = MemoryDataset(bundled(catalog[f"{task}.submission"].load(), task))
+    SequentialRunner().run(together.only_nodes_with_outputs("submission"), catalog)
     assert list(catalog["submission"].load().table.columns) == ["ID", "Task1", "Task2", "Task1&2"]
     assert list(catalog["task1_and_2.submission"].load().table.columns) == ["ID", "Task1&2"]
     assert catalog["task1.submission"].preview()["columns"] == ["ID", "Task1"]
@@ -216,7 +230,7 @@ def test_the_challenges_size_is_written_in_seconds(tmp_path):
 
 
 def test_a_broken_rule_builds_the_file_and_marks_it_inside(predictions, clicks_test, tmp_path):
-    built = make_submission(clicks_test, predictions, BROKEN, tasks=("task1",))
+    built = make_submission(clicks_test, predictions, BROKEN, task="task1")
     dataset = SubmissionZipDataset(filepath=str(tmp_path / "a.zip"))
     dataset.save(built)
     assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == ["prediction.csv", "NOT_SUBMITTABLE.txt"]
@@ -224,7 +238,7 @@ def test_a_broken_rule_builds_the_file_and_marks_it_inside(predictions, clicks_t
 
 
 def test_the_combined_submission_is_marked_by_any_task(predictions, clicks_test):
-    built = make_submission(clicks_test, predictions, HELD, predictions, BROKEN, predictions, HELD, tasks=TASKS)
+    built = combined(clicks_test, [(predictions, HELD), (predictions, BROKEN), (predictions, HELD)])
     assert built.not_submittable == ("task2: a 2",)
 
 
@@ -241,4 +255,4 @@ def test_members_that_claim_more_than_the_limit_are_not_read():
 
 
 def test_a_file_for_which_every_rule_held_is_not_marked(predictions, clicks_test, tmp_path):
-    csv_of(make_submission(clicks_test, predictions, HELD, tasks=("task1",)), tmp_path / "a.zip")
+    csv_of(make_submission(clicks_test, predictions, HELD, task="task1"), tmp_path / "a.zip")

@@ -12,6 +12,7 @@ import pytest
 
 from mmctr_kedro.models import MODELS
 
+pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).parent / "killable.py"
 PATIENCE = 120  # seconds, for a machine that has other things to do
 

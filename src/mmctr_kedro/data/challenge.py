@@ -13,6 +13,7 @@ from mmctr_kedro.common.errors import MmctrError
 if TYPE_CHECKING:
     import pandas as pd
 
+SPLITS = ("train", "valid", "test")
 HISTORY_WIDTH = 64  # item_seq in train/valid/test is left-padded with 0 to this width
 TAG_WIDTH = 5
 EMBEDDING_WIDTH = 128
@@ -63,7 +64,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 PATHS: dict[str, str] = {
-    **{name: f"MicroLens_1M_x1/{name}.parquet" for name in ("train", "valid", "test", "item_info")},
+    **{name: f"MicroLens_1M_x1/{name}.parquet" for name in (*SPLITS, "item_info")},
     **{name: f"{name}.parquet" for name in ("item_feature", "item_emb", "item_seq", "tag_words")},
 }
 COVERS = "item_images"  # a folder of {item_id}.jpg, or this name as .zip, .tar, .rar
@@ -120,4 +121,4 @@ def unknown_truth() -> pd.DataFrame:
 
     known = dict.fromkeys(("posterior", "posterior_without_taste", "posterior_without_levels"), "float64")
     types = {"split": "str", "row_id": "int64", **known}
-    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
+    return pd.DataFrame(columns=list(types)).astype(types)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,34 +12,17 @@ import pyarrow.parquet as pq
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.data import content_vectors as vectors
 from mmctr_kedro.data.challenge import HISTORY_WIDTH, SCHEMAS, TAG_WIDTH, RawFolder
+from mmctr_kedro.data.jagged import offsets_of
 
 CHUNK = 10_000  # rows of wide tables per row group
 
 
-class TableWriter:
-    """Appends row groups to one challenge file; columns come as numpy arrays, lists as ``[rows, width]``."""
-
-    def __init__(self, schema: pa.Schema, writer: pq.ParquetWriter) -> None:
-        self._schema, self._writer = schema, writer
-
-    def append(self, columns: dict[str, np.ndarray | pa.Array]) -> None:
-        arrays = []
-        for field in self._schema:
-            values = columns[field.name]
-            if isinstance(values, pa.Array):
-                array = values.cast(field.type)
-            elif pa.types.is_fixed_size_list(field.type):
-                flat = pa.array(np.ascontiguousarray(values).reshape(-1), field.type.value_type)
-                array = pa.FixedSizeListArray.from_arrays(flat, type=field.type)
-            else:
-                array = pa.array(values, field.type)
-            arrays.append(array)
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-
-
 @contextmanager
-def table_writer(folder: RawFolder, name: str) -> Iterator[TableWriter]:
-    """Open the challenge file ``name`` for writing; it appears when the block ends well."""
+def table_writer(folder: RawFolder, name: str) -> Iterator[Callable[[dict[str, np.ndarray | pa.Array]], None]]:
+    """Open the challenge file ``name`` for writing; it appears when the block ends well.
+
+    What it yields appends a row group: columns by name as numpy arrays, lists as ``[rows, width]``, or as Arrow arrays.
+    """
     schema = SCHEMAS[name]
     # Repeating ids pack well as dictionaries, vectors do not.
     floats = any(pa.types.is_floating(getattr(field.type, "value_type", field.type)) for field in schema)
@@ -49,7 +32,22 @@ def table_writer(folder: RawFolder, name: str) -> Iterator[TableWriter]:
             path, schema, compression="zstd", use_dictionary=not floats, write_page_checksum=True
         ) as writer,
     ):
-        yield TableWriter(schema, writer)
+
+        def append(columns: dict[str, np.ndarray | pa.Array]) -> None:
+            arrays = []
+            for field in schema:
+                values = columns[field.name]
+                if isinstance(values, pa.Array):
+                    array = values.cast(field.type)
+                elif pa.types.is_fixed_size_list(field.type):
+                    flat = pa.array(np.ascontiguousarray(values).reshape(-1), field.type.value_type)
+                    array = pa.FixedSizeListArray.from_arrays(flat, type=field.type)
+                else:
+                    array = pa.array(values, field.type)
+                arrays.append(array)
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+        yield append
 
 
 def write_item_files(
@@ -77,23 +75,21 @@ def write_item_files(
     with table_writer(folder, "item_feature") as item_feature, table_writer(folder, "item_emb") as item_emb:
         for rows in chunks(len(tags)):
             ids = np.arange(rows.start, rows.stop) + 1
-            offsets = np.concatenate([[0], np.cumsum([len(row) for row in tags[rows]])])
-            flat = pa.array(np.concatenate([np.empty(0, np.int64), *tags[rows]]), pa.int64())
-            item_feature.append(
+            item_feature(
                 {
                     "item_id": ids,
                     "item_title": pa.array(titles[rows]),
-                    "item_tags": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat),
+                    "item_tags": pa.array(tags[rows], pa.list_(pa.int64())),
                     "likes_level": levels[0][rows],
                     "views_level": levels[1][rows],
                     "txt_emb_BERT": text[rows],
                     "img_emb_CLIPRN50": image[rows],
                 }
             )
-            item_emb.append({"item_id": ids, **{name: values[rows] for name, values in variants.items()}})
+            item_emb({"item_id": ids, **{name: values[rows] for name, values in variants.items()}})
     provided = fused if noise is None else fused + noise
     with table_writer(folder, "item_info") as item_info:
-        item_info.append(
+        item_info(
             {
                 "item_id": np.arange(len(tags) + 1),
                 "item_tags": padded_tags([np.empty(0, np.int64), *tags]),
@@ -101,18 +97,18 @@ def write_item_files(
             }
         )
     with table_writer(folder, "tag_words") as words:
-        words.append({"tag_id": np.arange(1, len(tag_words) + 1), "word": pa.array(tag_words, pa.string())})
+        words({"tag_id": np.arange(1, len(tag_words) + 1), "word": pa.array(tag_words, pa.string())})
 
 
 def write_item_seq(folder: RawFolder, users: np.ndarray, lengths: np.ndarray, items: np.ndarray) -> None:
     """item_seq: one row per user, whose ``lengths`` items stand one user after the other in ``items``."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     with table_writer(folder, "item_seq") as table:
         for rows in chunks(len(users), 20 * CHUNK):
             part = offsets[rows.start : rows.stop + 1]
             values = pa.array(items[part[0] : part[-1]], pa.int64())
             lists = pa.ListArray.from_arrays(pa.array(part - part[0], pa.int32()), values)
-            table.append({"user_id": users[rows], "item_seq": lists})
+            table({"user_id": users[rows], "item_seq": lists})
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:

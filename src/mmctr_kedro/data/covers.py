@@ -14,8 +14,9 @@ import re
 import stat
 import tarfile
 import zipfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,36 +55,25 @@ class Covers:
         self.path = None if path is None else Path(path)
         self._kind = _kind(self.path)
         self.ignored = 0
-        candidates: list[tuple[int, _Member]] = []
+        claims: dict[int, list[_Member]] = defaultdict(list)
         for member in self._list():
             if match := _COVER_NAME.fullmatch(member.name):
-                candidates.append((int(match[1]), member))
+                claims[int(match[1])].append(member)
             else:
                 self.ignored += 1
-        candidates.sort(key=lambda found: (found[0], len(found[1].name), found[1].name))
-        self._members = dict(reversed(candidates))  # of several the last wins, which is the first of the order
-        self.item_ids = np.array(sorted(self._members), dtype=np.int64)
-        claims = Counter(item for item, _ in candidates)
-        self.duplicates = {item: count for item, count in claims.items() if count > 1}
+        self.item_ids = np.array(sorted(claims), dtype=np.int64)
+        self.duplicates = {item: len(claims[item]) for item in self.item_ids.tolist() if len(claims[item]) > 1}
+        self._members = {
+            item: min(members, key=lambda member: (len(member.name), member.name)) for item, members in claims.items()
+        }
 
     @classmethod
     def find(cls, folder: Path | str) -> Covers:
-        """The covers in a raw folder: ``item_images/`` or ``item_images.zip|tar|tar.gz|tgz|rar``, or none.
-
-        A folder without any cover in it (a download in progress, say) gives way to an archive beside it.
-        """
-        paths = [path for end in CONTAINERS if (path := Path(folder) / f"{COVERS}{end}").exists()]
-        for path in paths:
-            covers = cls(path)
-            if len(covers) or path == paths[-1]:
-                return covers
-        return cls(None)
+        """The covers in a raw folder, wherever ``find_container`` finds them."""
+        return cls(find_container(folder))
 
     def __len__(self) -> int:
         return len(self.item_ids)
-
-    def __repr__(self) -> str:
-        return f"Covers({str(self.path) if self.path else None!r}: {len(self):,} items)"
 
     @property
     def anywhere(self) -> bool:
@@ -108,8 +98,8 @@ class Covers:
         wanted = [(item, self._members[item]) for item in np.intersect1d(asked, self.item_ids).tolist()]
         if wanted and self.path is not None:
             wanted.sort(key=lambda found: found[1].place)
-            readers = {"": _read_folder, ".zip": _read_zip, ".tar": _read_tar, ".tar.gz": _read_tar, ".rar": _read_rar}
-            yield from readers[self._kind](self.path, wanted)
+            with _errors_that_name(self.path, self._kind):
+                yield from _READERS[self._kind](self.path, wanted)
         for item in np.setdiff1d(asked, self.item_ids).tolist():
             yield item, None
 
@@ -122,26 +112,39 @@ class Covers:
             for folder, _, names in os.walk(path):
                 yield from (_Member(Path(folder, name).relative_to(path).as_posix(), 0, 0) for name in names)
             return
-        lists = {".zip": _list_zip, ".tar": _list_tar, ".tar.gz": _list_tar, ".rar": _list_rar}
         limit = MOST_BYTES + MOST_EXPANSION * path.stat().st_size
         inside = 0
-        try:
-            for turn, member in enumerate(lists[self._kind](path)):
+        with _errors_that_name(path, self._kind):
+            for turn, member in enumerate(_LISTS[self._kind](path)):
                 inside += member.size
-                parts = re.split(r"[/\\]", member.name)
+                parts, refused = re.split(r"[/\\]", member.name), ""
                 if turn == MOST_MEMBERS:
-                    raise _refused(path, f"more than {MOST_MEMBERS:,} files")
-                if inside > limit:
-                    raise _refused(path, f"more than {limit:,} bytes, {MOST_EXPANSION} times its own size")
-                if not member.plain:
-                    raise _refused(path, f"'{member.name[:200]}', which is a link or a device, and no plain file")
-                if ".." in parts or parts[0].endswith(":") or (parts[0] == "" and len(parts) > 1):
-                    raise _refused(path, f"'{member.name[:200]}', which names a place outside it")
+                    refused = f"more than {MOST_MEMBERS:,} files"
+                elif inside > limit:
+                    refused = f"more than {limit:,} bytes, {MOST_EXPANSION} times its own size"
+                elif not member.plain:
+                    refused = f"'{member.name[:200]}', which is a link or a device, and no plain file"
+                elif ".." in parts or parts[0].endswith(":") or (parts[0] == "" and len(parts) > 1):
+                    refused = f"'{member.name[:200]}', which names a place outside it"
+                if refused:
+                    raise MmctrError(
+                        f"{path} holds {refused}. Covers come as plain files in one folder, or in an archive of "
+                        "nothing else, and nothing of this one was read. Pack the pictures anew, without links and "
+                        "with paths below the folder that holds them."
+                    )
                 yield member
-        except MmctrError:
-            raise
-        except Exception as error:  # on damaged bytes these readers raise nearly anything
-            raise _damaged(path, error) from error
+
+
+def find_container(folder: Path | str) -> Path | None:
+    """The covers in a raw folder: ``item_images/`` or ``item_images.zip|tar|tar.gz|tgz|rar``, or none.
+
+    A folder without any cover in it (a download in progress, say) gives way to an archive beside it.
+    """
+    paths = [path for end in CONTAINERS if (path := Path(folder) / f"{COVERS}{end}").exists()]
+    for path in paths:
+        if path.is_file() or any(_COVER_NAME.fullmatch(name) for _, _, names in os.walk(path) for name in names):
+            return path
+    return paths[-1] if paths else None
 
 
 def _kind(path: Path | None) -> str:
@@ -155,18 +158,18 @@ def _kind(path: Path | None) -> str:
     return ".tar.gz" if kind == ".tgz" else kind
 
 
-def _refused(path: Path, what: str) -> MmctrError:
-    return MmctrError(
-        f"{path} holds {what}. Covers come as plain files in one folder, or in an archive of nothing else, and nothing "
-        "of this one was read. Pack the pictures anew, without links and with paths below the folder that holds them."
-    )
-
-
-def _damaged(path: Path, why: object) -> MmctrError:
-    return MmctrError(
-        f"{path} cannot be read as a {_kind(path)} archive ({why}): cut short or not such a file. "
-        f"Fetch it again, or unpack what there is into {path.parent / COVERS}/ and remove it."
-    )
+@contextmanager
+def _errors_that_name(path: Path, kind: str) -> Iterator[None]:
+    """On damaged bytes the libraries raise nearly anything: say which archive it was, and what to do."""
+    try:
+        yield
+    except MmctrError:
+        raise
+    except Exception as error:
+        raise MmctrError(
+            f"{path} cannot be read as a {kind} archive ({error}): cut short or not such a file. "
+            f"Fetch it again, or unpack what there is into {path.parent / COVERS}/ and remove it."
+        ) from error
 
 
 def _read_folder(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[int, bytes]]:
@@ -193,14 +196,12 @@ def _read_zip(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[i
         infos = {info.header_offset: info for info in archive.infolist()}
         for item, member in wanted:
             info = infos[member.place]
-            # zipfile makes the whole of what it reads at once; bzip2 and LZMA heed no limit, and 4 kB hold up to 90 MB.
-            heeds = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
             data = b""
             try:
                 if info.file_size <= MOST_BYTES:
                     with archive.open(info) as file:
-                        piece = partial(file.read, info.file_size + 1 if heeds else 4096)
-                        data = b"".join(iter(piece, b""))
+                        # In pieces: bzip2 and LZMA unpack all that they are handed, and 4 kB hold up to 90 MB.
+                        data = b"".join(iter(partial(file.read, 4096), b""))
             except Exception:  # damaged, encrypted, or packed in a way zipfile does not know: it raises nearly anything
                 data = b""
             yield item, data
@@ -243,48 +244,46 @@ def _read_tar(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[i
             yield item, data
 
 
-def _list_rar(path: Path) -> Iterator[_Member]:
-    turn = None
-    with _libarchive(path).file_reader(str(path)) as archive:
-        for turn, entry in enumerate(archive):
-            if not entry.isdir:
-                plain = entry.isfile and not entry.linkpath
-                yield _Member(entry.pathname or "", turn, entry.size or 0, plain)
-    if turn is None:  # libarchive takes a cut between members for the end
-        raise ValueError("nothing in it")
-
-
-def _read_rar(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[int, bytes]]:
-    libarchive = _libarchive(path)
-    items = {member.place: item for item, member in wanted}
-    try:
-        with libarchive.file_reader(str(path)) as archive:
-            for turn, entry in enumerate(archive):
-                if turn in items:
-                    data = bytearray()
-                    try:
-                        for block in entry.get_blocks():
-                            data += block
-                            if len(data) > MOST_BYTES:
-                                break
-                    except libarchive.exception.ArchiveError:
-                        data.clear()
-                    yield items.pop(turn), bytes(data) if len(data) <= MOST_BYTES else b""
-                if not items:
-                    return
-    except libarchive.exception.ArchiveError as error:
-        raise _damaged(path, error) from error
-
-
-def _libarchive(path: Path) -> Any:
-    """The optional library that reads .rar."""
+def _rar(path: Path) -> Iterator[tuple[_Member, Any]]:
+    """Every member with libarchive's entry, whose bytes can be had until the next one comes."""
     try:
         import libarchive
-    except (ImportError, AttributeError, OSError) as error:  # the package, or the C library below it
+    except (ImportError, AttributeError, TypeError, OSError) as error:  # the package, or the C library below it
         raise MmctrError(
             f"{path} is a .rar archive, which needs a program or an extra ({error}). Either unpack it: "
             f"cd {path.parent} && unar {path.name} (or: unrar x {path.name}), then remove it. Or install the "
             'extra: pip install "mmctr_kedro[rar]" (it uses the system\'s libarchive: '
             "apt install libarchive13, brew install libarchive)."
         ) from error
-    return libarchive
+    turn = None
+    with libarchive.file_reader(str(path)) as archive:
+        for turn, entry in enumerate(archive):
+            if not entry.isdir:
+                yield _Member(entry.pathname or "", turn, entry.size or 0, entry.isfile and not entry.linkpath), entry
+    if turn is None:  # libarchive takes a cut between members for the end
+        raise ValueError("nothing in it")
+
+
+def _list_rar(path: Path) -> Iterator[_Member]:
+    return (member for member, _ in _rar(path))
+
+
+def _read_rar(path: Path, wanted: list[tuple[int, _Member]]) -> Iterator[tuple[int, bytes]]:
+    items = {member.place: item for item, member in wanted}
+    for member, entry in _rar(path):
+        if member.place in items:
+            data = bytearray()
+            try:
+                for block in entry.get_blocks():
+                    data += block
+                    if len(data) > MOST_BYTES:
+                        break
+            except Exception:  # damaged or encrypted
+                data.clear()
+            yield items.pop(member.place), bytes(data) if len(data) <= MOST_BYTES else b""
+        if not items:
+            return
+
+
+_LISTS = {".zip": _list_zip, ".tar": _list_tar, ".tar.gz": _list_tar, ".rar": _list_rar}
+_READERS = {"": _read_folder, ".zip": _read_zip, ".tar": _read_tar, ".tar.gz": _read_tar, ".rar": _read_rar}

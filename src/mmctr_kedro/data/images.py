@@ -63,7 +63,9 @@ def decode(data: bytes | None, side: int, smallest_side: int = 1) -> np.ndarray 
     except UnidentifiedImageError:  # its text holds a memory address
         return Refused("unreadable", f"not an image in a format we read ({', '.join(FORMATS)})")
     except Exception as error:  # on damaged bytes a decoder may raise nearly anything; the reason is reported
-        return Refused("unreadable", f"{type(error).__name__}: {_one_line(error)}")
+        # On one line, and without addresses in memory, which differ from run to run.
+        reason = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))[:200]
+        return Refused("unreadable", f"{type(error).__name__}: {reason}")
 
 
 @contextmanager
@@ -75,11 +77,6 @@ def opened(data: bytes) -> Iterator[Image]:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
         yield image
-
-
-def _one_line(error: Exception) -> str:
-    """What an error says, without addresses in memory, which differ from run to run."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))[:200]
 
 
 def _square(image: Image, side: int) -> np.ndarray:
@@ -110,23 +107,13 @@ def decoded_batches(
     Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]  # Pillow means it by PILLOW_BLOCK_SIZE
     decoder = partial(decode, side=side, smallest_side=smallest_side)
     stream = iter(covers)
-    with _quiet_decoders(), ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        # Odd metadata are no news to anybody, and sizes are judged by MAX_PIXELS.
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
         waiting: list = []
-        while chunk := list(islice(stream, batch_size)):
+        while (chunk := list(islice(stream, batch_size))) or waiting:
             started = [(item, pool.submit(decoder, data)) for item, data in chunk]
             if waiting:
                 yield [(item, future.result()) for item, future in waiting]
             waiting = started
-        if waiting:
-            yield [(item, future.result()) for item, future in waiting]
-
-
-@contextmanager
-def _quiet_decoders() -> Iterator[None]:
-    """Pillow warns of odd metadata, which is no news to anybody; sizes are judged by ``MAX_PIXELS``."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-        yield

@@ -8,7 +8,8 @@ counts are compared with the file's size and the machine's memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,18 @@ _FOOTER_ENTRIES = 200_000  # of all lists in a footer
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 
 
+@contextmanager
+def damage_named(file: Path | str) -> Iterator[None]:
+    """Whatever pyarrow raises of a damaged file as an error that names it."""
+    try:
+        yield
+    except MmctrError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MmctrError(f"{file}: cannot be read as parquet; if it is truncated, copy it again ({reason})") from error
+
+
 def open_parquet(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
     """A parquet file of bearable size; checksums, where its writer made any, are verified on reading.
 
@@ -34,7 +47,7 @@ def open_parquet(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetF
     Raises:
         MmctrError: It is no parquet file, or its counts are absurd.
     """
-    try:
+    with damage_named(path):
         parquet = pq.ParquetFile(
             path,
             read_dictionary=list(read_dictionary),
@@ -42,20 +55,15 @@ def open_parquet(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetF
             thrift_container_size_limit=_FOOTER_ENTRIES,
             page_checksum_verification=True,
         )
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise MmctrError(f"{path}: cannot be read as parquet; if it is truncated, copy it again ({reason})") from error
     footer, size = parquet.metadata, path.stat().st_size
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 40
     groups = [footer.row_group(turn) for turn in range(footer.num_row_groups)]
-    takes = [
-        sum(
-            max(chunk.total_uncompressed_size, chunk.num_values * (_WIDTHS.get(column.physical_type) or column.length))
-            for place, column in enumerate(footer.schema)
-            for chunk in [group.column(place)]
-        )
-        for group in groups
-    ]
+    columns = list(enumerate(footer.schema))
+    takes = [0] * len(groups)
+    for turn, group in enumerate(groups):
+        for place, column in columns:
+            chunk, width = group.column(place), _WIDTHS.get(column.physical_type) or column.length
+            takes[turn] += max(chunk.total_uncompressed_size, chunk.num_values * width)
     if (rows := sum(group.num_rows for group in groups)) != footer.num_rows or rows < 0:
         raise MmctrError(f"{path}: its footer says {footer.num_rows:,} rows, its row groups {rows:,}: copy it again.")
     most = FLOOR + MOST_EXPANSION * size
@@ -70,10 +78,8 @@ def open_parquet(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetF
 def read_columns(path: Path, columns: list[str]) -> pa.Table:
     """Whole columns of a file that ``open_parquet`` takes, with as many rows as it says."""
     parquet = open_parquet(path)
-    try:
+    with damage_named(path):
         table = parquet.read(columns=columns)
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise MmctrError(f"{path}: cannot be read as parquet ({' '.join(str(error).split())[:200]})") from error
     if len(table) != parquet.metadata.num_rows:
         raise MmctrError(f"{path}: says it has {parquet.metadata.num_rows:,} rows and has {len(table):,}.")
     return table

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mmctr_kedro.data.clicks import LEVELS as LEVEL_VALUES
 from mmctr_kedro.data.clicks import Clicks, own_levels
+from mmctr_kedro.data.jagged import distinct, encode_users_lists, positions
 from mmctr_kedro.data.processing.data_report import QUANTILES
 from mmctr_kedro.evaluation.metrics import auc_of_counts, auc_standard_error_of_counts
 from mmctr_kedro.evaluation.slices import HISTORY_EDGES, bucket_name
@@ -20,7 +21,6 @@ LEVELS = ("likes_level", "views_level")
 # Rows at the mean click rate that every item's and level's own rate is mixed with: one click on one row is no 100 %.
 PRIOR_ROWS = 10.0
 DIGITS = 6
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 Found = dict[str, Any]
 Counts = tuple[np.ndarray, np.ndarray]  # clicks and other rows of each key, [K] int64
@@ -104,12 +104,9 @@ def whose_levels(item_content: pd.DataFrame, splits: dict[str, Clicks]) -> Found
                 found["worth"][score][name] = _auc_of_rows(values[rows], clicks.label[rows])
         found["own"][name] = {kind: _share(match[of]) for kind, of in kinds.items()}
         found["rows_judged"][name] = {kind: int(of.sum()) for kind, of in kinds.items()}
-        # All rows of a history carry one pair where their pairs have no variance; whole numbers, below 2^53.
-        shown = np.bincount(clicks.history, minlength=len(clicks.history_user))
-        total, squares = (
-            np.bincount(clicks.history, weights=pair[name] ** power, minlength=len(shown)) for power in (1, 2)
-        )
-        found["one_pair_per_user"][name] = _share((shown * squares == total**2)[shown > 1])
+        of_history = pd.Series(pair[name]).groupby(clicks.history)
+        one_pair = of_history.min() == of_history.max()
+        found["one_pair_per_user"][name] = _share(one_pair[of_history.size() > 1])
     return found
 
 
@@ -127,48 +124,35 @@ def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
         and the ``worth`` in AUC of the label that they have there.
     """
     found: Found = {"target_in_history": {}, "repeated_rows": {}}
+    both = {"train": train, "valid": valid}
+    # The same number for the same clicks, whoever's they are.
+    lists = [encode_users_lists(0 * of.history_user, of.history_offsets, of.history_items) for of in both.values()]
+    same_history = np.split(distinct(lists)[3].astype(np.int64), [len(train.history_user)])
     keys = {}
-    for name, clicks in (("train", train), ("valid", valid)):
+    for (name, clicks), history in zip(both.items(), same_history, strict=True):
         label, inside = _labels(clicks), _target_in_history(clicks)
         shares = {kind: _share(inside[label == value]) for kind, value in (("clicks", 1), ("others", 0))}
         found["target_in_history"][name] = {**shares, **_auc_of_rows(inside * 1.0, label)}
-        keys[name] = _history_and_item(clicks, size)
-        mixed = keys[name] * np.uint64(2) + label.astype(np.uint64) + clicks.user.astype(np.uint64) * _ODD
-        found["repeated_rows"][name] = _round(1 - len(np.unique(mixed)) / max(1, len(mixed)))
-    keys_of_train, place, rows = np.unique(keys["train"], return_inverse=True, return_counts=True)
-    clicks_there = np.bincount(place, weights=_labels(train)) / rows
-    at = np.minimum(np.searchsorted(keys_of_train, keys["valid"]), len(keys_of_train) - 1)
-    there = keys_of_train[at] == keys["valid"]
-    told = np.where(there, clicks_there[at], _labels(train).mean())
-    found["valid_rows_in_train"] = {"share": _share(there), **_auc_of_rows(told, _labels(valid))}
+        keys[name] = history[clicks.history] * size + clicks.item
+        rows = pd.DataFrame({"user": clicks.user, "history_and_item": keys[name], "label": label})
+        found["repeated_rows"][name] = _share(rows.duplicated())
+    share_of_clicks = pd.Series(_labels(train)).groupby(keys["train"]).mean()
+    told = share_of_clicks.reindex(keys["valid"])
+    worth = _auc_of_rows(told.fillna(_labels(train).mean()).to_numpy(), _labels(valid))
+    found["valid_rows_in_train"] = {"share": _share(told.notna()), **worth}
     return found
 
 
 def _target_in_history(clicks: Clicks, rows_at_a_time: int = 500_000) -> np.ndarray:
     """``[R]`` bool."""
+    begin, length = clicks.history_offsets[clicks.history], clicks.history_length
     found = []
     for start in range(0, len(clicks), rows_at_a_time):
-        history = clicks.history[start : start + rows_at_a_time]
-        begin, length = clicks.history_offsets[history], np.diff(clicks.history_offsets)[history]
-        first = np.cumsum(length) - length
-        row = np.repeat(np.arange(len(history)), length)
-        place = np.repeat(begin - first, length) + np.arange(len(row))
-        same = clicks.history_items[place] == clicks.item[start : start + rows_at_a_time][row]
-        found.append(np.bincount(row[same], minlength=len(history)) > 0)
+        rows = slice(start, start + rows_at_a_time)
+        owner = np.repeat(np.arange(len(length[rows])), length[rows])
+        same = clicks.history_items[positions(begin[rows], length[rows])] == clicks.item[rows][owner]
+        found.append(np.bincount(owner[same], minlength=len(length[rows])) > 0)
     return np.concatenate(found) if found else np.empty(0, bool)
-
-
-def _history_and_item(clicks: Clicks, size: int) -> np.ndarray:
-    """A number for what a row shows, its history's items in order and its item: ``[R]`` uint64, equal for equal
-    rows."""
-    rng = np.random.default_rng(0)
-    of_item = rng.integers(2**63, size=size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    of_place = rng.integers(2**63, size=1024, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    length = np.diff(clicks.history_offsets)
-    place = np.arange(len(clicks.history_items)) - np.repeat(clicks.history_offsets[:-1], length)
-    added = np.concatenate([[np.uint64(0)], np.cumsum(of_item[clicks.history_items] * of_place[place % 1024])])
-    of_history = added[clicks.history_offsets[1:]] - added[clicks.history_offsets[:-1]]  # wraps, as it should
-    return of_history[clicks.history] * _ODD + of_item[clicks.item]
 
 
 def signals(size: int, train: Clicks, valid: Clicks) -> dict[str, Found]:
@@ -297,7 +281,7 @@ def _halves_of_users(train: Clicks) -> np.ndarray:
     return (rank % 2).astype(np.int8)[train.history]
 
 
-def _share(values: np.ndarray) -> float | None:
+def _share(values: np.ndarray | pd.Series) -> float | None:
     return _round(values.mean()) if len(values) else None
 
 

@@ -10,10 +10,11 @@ from mmctr_kedro.common.words import percent
 THRESHOLDS = {"auc_difference": 0.03, "share_difference": 0.03, "standard_errors": 3.0}
 
 Found = dict[str, Any]  # auc, standard_error
-Verdict = dict[str, Any]
+Verdict = tuple[
+    bool | None, str
+]  # whether splits are alike in something, None where that is not the question; in words
 
 WHOLE = "train_and_valid"
-LENGTHS = {("valid", "train"): "history_length", ("test", "valid"): "test_history_length"}
 SIGNALS = {
     "item_click_rate": "An item's click rate in train",
     "item_history_clicks": "Popularity (clicks in train's histories)",
@@ -22,45 +23,42 @@ SIGNALS = {
 }
 
 
-def verdicts(found: dict[str, Any]) -> list[Verdict]:
-    """Each verdict: ``about`` what, ``alike`` (None: not the question) and what it ``says``; the sum comes first."""
+def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each verdict: ``about`` what, ``alike`` (None: not the question) and what it ``says``.
+
+    What leaks comes before all, then the sum of what is said of train and valid.
+    """
     splits, drawn = found["splits"], found["drawn"]
-    single = [_about_signal(name, **found["signals"][name], drawn=drawn, splits=splits) for name in SIGNALS]
-    for (first, second), about in LENGTHS.items():
-        of = drawn[f"history_length_{first}_or_{second}"]
-        medians = [splits[split]["history_length"]["median"] for split in (first, second)]
-        shown = " and ".join("–" if median is None else f"{median:g}" for median in medians)
-        longer = "longer" if (of["auc"] or 0.5) > 0.5 else "shorter"
-        than = f"{longer} in {first} than in {second}" if tells(of) else f"as long in {first} as in {second}"
-        single.append(_verdict(about, not tells(of), f"Histories are {than} (medians {shown}; {_apart(of)})."))
-    # Of train and valid alone: what is about test does not count.
-    asked = [verdict["alike"] for verdict in single if verdict["about"] != LENGTHS["test", "valid"]]
-    says = "Train and valid differ in nothing looked at here by more than noise."
+    answers, leak = found["known_answers"], found["leak"]
+    leaking: dict[str, Verdict] = {
+        "levels": _about_levels(found["whose_levels"], leak["levels"]),
+        "target_in_history": _about_target_in_history(answers["target_in_history"], leak["target_in_history"]),
+        "repeats": _about_repeats(answers, leak["valid_rows_in_train"]),
+    }
+    single = {name: _about_signal(name, **found["signals"][name], drawn=drawn, splits=splits) for name in SIGNALS}
+    single["history_length"] = _about_lengths("valid", "train", drawn, splits)
+    asked = [alike for alike, _ in single.values()]  # of train and valid alone: what is about test does not count
+    whole: Verdict = True, "Train and valid differ in nothing looked at here by more than noise."
     if False in asked:
         says = "Train and valid are drawn differently: choose models and epochs by valid AUC, never by train loss."
+        whole = False, says
     elif None in asked:
-        says = "Whether train and valid are drawn alike cannot be told: a class is missing."
-    whole = _verdict(WHOLE, False if False in asked else None if None in asked else True, says)
+        whole = None, "Whether train and valid are drawn alike cannot be told: a class is missing."
+    single["test_history_length"] = _about_lengths("test", "valid", drawn, splits)
     of = drawn["popularity_of_items_test_or_valid"]
-    says = f"Test rows show items as popular as valid rows do ({_apart(of)})."
+    apart, more = f"(told apart with {_auc(of)})", "more" if (of["auc"] or 0.5) > 0.5 else "less"
+    says = f"Test rows show items as popular as valid rows do {apart}."
     if tells(of):
-        more = "more" if of["auc"] > 0.5 else "less"
-        says = f"Test rows show {more} popular items than valid rows ({_apart(of)}): valid AUC may mislead."
-    single.append(_verdict("test_items", not tells(of), says))
+        says = f"Test rows show {more} popular items than valid rows {apart}: valid AUC may mislead."
+    single["test_items"] = not tells(of), says
     users, rows = (
         " and ".join(f"{percent(splits[split][key])} of {split}" for split in ("valid", "test"))
         for key in ("users_in_train", "rows_with_item_in_no_train_row")
     )
-    says = f"Train knows {users} users; {rows} rows show an item that no train row has."
-    single.append(_verdict("unseen", None, says))
-    answers, leak = found["known_answers"], found["leak"]
-    known = [
-        _about_levels(found["whose_levels"], leak["levels"]),
-        _about_target_in_history(answers["target_in_history"], leak["target_in_history"]),
-        _about_repeats(answers, leak["valid_rows_in_train"]),
-    ]
-    # What leaks comes before all.
-    return sorted([whole, *single, *known], key=lambda verdict: verdict not in known or verdict["alike"] is not False)
+    single["unseen"] = None, f"Train knows {users} users; {rows} rows show an item that no train row has."
+    every = {WHOLE: whole, **single, **leaking}
+    said = [{"about": about, "alike": alike, "says": says} for about, (alike, says) in every.items()]
+    return sorted(said, key=lambda verdict: verdict["about"] not in leaking or verdict["alike"] is not False)
 
 
 def leaks(found: dict[str, Any]) -> dict[str, bool]:
@@ -83,31 +81,36 @@ def leaks(found: dict[str, Any]) -> dict[str, bool]:
 
 def tells(of: Found) -> bool:
     """Whether an AUC says something, by ``THRESHOLDS``."""
-    return of["auc"] is not None and _beyond(of["auc"] - 0.5, of["standard_error"])
+    return differ(of, {"auc": 0.5, "standard_error": 0.0})
 
 
 def differ(one: Found, other: Found) -> bool:
-    """Whether two AUCs of different rows differ, by ``THRESHOLDS``."""
+    """Whether two AUCs of different rows differ, by ``THRESHOLDS``; not where the noise is unknown: too few rows."""
     errors = [of["standard_error"] for of in (one, other)]
-    error = None if None in errors else sum(error**2 for error in errors) ** 0.5
-    return _beyond(one["auc"] - other["auc"], error)
-
-
-def _beyond(difference: float, error: float | None) -> bool:
-    if error is None:  # too few rows to know the noise
+    if None in errors:
         return False
-    return abs(difference) >= max(THRESHOLDS["auc_difference"], THRESHOLDS["standard_errors"] * error)
+    noise = THRESHOLDS["standard_errors"] * sum(error**2 for error in errors) ** 0.5
+    return abs(one["auc"] - other["auc"]) >= max(THRESHOLDS["auc_difference"], noise)
+
+
+def _about_lengths(first: str, second: str, drawn: dict[str, Found], splits: dict[str, Any]) -> Verdict:
+    of = drawn[f"history_length_{first}_or_{second}"]
+    medians = [splits[split]["history_length"]["median"] for split in (first, second)]
+    shown = " and ".join("–" if median is None else f"{median:g}" for median in medians)
+    longer = "longer" if (of["auc"] or 0.5) > 0.5 else "shorter"
+    than = f"{longer} in {first} than in {second}" if tells(of) else f"as long in {first} as in {second}"
+    return not tells(of), f"Histories are {than} (medians {shown}; told apart with {_auc(of)})."
 
 
 def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found], splits: dict[str, Any]) -> Verdict:
     """Whether train and valid are alike in it; if not, what follows, and which rows are drawn otherwise."""
     what = SIGNALS[name]
     if train["auc"] is None or valid["auc"] is None:
-        return _verdict(name, None, f"{what} cannot be judged: train or valid has rows of one class only.")
+        return None, f"{what} cannot be judged: train or valid has rows of one class only."
     both = f"train ({_auc(train)}) and valid ({_auc(valid)})"
     if not differ(train, valid):
         says = f"separates {both} about alike" if tells(train) or tells(valid) else f"says next to nothing about {both}"
-        return _verdict(name, True, f"{what} {says}.")
+        return True, f"{what} {says}."
     if tells(train) != tells(valid):
         strong, weak = (("train", train), ("valid", valid))[:: 1 if tells(train) else -1]
         noise = THRESHOLDS["standard_errors"] * weak[1]["standard_error"]
@@ -128,7 +131,8 @@ def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found]
             "clicks": drawn["popularity_of_clicked_items_valid_or_train"],
         }
         changed = [
-            f"valid's {kind} are on {'more' if of['auc'] > 0.5 else 'less'} popular items than train's ({_apart(of)})"
+            f"valid's {kind} are on {'more' if of['auc'] > 0.5 else 'less'} popular items than train's"
+            f" (told apart with {_auc(of)})"
             for kind, of in kinds.items()
             if tells(of)
         ]
@@ -136,7 +140,7 @@ def _about_signal(name: str, train: Found, valid: Found, drawn: dict[str, Found]
             kept = next(kind for kind, of in kinds.items() if not tells(of))
             changed.append(f"its {kept} on equally popular ones")
         says += f": {', '.join(changed)}" if changed else ""
-    return _verdict(name, False, f"{what} {says}.")
+    return False, f"{what} {says}."
 
 
 def _about_levels(of: Found, leak: bool) -> Verdict:
@@ -144,9 +148,9 @@ def _about_levels(of: Found, leak: bool) -> Verdict:
     where = "" if of["known_from"] == "item_feature.parquet" else ", told by the levels of clicks"
     if not leak:
         if all(share["all"] in (None, 1.0) for share in own.values()):
-            return _verdict("levels", True, f"Every row carries the likes and views levels of its own item{where}.")
+            return True, f"Every row carries the likes and views levels of its own item{where}."
         says = ", ".join(f"{percent(share['all'])} of {split} rows" for split, share in own.items())
-        return _verdict("levels", True, f"Rows carry their own item's levels, whatever their label, in {says}{where}.")
+        return True, f"Rows carry their own item's levels, whatever their label, in {says}{where}."
     shares = " and ".join(
         f"{percent(own[split]['others'])} of {split}'s (of its clicks {percent(own[split]['clicks'])})"
         for split in ("train", "valid")
@@ -154,13 +158,11 @@ def _about_levels(of: Found, leak: bool) -> Verdict:
     alone = of["worth"]["match_and_rarity"]["valid"]
     together = of["one_pair_per_user"]["valid"]
     pair = f"; in {percent(together)} of valid's users all rows carry one pair" if together else ""
-    return _verdict(
-        "levels",
-        False,
+    return False, (
         f"LEAK: rows without a click carry another item's levels; their own in {shares}{where}{pair}."
         f" Whether levels and item belong together has {_auc(alone)} on valid without any user: an AUC near it measures"
         " that, not taste. Model `evidence` reads it as a piece of its own (model.levels); results show beside each AUC"
-        " what is left without it. For use outside the challenge take leak_free_model.",
+        " what is left without it. For use outside the challenge take leak_free_model."
     )
 
 
@@ -171,13 +173,11 @@ def _about_target_in_history(of: Found, leak: bool) -> Verdict:
     )
     if not leak:
         if not any(of[split][kind] for split in of for kind in ("clicks", "others")):
-            return _verdict("target_in_history", True, "No row's item is in its own history.")
-        return _verdict("target_in_history", True, f"A row's item is in its own history in {shares}.")
-    return _verdict(
-        "target_in_history",
-        False,
+            return True, "No row's item is in its own history."
+        return True, f"A row's item is in its own history in {shares}."
+    return False, (
         f"LEAK: a row's item is in its own history in {shares}. That alone has {_auc(of['valid'])} on valid: cut"
-        " histories before the click that they are to predict, and make the files again.",
+        " histories before the click that they are to predict, and make the files again."
     )
 
 
@@ -186,21 +186,8 @@ def _about_repeats(of: Found, leak: bool) -> Verdict:
     twice = " and ".join(f"{percent(repeated[split])} of {split} rows" for split in ("train", "valid"))
     says = f"{percent(overlap['share'])} of valid rows (history and item) stand in train too; {twice} are repeated."
     if not leak:
-        return _verdict("repeats", True, says)
-    return _verdict(
-        "repeats",
-        False,
-        f"LEAK: {says} The labels they have there have {_auc(overlap)} on valid: split by user, or by time.",
-    )
-
-
-def _verdict(about: str, alike: bool | None, says: str) -> Verdict:
-    return {"about": about, "alike": alike, "says": says}
-
-
-def _apart(of: Found) -> str:
-    """For an AUC of telling one split's rows from the other's."""
-    return f"told apart with {_auc(of)}"
+        return True, says
+    return False, f"LEAK: {says} The labels they have there have {_auc(overlap)} on valid: split by user, or by time."
 
 
 def _auc(of: Found) -> str:

@@ -10,8 +10,8 @@ import pyarrow as pa
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import HISTORY_WIDTH, PATHS, RawFolder
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.jagged import keep_newest, strip_padding
 from mmctr_kedro.data.parquet import read_columns
-from mmctr_kedro.data.processing.jagged import keep_newest, strip_padding
 
 
 def with_published(train: Clicks, folder: RawFolder) -> Clicks:

@@ -31,13 +31,13 @@ Slice = dict[str, Any]
 History = list[dict[str, Any]]
 
 
-def draw_figures(metrics: Metrics, training_history: History) -> dict[str, Any]:
-    """The figures of one task by name."""
-    return draw({metrics["task"]: metrics}, {metrics["task"]: training_history})
+def draw_figures(metrics: Metrics, training_history: History) -> list[Any]:
+    """The figures of one task in the order of ``NAMES``."""
+    return list(draw({metrics["task"]: metrics}, {metrics["task"]: training_history}).values())
 
 
 def draw(metrics: dict[str, Metrics], histories: dict[str, History]) -> dict[str, Figure]:
-    """All figures by name, of one task or of several laid over each other."""
+    """All figures by name, in the order of ``NAMES``, of one task or of several laid over each other."""
     by_length, by_popularity = slices(metrics).values()
     return {
         "training_curves": training_curves(histories, metrics),

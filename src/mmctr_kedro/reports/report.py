@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmctr_kedro.common.params import leaves
 from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.reports import text
-from mmctr_kedro.reports.figures import COLOURS, draw, history_lengths, signals, slices
+from mmctr_kedro.reports.figures import COLOURS, NAMES, draw, history_lengths, signals, slices
 from mmctr_kedro.reports.page import page
 from mmctr_kedro.reports.text import LABELS, form
+from mmctr_kedro.submission.bundling import Bundle
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 _CHOSEN_IN_CONF = (
     "model.name",
@@ -28,15 +32,16 @@ def write_task_report(
     ctr_model: TrainedModel,
     metrics: Metrics,
     training_history: History,
-    raw_files: dict[str, Any],
     data_report: dict[str, Any],
     data_diagnostics: dict[str, Any],
     worst_rows: dict[str, Any],
     rules: list[dict[str, Any]],
+    *figures: Any,
 ) -> str:
-    """The page of one task, as HTML. Its command gives the model, what conf/ may choose, and what is not the default.
+    """The page of one task, as HTML, with ``figures`` in the order of ``NAMES``.
 
-    Lists are left out of the command: ``--params`` cannot take them.
+    Its command gives the model, what conf/ may choose, and what is not the default. Lists are left out of it:
+    ``--params`` cannot take them.
     """
     task, best, settings = metrics["task"], metrics["best_reachable_auc"], model_settings(ctr_model)
     own = CtrParams(model={"name": settings.model.name}) if isinstance(settings, CtrParams) else FixedCtrParams()
@@ -52,7 +57,8 @@ def write_task_report(
     limit = f" of at most {best:.4f}" if best is not None else ""
     return _page(
         {task: metrics},
-        {task: training_history},
+        dict(zip(NAMES, figures, strict=True)),
+        data_report,
         data_diagnostics,
         title=f"{LABELS[task]}: valid AUC {form(metrics['auc'], '.4f')}{limit}",
         one=metrics,
@@ -62,28 +68,17 @@ def write_task_report(
         rules=rules,
         settings=[{"": f"{task}.ctr.{name}", " ": value} for name, value in values.items()],
         command=f'kedro run --pipeline {task} --params "{given}"',
-        raw_files=raw_files,
-        data_report=data_report,
     )
 
 
-def write_report(
-    task1_metrics: Metrics,
-    task2_metrics: Metrics,
-    task1_and_2_metrics: Metrics,
-    task1_history: History,
-    task2_history: History,
-    task1_and_2_history: History,
-    raw_files: dict[str, Any],
-    data_report: dict[str, Any],
-    data_diagnostics: dict[str, Any],
-    cover_report: dict[str, Any],
-) -> str:
-    """The page of all three tasks side by side, as HTML."""
-    metrics = {"task1": task1_metrics, "task2": task2_metrics, "task1_and_2": task1_and_2_metrics}
+def write_report(data_report: dict[str, Any], data_diagnostics: dict[str, Any], *bundles: Bundle) -> str:
+    """The page of the tasks of these bundles side by side, as HTML."""
+    made = {task: results for bundle in bundles for task, results in bundle.results().items()}
+    metrics = {task: of.metrics for task, of in made.items()}
     return _page(
         metrics,
-        {"task1": task1_history, "task2": task2_history, "task1_and_2": task1_and_2_history},
+        draw(metrics, {task: of.training_history for task, of in made.items()}),
+        data_report,
         data_diagnostics,
         title="Task 1, Task 2 and Task 1 & 2 side by side",
         one=None,
@@ -101,17 +96,17 @@ def write_report(
             }
             for task, of in metrics.items()
         ],
-        cover_report=cover_report,
         command="kedro run",
-        raw_files=raw_files,
-        data_report=data_report,
     )
 
 
 def _page(
-    metrics: dict[str, Metrics], histories: dict[str, History], data_diagnostics: dict[str, Any], **contents: Any
+    metrics: dict[str, Metrics],
+    figures: dict[str, Figure],
+    data_report: dict[str, Any],
+    data_diagnostics: dict[str, Any],
+    **contents: Any,
 ) -> str:
-    figures = draw(metrics, histories)
     figures |= {"signals": signals(data_diagnostics), "history_lengths": history_lengths(data_diagnostics)}
     by_slice = [
         [
@@ -140,6 +135,8 @@ def _page(
             }
             for task, of in metrics.items()
         ],
+        raw_files=data_report["raw_files"],
+        data_report={name: said for name, said in data_report.items() if name != "raw_files"},
         data_diagnostics=data_diagnostics,
         labels=LABELS,
         names=text.NAMES,

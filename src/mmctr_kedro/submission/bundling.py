@@ -7,7 +7,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -15,16 +15,26 @@ import yaml
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import leaves, nested
 from mmctr_kedro.data.challenge import Submission
-from mmctr_kedro.models.model_file import model_bytes
+from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.running.credentials import redacted
 from mmctr_kedro.running.project import LOCK, Project
 from mmctr_kedro.submission.reproduce import reproduce
-from mmctr_kedro.submission.zip_file import pack, submission_bytes, unpack
+from mmctr_kedro.submission.zip_file import pack, read_submission, submission_bytes, unpack
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
+
+
+class Results(NamedTuple):
+    """What a task made."""
+
+    ctr_model: TrainedModel
+    training_history: list[dict[str, Any]]
+    metrics: dict[str, Any]
+    rules: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,24 @@ class Bundle:
     manifest: dict[str, Any]
     files: dict[str, bytes]
 
+    @property
+    def submission(self) -> Submission:
+        """What was submitted."""
+        return read_submission(io.BytesIO(self.files["submission.zip"]))
+
+    def results(self) -> dict[str, Results]:
+        """What was made, by task."""
+        manifest, run = self.manifest, self.manifest["run"]
+        return {
+            task: Results(
+                read_model(self.files[f"{task}/ctr_model.safetensors"], f"{task}/ctr_model.safetensors"),
+                run["evaluations"][task],
+                manifest["metrics"][task] | {"run": run["training"][task]},
+                manifest["rules"][task],
+            )
+            for task in manifest["tasks"]
+        }
+
 
 def bundle(
     settings: dict[str, dict[str, Any]],
@@ -41,8 +69,7 @@ def bundle(
     raw_files: dict[str, Any],
     submission: Submission,
     item_embedding: np.ndarray,
-    *results: Any,
-    tasks: tuple[str, ...],
+    results: dict[str, Results],
 ) -> Bundle:
     """The bundle of one task, or of several together.
 
@@ -50,9 +77,8 @@ def bundle(
         settings: Every block of conf/ by its name, defaults included.
         raw_files: Path, rows and SHA-256 of every raw file.
         item_embedding: What the models were trained on; packed where it is not the provided one.
-        results: ``ctr_model``, ``training_history``, ``metrics`` and ``rules`` of each task, task by task.
+        results: By task.
     """
-    of_task = dict(zip(tasks, zip(*(results[kind::4] for kind in range(4)), strict=True), strict=True))
     choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
     files = {
         "conf/parameters.yml": yaml.safe_dump(nested(settings), sort_keys=False, allow_unicode=True).encode(),
@@ -62,13 +88,15 @@ def bundle(
     }
     if (source := project.archive()) is not None:
         files["source.tar"] = source
-    if set(tasks) != {"task2"}:
+    if set(results) != {"task2"}:
         array = io.BytesIO()
         np.save(array, item_embedding, allow_pickle=False)
         files["item_embedding.npy"] = array.getvalue()
-    for task, (model, *_) in of_task.items():
-        files[f"{task}/ctr_model.safetensors"] = model_bytes(model)
-    files["REPRODUCE.md"] = reproduce(tasks, project, submission, raw_files, settings["source"]["name"]).encode()
+    for task, made in results.items():
+        files[f"{task}/ctr_model.safetensors"] = model_bytes(made.ctr_model)
+    files["REPRODUCE.md"] = reproduce(
+        list(results), project, submission, raw_files, settings["source"]["name"]
+    ).encode()
     hardware, random = project.hardware(), []
     if settings["embedding"]["engine"] == "ray":
         random.append(
@@ -78,7 +106,7 @@ def bundle(
         random.append("GPU: encoders' kernels and their choice by cuDNN; CTR training asks for deterministic kernels")
     manifest = {
         "format": FORMAT,
-        "tasks": list(tasks),
+        "tasks": list(results),
         "not_submittable": list(submission.not_submittable),
         "commit": project.commit,
         "changes": project.changes,
@@ -86,16 +114,19 @@ def bundle(
         "seeds": {name: value for name, value in leaves(settings) if name.split(".")[-1] in ("seed", "user_seed")},
         "versions": project.versions(),
         "hardware": hardware,
-        "trained_with": {task: model.settings["trained_with"] for task, (model, *_) in of_task.items()},
+        "trained_with": {task: made.ctr_model.settings["trained_with"] for task, made in results.items()},
         "not_reproducible_bit_for_bit": random,
         "raw_files": raw_files,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "metrics": {task: {k: v for k, v in made[2].items() if k != "run"} for task, made in of_task.items()},
-        "rules": {task: made[3] for task, made in of_task.items()},
+        "metrics": {
+            task: {name: value for name, value in made.metrics.items() if name != "run"}
+            for task, made in results.items()
+        },
+        "rules": {task: made.rules for task, made in results.items()},
         "run": {  # all that a repetition does not repeat
             **project.moment(),
-            "training": {task: made[2]["run"] for task, made in of_task.items()},
-            "evaluations": {task: made[1] for task, made in of_task.items()},
+            "training": {task: made.metrics["run"] for task, made in results.items()},
+            "evaluations": {task: made.training_history for task, made in results.items()},
         },
     }
     return Bundle(redacted(manifest), files)

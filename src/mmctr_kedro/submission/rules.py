@@ -18,6 +18,7 @@ from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.common.words import and_more
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, TAG_WIDTH, RawFolder
 from mmctr_kedro.data.clicks import Clicks, digest
+from mmctr_kedro.data.jagged import positions
 from mmctr_kedro.data.parquet import open_parquet, read_columns
 from mmctr_kedro.data.settings import ProcessingParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
@@ -367,9 +368,8 @@ def _unlike_raw(name: str, clicks: Clicks, raw: RawFolder) -> list[str]:
         length, whole = clicks.history_length[rows], pc.list_value_length(lists).to_numpy(zero_copy_only=False)
         if (length > whole).any():
             return [*wrong, foreign]
-        within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-        mine = np.repeat(clicks.history_offsets[clicks.history[rows]], length) + within
-        theirs = np.repeat(np.cumsum(whole) - length, length) + within
+        mine = positions(clicks.history_offsets[clicks.history[rows]], length)
+        theirs = positions(np.cumsum(whole) - length, length)
         newest = lists.flatten().to_numpy(zero_copy_only=False)[theirs]
         if not np.array_equal(newest, clicks.history_items[mine]):
             return [*wrong, foreign]

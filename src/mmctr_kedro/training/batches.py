@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mmctr_kedro.data.clicks import Batch, Clicks
+from mmctr_kedro.data.jagged import offsets_of, positions
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> np.ndarray:
@@ -62,10 +63,7 @@ def make_batch(
     if max_history is not None:
         begin = np.maximum(begin, end - max_history)
     length = end - begin
-    offsets = np.concatenate([[0], np.cumsum(length)])
-    # Position p of row b lies at begin[b] + (p - offsets[b]) in the split's items.
-    positions = np.repeat(begin - offsets[:-1], length) + np.arange(offsets[-1])
-    items, index = _distinct(np.concatenate([clicks.item[rows], clicks.history_items[positions]]))
+    items, index = _distinct(np.concatenate([clicks.item[rows], clicks.history_items[positions(begin, length)]]))
 
     def tensor(array: np.ndarray, dtype: type = np.int64) -> torch.Tensor:
         return torch.from_numpy(array.astype(dtype, copy=False)).to(device)
@@ -74,7 +72,7 @@ def make_batch(
         items=tensor(items),
         target=tensor(index[: len(rows)]),
         history=tensor(index[len(rows) :]),
-        offsets=tensor(offsets),
+        offsets=tensor(offsets_of(length)),
         likes_level=tensor(clicks.likes_level[rows]),
         views_level=tensor(clicks.views_level[rows]),
         label=None if clicks.label is None else tensor(clicks.label[rows], np.float32),

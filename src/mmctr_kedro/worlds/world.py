@@ -111,14 +111,14 @@ def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.Dat
         if part == "silent":
             histories += [users.history for _, users, _ in splits[part].crowds(len(user_ids))]
             continue
-        with table_writer(folder, part) as table:
+        with table_writer(folder, part) as append:
             for chunk, users, rng in splits[part].crowds(len(user_ids)):
                 columns, posterior = splits[part].rows(users, user_ids[chunk], rng)
                 first = chunk.start * crowd.ROWS_PER_USER
                 kept = min(len(columns["label"]), rows[part] - first)  # the last test user may have fewer rows
                 row_id = np.arange(first, first + kept)
                 columns = {name: column[:kept] for name, column in columns.items()} | {"ID": row_id}
-                table.append(columns)
+                append(columns)
                 histories.append(users.history)
                 if posterior is not None:
                     known = {

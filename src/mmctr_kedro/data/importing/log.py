@@ -17,8 +17,7 @@ from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.importing.log_files import read_log
 from mmctr_kedro.data.importing.log_items import levels_of, write_items
 from mmctr_kedro.data.importing.negatives import Negatives
-from mmctr_kedro.data.importing.row_files import write_rows, write_sequences
-from mmctr_kedro.data.importing.splits import split_log
+from mmctr_kedro.data.importing.splits import split_log, write_rows, write_sequences
 from mmctr_kedro.data.settings import InteractionLogParams
 
 RECORD = "import_log.json"  # in the challenge folder: that it was imported, and what was found

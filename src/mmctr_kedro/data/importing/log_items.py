@@ -6,7 +6,6 @@ uses; never from clicks.
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -19,7 +18,6 @@ from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.importing.log_files import ItemTable
 
 LEVELS = 10
-COVER_CHUNK = 250
 
 
 def levels_of(counts: np.ndarray) -> np.ndarray:
@@ -64,23 +62,16 @@ def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[n
     width = vectors.image_statistics(np.zeros((1, vectors.THUMBNAIL, vectors.THUMBNAIL, 3), np.uint8)).shape[1]
     statistics = np.zeros((len(ids), width), dtype=np.float32)
     readable = np.zeros(len(ids), dtype=bool)
-    reading = covers.read(matched)
     with atomic_write(folder.path / COVERS) as room:
         room.mkdir()
-        while batch := list(islice(reading, COVER_CHUNK)):
-            thumbnails = {}  # by place of the item
-            for source_id, data in batch:
-                place = int(np.searchsorted(ids, np.array(source_id).astype(ids.dtype)))
-                ending = PurePosixPath(covers.name(source_id)).suffix.lower()
-                (room / f"{place + 1}{ending}").write_bytes(data or b"")
-                if (thumbnail := _thumbnail(data)) is not None:
-                    thumbnails[place] = thumbnail
-            if thumbnails:
-                readable[list(thumbnails)] = True
-                statistics[list(thumbnails)] = vectors.image_statistics(np.stack(list(thumbnails.values())))
-    if (
-        readable.any()
-    ):  # summed in the order of ids, so that a folder and an archive of the same covers give equal bytes
+        for source_id, data in covers.read(matched):
+            place = int(np.searchsorted(ids, np.array(source_id).astype(ids.dtype)))
+            ending = PurePosixPath(covers.name(source_id)).suffix.lower()
+            (room / f"{place + 1}{ending}").write_bytes(data or b"")
+            if (thumbnail := _thumbnail(data)) is not None:
+                statistics[place], readable[place] = vectors.image_statistics(thumbnail[None])[0], True
+    if readable.any():
+        # Summed in the order of ids, so that a folder and an archive of the same covers give equal bytes.
         statistics[~readable] = statistics[readable].mean(axis=0, dtype=np.float64).astype(np.float32)
     counts = {
         "covers": len(matched),

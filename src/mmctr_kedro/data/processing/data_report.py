@@ -16,23 +16,20 @@ def report(content: pd.DataFrame, splits: dict[str, Clicks], item_seq: dict[str,
     """Everything ``data_report`` says, as JSON."""
     trained = np.unique(splits["train"].item)
     levels = content[["likes_level", "views_level"]].to_numpy()
-    return {
-        "items": _items(content),
-        **{name: _split(clicks, levels, trained) for name, clicks in splits.items()},
-        "item_seq": item_seq,
-    }
-
-
-def _items(content: pd.DataFrame) -> dict[str, Any]:
     tags = content["tags"].str.len()
-    return {
+    items = {
         "items": len(content),
         "without_title": int((content["title"].str.strip() == "").sum()),
         "without_tags": int((tags == 0).sum()),
         "most_tags": int(tags.max()),
         "tags_without_word": int((tags - content["tag_words"].str.len()).sum()),
-        "likes_level": _range(content["likes_level"].to_numpy()),
-        "views_level": _range(content["views_level"].to_numpy()),
+        "likes_level": _range(levels[:, 0]),
+        "views_level": _range(levels[:, 1]),
+    }
+    return {
+        "items": items,
+        **{name: _split(clicks, levels, trained) for name, clicks in splits.items()},
+        "item_seq": item_seq,
     }
 
 

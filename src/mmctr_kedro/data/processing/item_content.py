@@ -47,9 +47,12 @@ def read_items(
         return count, None
     order = np.argsort(info["item_id"])
     tags = [info["item_tags"][row] for row in order]
+    if not feature:  # what it would say: item_info's tags, no titles, and levels that nobody knows
+        feature = {"item_id": info["item_id"][order][1:], "item_tags": tags[1:]}
+        feature["item_title"] = np.full(len(tags) - 1, "", dtype=object)
+        feature["likes_level"] = feature["views_level"] = np.zeros(len(tags) - 1, np.int8)
     vocabulary = found.get("tag_words") or {"tag_id": [], "word": []}
-    words = dict(zip(vocabulary["tag_id"], vocabulary["word"], strict=True))
-    content = _content(feature or _nothing_published(tags[1:]), words)
+    content = _item_content(feature, dict(zip(vocabulary["tag_id"], vocabulary["word"], strict=True)))
     return count, (content, padded_tags(tags).astype(np.int32), info["item_emb_d128"][order])
 
 
@@ -69,7 +72,7 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
     table = open_table(folder, name, problems)
     columns: Columns = table.scalars()
     for field in SCHEMAS[name]:
-        if field.name not in table or field.name in columns:
+        if field.name not in table.columns or field.name in columns:
             continue
         width = field.type.list_size if pa.types.is_fixed_size_list(field.type) else None
         if pa.types.is_integer(field.type.value_type):
@@ -79,7 +82,7 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
             kept = [vectors for vectors in table.vectors(field.name, width, BATCH_ROWS) if name == "item_info"]
             if kept:
                 columns[field.name] = np.concatenate(kept)
-    if name == "tag_words" or "item_id" not in table:
+    if name == "tag_words" or "item_id" not in columns:
         return columns
     ids = columns["item_id"]
     order = np.argsort(ids, kind="stable")
@@ -92,11 +95,11 @@ def _read_columns(folder: RawFolder, name: str, problems: Problems) -> Columns:
                 table.file, "column 'item_id': expected a row for item 0, the padding row of zeros, found none"
             )
         for column in ("item_tags", "item_emb_d128"):
-            if len(columns.get(column, ())) != len(ids):
-                continue  # a row is unfit, and a problem by now
-            filled = [(row, columns[column][row][columns[column][row] != 0]) for row in padding]
-            rows, values = np.array([row for row, of in filled if len(of)]), [of[0] for _, of in filled if len(of)]
-            problems.add_rows(table.file, column, "only zeros in the padding row (item 0)", rows, values)
+            if len(padding) and len(columns.get(column, ())) == len(ids):  # else a row is unfit, and a problem by now
+                values = columns[column][padding[0]]
+                wrong = values[values != 0][:1]
+                expected = "only zeros in the padding row (item 0)"
+                problems.add_rows(table.file, column, expected, padding[: len(wrong)], wrong)
     return columns
 
 
@@ -111,15 +114,7 @@ def _check_same_items(info: np.ndarray, other: np.ndarray, other_name: str, prob
             problems.add(PATHS[lacking], f"column 'item_id': {says}")
 
 
-def _nothing_published(tags: list[np.ndarray]) -> Columns:
-    """What item_feature would say where it is missing: item_info's tags, no titles, and levels that nobody knows."""
-    zeros = np.zeros(len(tags), np.int8)
-    titles = np.full(len(tags), "", dtype=object)
-    ids = np.arange(1, len(tags) + 1)
-    return {"item_id": ids, "item_title": titles, "item_tags": tags, "likes_level": zeros, "views_level": zeros}
-
-
-def _content(feature: Columns, words: dict[int, str]) -> pd.DataFrame:
+def _item_content(feature: Columns, words: dict[int, str]) -> pd.DataFrame:
     """The contract ``item_content``. A tag without a word has none in ``tag_words``."""
     order = np.argsort(feature["item_id"])
     tags = [feature["item_tags"][row] for row in order]

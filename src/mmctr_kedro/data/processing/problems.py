@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
 from mmctr_kedro.common.words import some
+from mmctr_kedro.data.parquet import damage_named
 
 EXAMPLES = 5
 
@@ -47,12 +47,10 @@ class Problems:
     def reading(self, file: str) -> Iterator[None]:
         """Turn whatever keeps a file from being read into a problem of that file."""
         try:
-            yield
-        except MmctrError as error:  # it names the file by its whole path
+            with damage_named(file):
+                yield
+        except MmctrError as error:  # it may name the file by its whole path
             self.add(file, str(error).split(f"{file}: ", 1)[-1])
-        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-            reason = " ".join(str(error).split())[:200]
-            self.add(file, f"cannot be read as parquet; if it is truncated, copy it again ({reason})")
 
     def __contains__(self, file: str) -> bool:
         return file in self._examples

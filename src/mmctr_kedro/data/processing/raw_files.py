@@ -9,12 +9,12 @@ from typing import Any
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
 from mmctr_kedro.common.files import sha256
-from mmctr_kedro.data.challenge import CONTAINERS, COVERS, PATHS, RawFolder
-from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.challenge import PATHS, SPLITS, RawFolder
+from mmctr_kedro.data.covers import find_container
 from mmctr_kedro.data.parquet import open_parquet
 from mmctr_kedro.data.settings import SourceParams
 
-REQUIRED = ("train", "valid", "test", "item_info")
+REQUIRED = (*SPLITS, "item_info")
 
 
 def describe(source: SourceParams, folder: RawFolder) -> dict[str, Any]:
@@ -86,11 +86,10 @@ def refuse_changed(raw_files: dict[str, Any], folder: RawFolder) -> None:
 
 
 def _covers(folder: Path) -> dict[str, Any] | None:
-    """What is said of the folder or archive that ``Covers.find`` reads, found without opening an archive."""
-    found = [path for end in CONTAINERS if (path := folder / f"{COVERS}{end}").exists()]
-    if not found:
+    """What is said of the folder or archive that ``Covers.find`` reads."""
+    path = find_container(folder)
+    if path is None:
         return None
-    path = next((path for path in found if path.is_file() or len(Covers(path))), found[-1])
     if path.is_file():
         return {"path": path.name, "files": 1, "bytes": path.stat().st_size, "sha256": sha256(path)}
     names = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}

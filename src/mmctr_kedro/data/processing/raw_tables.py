@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.words import did_you_mean
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
+from mmctr_kedro.data.jagged import late_zeros, offsets_of, strip_padding
 from mmctr_kedro.data.parquet import open_parquet
-from mmctr_kedro.data.processing.jagged import late_zeros, offsets_of, strip_padding
 from mmctr_kedro.data.processing.problems import EXAMPLES, Problems
 
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
@@ -54,20 +54,15 @@ class Table:
     name: str
     file: str
     parquet: pq.ParquetFile
+    rows: int
     columns: list[str]
     problems: Problems
-
-    def __len__(self) -> int:
-        return self.parquet.metadata.num_rows
-
-    def __contains__(self, column: str) -> bool:
-        return column in self.columns
 
     def scalars(self) -> dict[str, np.ndarray]:
         """Every usable column that holds no lists, checked. A null is 0 or "", and a problem but in titles."""
         found, problems = {}, self.problems
         for field in SCHEMAS[self.name]:
-            if field.name not in self or _is_list(field.type):
+            if field.name not in self.columns or pa.types.is_nested(field.type):
                 continue
             column, own, text = field.name, f"{self.name}.{field.name}", pa.types.is_string(field.type)
             array = self.parquet.read(columns=[column])[column]
@@ -143,8 +138,8 @@ class Table:
                 self.problems.add_rows(self.file, column, f"{width} values in every row", start + wrong, found)
             yield lists
             start += len(batch)
-        if start != len(self):
-            raise MmctrError(f"{self.file}: column '{column}': expected {len(self):,} rows, found {start:,}")
+        if start != self.rows:
+            raise MmctrError(f"{self.file}: column '{column}': expected {self.rows:,} rows, found {start:,}")
 
     def _add(self, column: str, expected: str, lists: Lists, positions: np.ndarray) -> None:
         """Rows of a list column by positions in its values; of each row the first is shown."""
@@ -172,18 +167,15 @@ def open_table(folder: RawFolder, name: str, problems: Problems) -> Table:
         elif column not in DISPENSABLE:
             others = f"Columns that are not expected: {', '.join(spare) or 'none'}"
             problems.add(PATHS[name], f"column '{column}' is missing.{did_you_mean(column, spare)} {others}")
-    if parquet.metadata.num_rows == 0 and name != "tag_words":  # data without tags has no words for them
+    rows = parquet.metadata.num_rows
+    if rows == 0 and name != "tag_words":  # data without tags has no words for them
         problems.add(PATHS[name], "has no rows; expected at least one")
-    return Table(name, PATHS[name], parquet, usable, problems)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return Table(name, PATHS[name], parquet, rows, usable, problems)
 
 
 def _kind(kind: pa.DataType) -> str:
     """What a column's values are, whatever their width: types of one kind are taken for each other."""
-    if _is_list(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return f"lists of {_kind(kind.value_type)}"
     if pa.types.is_integer(kind):
         return "integers"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmctr_kedro.data.challenge import PATHS, RawFolder
+from mmctr_kedro.data.challenge import PATHS, SPLITS, RawFolder
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.processing.data_report import report
 from mmctr_kedro.data.processing.item_content import read_items, with_levels
@@ -60,7 +60,7 @@ def read_challenge(
     problems = Problems()
     n_items, items = read_items(folder, names, problems)
     splits: dict[str, Clicks | None] = {}
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         with problems.reading(PATHS[split]):
             splits[split] = read_clicks(folder, split, n_items, params.max_history, problems)
     item_seq = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.data.processing.jagged import distinct, encode_users_lists, keep_newest
+from mmctr_kedro.data.jagged import distinct, encode_users_lists, keep_newest
 from mmctr_kedro.data.processing.problems import Problems
 from mmctr_kedro.data.processing.raw_tables import INT32_MAX, open_table
 
@@ -30,7 +30,7 @@ def read_clicks(
         problems.add(table.file, f"column 'label': expected both 0 and 1, found {labels[0]} in every row")
     user = columns["user_id"].astype(np.int32) if table.file not in problems else None
     histories = []
-    if "item_seq" in table:
+    if "item_seq" in table.columns:
         for start, offsets, items in table.id_lists("item_seq", n_items or INT32_MAX, "items of item_info", BATCH_ROWS):
             if user is not None:
                 own = user[start : start + len(offsets) - 1]
@@ -46,7 +46,7 @@ def read_clicks(
         item=columns["item_id"].astype(np.int32),
         likes_level=columns["likes_level"].astype(np.int8),
         views_level=columns["views_level"].astype(np.int8),
-        row_id=columns["ID"].astype(np.int64) if "ID" in columns else np.arange(len(table), dtype=np.int64),
+        row_id=columns["ID"].astype(np.int64) if "ID" in columns else np.arange(table.rows, dtype=np.int64),
         label=columns["label"].astype(np.int8) if "label" in columns else None,
     )
 
@@ -54,7 +54,7 @@ def read_clicks(
 def check_item_seq(folder: RawFolder, n_items: int | None, problems: Problems) -> dict[str, Any]:
     """Check every user's whole sequence, from which only ``embedding.histories: published`` learns; count them."""
     table = open_table(folder, "item_seq", problems)
-    if "item_seq" in table:
+    if "item_seq" in table.columns:
         for _ in table.id_lists("item_seq", n_items or INT32_MAX, "items of item_info", BATCH_ROWS):
             pass
-    return {"rows": len(table), "users": len(np.unique(table.scalars().get("user_id", [])))}
+    return {"rows": table.rows, "users": len(np.unique(table.scalars().get("user_id", [])))}

@@ -21,14 +21,14 @@ def create_pipeline(task: str) -> Pipeline:
     nodes = [
         node(
             train,
-            ["params:ctr", "clicks_train", "clicks_valid", *items, "checkpoint"],
+            ["params:ctr", "clicks_train", "clicks_valid", *items, "params:checkpoint"],
             ["ctr_model", "training_history"],
             name="train",
         ),
         node(predict, ["ctr_model", "clicks_valid", "clicks_test", *items], "predictions", name="predict"),
         node(
             leave_out_the_leak,
-            ["ctr_model", *diagnosis, "clicks_train", "clicks_valid", *items, "leak_free_checkpoint"],
+            ["ctr_model", *diagnosis, "clicks_train", "clicks_valid", *items, "params:leak_free_checkpoint"],
             ["leak_free_model", "leak_free_predictions"],
             name="leave_out_the_leak",
         ),

@@ -44,7 +44,7 @@ def prepare_raw_files(
 def process_raw_files(
     processing: ProcessingParams, raw_files: dict[str, Any], challenge_folder: RawFolder
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Clicks, Clicks, Clicks, dict[str, Any]]:
-    """Validate every raw file and make the contracts from it, in the order of ``ChallengeData``.
+    """Validate every raw file and make the contracts from it: ``ChallengeData``, whose report ends with ``raw_files``.
 
     One node, so that the problems of all files are reported together.
 
@@ -55,4 +55,5 @@ def process_raw_files(
     from mmctr_kedro.data.processing.read import read_challenge
 
     refuse_changed(raw_files, challenge_folder)
-    return read_challenge(challenge_folder, processing, names=list(raw_files["files"]))
+    data = read_challenge(challenge_folder, processing, names=list(raw_files["files"]))
+    return data._replace(report=data.report | {"raw_files": raw_files})

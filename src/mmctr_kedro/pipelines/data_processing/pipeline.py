@@ -6,7 +6,7 @@ from mmctr_kedro.pipelines.data_processing.nodes import prepare_raw_files, proce
 
 
 def create_pipeline(**_: object) -> Pipeline:
-    """From the choice of a source to the contracts of docs/architecture.md."""
+    """From the choice of a source to the contracts of docs/contracts.md."""
     nodes = [
         node(
             prepare_raw_files,

@@ -1,4 +1,4 @@
-"""Reporting: metrics, figures and a page per task, and one page for all three."""
+"""Reporting: metrics, figures and a page per task, and one page for all three from their bundles."""
 
 from functools import partial, update_wrapper
 
@@ -15,7 +15,8 @@ def create_task_pipeline(task: str) -> Pipeline:
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
     judge = update_wrapper(partial(evaluate, task=task), evaluate)
     leak_free = ["leak_free_model", "leak_free_predictions"]
-    shared = ["raw_files", "data_report", "data_diagnostics"]
+    shared = ["data_report", "data_diagnostics"]
+    figures = [f"{name}_figure" for name in NAMES]
     nodes = [
         node(
             judge,
@@ -24,15 +25,10 @@ def create_task_pipeline(task: str) -> Pipeline:
             name="evaluate",
         ),
         node(show_worst_rows, ["predictions", "clicks_valid", "item_content"], "worst_rows", name="show_worst_rows"),
-        node(
-            draw_figures,
-            ["metrics", "training_history"],
-            {name: f"{name}_figure" for name in NAMES},
-            name="draw_figures",
-        ),
+        node(draw_figures, ["metrics", "training_history"], figures, name="draw_figures"),
         node(
             write_task_report,
-            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules"],
+            ["ctr_model", "metrics", "training_history", *shared, "worst_rows", "rules", *figures],
             "report",
             name="write_report",
         ),
@@ -41,13 +37,10 @@ def create_task_pipeline(task: str) -> Pipeline:
 
 
 def create_pipeline() -> Pipeline:
-    """The metrics and histories of all three tasks to one page."""
-    inputs = [
-        *(f"{task}.metrics" for task in TASKS),
-        *(f"{task}.training_history" for task in TASKS),
-        "raw_files",
-        "data_report",
-        "data_diagnostics",
-        "cover_report",
-    ]
-    return Pipeline([node(write_report, inputs, "report", name="write_report", tags="reporting")])
+    """The bundles of all three tasks to one page."""
+    inputs = ["data_report", "data_diagnostics", *(f"{task}.bundle" for task in TASKS)]
+    return Pipeline(
+        [node(write_report, inputs, "report", name="write_report", tags="reporting")],
+        namespace="all_tasks",
+        prefix_datasets_with_namespace=False,
+    )

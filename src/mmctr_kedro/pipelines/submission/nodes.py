@@ -1,4 +1,4 @@
-"""From predictions to the table a submission holds."""
+"""From predictions to the table a submission holds, and the bundle beside it."""
 
 from __future__ import annotations
 
@@ -7,40 +7,80 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.pipelines.settings import resolved
-from mmctr_kedro.submission.bundling import Bundle, bundle
+from mmctr_kedro.running.project import Project
+from mmctr_kedro.submission.bundling import Bundle, Results, bundle
 from mmctr_kedro.submission.checks import check_predictions
 from mmctr_kedro.submission.rules import broken
 
 
-def make_submission(clicks_test: Clicks, *results: Any, tasks: tuple[str, ...]) -> Submission:
-    """The submission of one task, or of several together, checked against the test file.
+def make_submission(
+    clicks_test: Clicks, predictions: pd.DataFrame, rules: list[dict[str, Any]], *, task: str
+) -> Submission:
+    """The submission of one task, checked against the test file.
 
     Args:
         clicks_test: The test rows, whose ``row_id`` is the challenge's ID.
-        results: ``predictions`` and ``rules`` of each task, task by task. Predictions have ``split`` ("valid", "test"),
-            ``row_id`` int64 and ``pctr`` float32, in row order; rules are what became of each, as JSON.
-        tasks: Keys of ``SUBMISSION_COLUMNS``, in its order.
+        predictions: ``split`` ("valid", "test"), ``row_id`` int64, ``pctr`` float32, in row order.
+        rules: What became of each; a broken one marks the submission as not submittable.
+        task: Names the column, by ``SUBMISSION_COLUMNS``.
 
     Returns:
-        One row per test row, valid rows left out; a broken rule marks it as not submittable.
+        One row per test row, valid rows left out.
 
     Raises:
         MmctrError: The table is not valid.
     """
-    columns, reasons = {"ID": np.asarray(clicks_test.row_id, dtype=np.int64)}, []
-    for task, predictions, rules in zip(tasks, results[::2], results[1::2], strict=True):
-        test, name = predictions[predictions["split"] == "test"], SUBMISSION_COLUMNS[task]
-        column = pd.DataFrame({"ID": test["row_id"], name: test["pctr"].astype("float32")})
-        remedy = f"Predict again: kedro run --pipeline {task}"
-        check_predictions(column, columns["ID"], file=f"{task}.submission ({task}.predictions)", remedy=remedy)
-        columns[name] = column[name].to_numpy()
-        reasons += [f"{task}: {reason}" for reason in broken(rules)]
-    return Submission(pd.DataFrame(columns), tuple(reasons))
+    test, name = predictions[predictions["split"] == "test"], SUBMISSION_COLUMNS[task]
+    column = pd.DataFrame({"ID": test["row_id"], name: test["pctr"].astype("float32")})
+    ids = np.asarray(clicks_test.row_id, dtype=np.int64)
+    remedy = f"Predict again: kedro run --pipeline {task}"
+    check_predictions(column, ids, file=f"{task}.submission ({task}.predictions)", remedy=remedy)
+    table = pd.DataFrame({"ID": ids, name: column[name].to_numpy()})
+    return Submission(table, tuple(f"{task}: {reason}" for reason in broken(rules)))
 
 
-def make_bundle(parameters: dict[str, Any], *made: Any, tasks: tuple[str, ...]) -> Bundle:
-    """What ``bundling.bundle`` makes of every setting and of what these tasks made, in the order of its arguments."""
-    return bundle(resolved(parameters), *made, tasks=tasks)
+def make_bundle(
+    parameters: dict[str, Any],
+    project: Project,
+    data_report: dict[str, Any],
+    submission: Submission,
+    item_embedding: np.ndarray,
+    *made: Any,
+    task: str,
+) -> Bundle:
+    """The bundle of one task; ``made`` are its ``Results``, in their order."""
+    results = {task: Results(*made)}
+    return bundle(resolved(parameters), project, data_report["raw_files"], submission, item_embedding, results)
+
+
+def combine_submissions(*bundles: Bundle) -> Submission:
+    """The submissions of several tasks as one, from their bundles.
+
+    Raises:
+        MmctrError: They do not answer the same test rows.
+    """
+    first, *others = (bundle.submission for bundle in bundles)
+    for bundled, other in zip(bundles[1:], others, strict=True):
+        if not other.table["ID"].equals(first.table["ID"]):
+            theirs, ours = bundled.manifest["tasks"][0], bundles[0].manifest["tasks"][0]
+            raise MmctrError(f"{theirs}.bundle and {ours}.bundle answer other test rows. Make both again: kedro run")
+    columns = [submission.table.drop(columns="ID") for submission in others]
+    reasons = [reason for submission in (first, *others) for reason in submission.not_submittable]
+    return Submission(pd.concat([first.table, *columns], axis=1), tuple(reasons))
+
+
+def combine_bundles(
+    parameters: dict[str, Any],
+    project: Project,
+    data_report: dict[str, Any],
+    submission: Submission,
+    item_embedding: np.ndarray,
+    *bundles: Bundle,
+) -> Bundle:
+    """The bundles of several tasks as one, around their common submission."""
+    results = {task: made for bundle in bundles for task, made in bundle.results().items()}
+    return bundle(resolved(parameters), project, data_report["raw_files"], submission, item_embedding, results)

@@ -6,33 +6,36 @@ from kedro.pipeline import Node, Pipeline
 
 from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
-from mmctr_kedro.pipelines.submission.nodes import make_bundle, make_submission
+from mmctr_kedro.pipelines.submission.nodes import combine_bundles, combine_submissions, make_bundle, make_submission
 
-_SURROUNDINGS = ["parameters", "project", "raw_files"]
-_SUBMITTED = ["predictions", "rules"]
-_BUNDLED = ["ctr_model", "training_history", "metrics", "rules"]
+_SURROUNDINGS = ["parameters", "params:project", "data_report", "submission"]
+_RESULTS = ["ctr_model", "training_history", "metrics", "rules"]
 
 
 def create_task_pipeline(task: str) -> Pipeline:
     """``{task}.predictions`` to ``{task}.submission`` and ``{task}.bundle``, in the namespace of the task."""
-    make = update_wrapper(partial(make_submission, tasks=(task,)), make_submission)
-    pack = update_wrapper(partial(make_bundle, tasks=(task,)), make_bundle)
+    make = update_wrapper(partial(make_submission, task=task), make_submission)
+    pack = update_wrapper(partial(make_bundle, task=task), make_bundle)
     embedding = EMBEDDINGS[task]
     nodes = [
-        Node(make, ["clicks_test", *_SUBMITTED], "submission", name="make_submission"),
-        Node(pack, [*_SURROUNDINGS, "submission", embedding, *_BUNDLED], "bundle", name="make_bundle"),
+        Node(make, ["clicks_test", "predictions", "rules"], "submission", name="make_submission"),
+        Node(pack, [*_SURROUNDINGS, embedding, *_RESULTS], "bundle", name="make_bundle"),
     ]
-    given = {"clicks_test", "project", "raw_files", embedding}
-    return Pipeline(nodes, namespace=task, inputs=given, parameters={"parameters"}, tags="submission")
+    given = {"clicks_test", "data_report", embedding}
+    return Pipeline(nodes, namespace=task, inputs=given, parameters={"parameters", "params:project"}, tags="submission")
 
 
 def create_pipeline() -> Pipeline:
-    """The predictions of all three tasks to one submission and one bundle."""
-    make = update_wrapper(partial(make_submission, tasks=TASKS), make_submission)
-    pack = update_wrapper(partial(make_bundle, tasks=TASKS), make_bundle)
-    submitted, bundled = ([f"{task}.{name}" for task in TASKS for name in names] for names in (_SUBMITTED, _BUNDLED))
+    """The bundles of all three tasks to one submission and one bundle."""
+    bundles = [f"{task}.bundle" for task in TASKS]
     nodes = [
-        Node(make, ["clicks_test", *submitted], "submission", name="combine_submissions"),
-        Node(pack, [*_SURROUNDINGS, "submission", "item_embedding", *bundled], "bundle", name="make_combined_bundle"),
+        Node(combine_submissions, bundles, "submission", name="combine_submissions"),
+        Node(combine_bundles, [*_SURROUNDINGS, "item_embedding", *bundles], "bundle", name="combine_bundles"),
     ]
-    return Pipeline(nodes, tags="submission")
+    return Pipeline(
+        nodes,
+        namespace="all_tasks",
+        prefix_datasets_with_namespace=False,
+        parameters={"parameters", "params:project"},
+        tags="submission",
+    )

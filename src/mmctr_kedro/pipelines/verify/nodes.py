@@ -85,7 +85,7 @@ def verify(
         if set(tasks) != {"task2"}:
             logger.info("making the item embedding again")
             have |= {"covers": Covers.find(have["challenge_folder"].path)}
-            have |= {"vector_store": VectorStore(verify_folder.path / "encoded")}
+            have |= {"params:vector_store": VectorStore(verify_folder.path / "encoded")}
             theirs = have.pop("item_embedding")
             _make(embedding.create_pipeline().to_outputs("item_embedding"), have)
             findings.append(_embedding(theirs, have["item_embedding"], exact))
@@ -197,7 +197,7 @@ def _embedding(theirs: np.ndarray, ours: np.ndarray, exact: bool) -> Finding:
 def _trained_again(task: str, bundle: Bundle, have: dict[str, Any], exact: bool, limit: float) -> Finding:
     from mmctr_kedro.training.loop import best_evaluation
 
-    have[f"{task}.checkpoint"] = None
+    have[f"params:{task}.checkpoint"] = None
     _make(ctr.create_pipeline(task).only_nodes(f"{task}.train"), have)
     equal = model_bytes(have[f"{task}.ctr_model"]) == bundle.files[f"{task}/ctr_model.safetensors"]
     recorded = bundle.manifest["metrics"][task]["auc"]

@@ -9,7 +9,7 @@ def create_pipeline() -> Pipeline:
     """Rebuild, compare, conclude."""
     stores = ["verify_folder", "challenge_folder", "log_folder"]
     nodes = [
-        node(verify, ["params:verify", "bundle_to_verify", "project", *stores], "verification", name="verify"),
+        node(verify, ["params:verify", "bundle_to_verify", "params:project", *stores], "verification", name="verify"),
         node(conclude, "verification", None, name="conclude"),
     ]
     return Pipeline(nodes, namespace="verify", prefix_datasets_with_namespace=False, parameters={"params:verify"})

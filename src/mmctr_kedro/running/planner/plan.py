@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic_core import to_jsonable_python
@@ -92,12 +92,12 @@ class Planner:
         if not node.outputs:
             unknown.append("it makes no file")
         for name in (*node.inputs, *node.outputs):
-            if name == "parameters" or name.startswith("params:"):
+            dataset: Any = self.catalog.get(name)
+            if name.startswith("param") and isinstance(dataset, MemoryDataset | None):  # not a store among them
                 value = find(self._parameters, name.replace(":", "."))
                 settings[name] = _plain(self.catalog.load(name) if value is ABSENT else value)
                 inputs |= {str(path): self._contents.digest(path) for path in self._named(settings[name])}
                 continue
-            dataset: Any = self.catalog.get(name)
             datasets[name] = dataset
             if name not in node.inputs or getattr(dataset, "cache", False):
                 continue

@@ -14,6 +14,12 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
+def positions(begin: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Positions of the values of lists that begin at ``begin`` ``[n]``, list after list: ``[sum of lengths]``."""
+    ends = np.cumsum(lengths)
+    return np.repeat(begin - (ends - lengths), lengths) + np.arange(lengths.sum())
+
+
 def late_zeros(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Positions of zeros that stand to the right of an item in their list: no left padding has them.
 
@@ -32,11 +38,8 @@ def strip_padding(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, 
 
 def keep_newest(offsets: np.ndarray, items: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Keep the last ``most`` items of every list."""
-    lengths = np.diff(offsets)
-    if not (lengths > most).any():
-        return offsets, items
-    newer = np.repeat(offsets[1:], lengths) - np.arange(len(items))  # 1 for the newest of a list
-    return offsets_of(np.minimum(lengths, most)), items[newer <= most]
+    lengths = np.minimum(np.diff(offsets), most)
+    return offsets_of(lengths), items[positions(offsets[1:] - lengths, lengths)]
 
 
 def encode_users_lists(user: np.ndarray, offsets: np.ndarray, items: np.ndarray) -> pa.DictionaryArray:

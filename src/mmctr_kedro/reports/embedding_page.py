@@ -1,4 +1,6 @@
-"""Two pictures of an embedding: what lies near what, and how everything lies. Titles are strangers' text: escaped, cut.
+"""The page of an embedding: its scorecard, how everything lies, what lies near what.
+
+Titles are strangers' text: escaped, cut.
 
 N items, Q queries, K neighbours each, M items on the map.
 """
@@ -17,7 +19,7 @@ import pandas as pd
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused, decoded_batches
-from mmctr_kedro.evaluation import scorecard
+from mmctr_kedro.evaluation.scorecard import shown_items
 from mmctr_kedro.evaluation.slices import train_clicks
 from mmctr_kedro.reports.examples import titles
 from mmctr_kedro.reports.figures import INK, MUTED, blank
@@ -38,23 +40,28 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 OTHER = "#c3cad2"
 
 
-def draw_neighbours(
+def write_embedding_report(
     item_content: pd.DataFrame,
-    covers: Covers,
     item_tags: np.ndarray,
     clicks_train: Clicks,
     item_embedding: np.ndarray,
+    covers: Covers,
+    map: Any,
+    scorecard: dict[str, Any],
+    cover_report: dict[str, Any],
 ) -> str:
-    """About a dozen items, each beside its nearest by cosine, as one HTML page that needs no network.
+    """The page of an embedding, as HTML that needs no network; about a dozen items stand beside their nearest.
 
     Args:
         item_content: One row per item, ids 1..N ascending, with ``title`` and ``tag_words``.
-        covers: Read once, for what the page shows; squeezed into a square, as the encoder sees them.
         item_tags: ``[N + 1, 5]`` int, named where the data has no words for tags.
         clicks_train: What is popular and what is cold; the queries are the same for every embedding.
         item_embedding: ``[N + 1, D]`` float32, row 0 zeros.
+        covers: Read once, for what the page shows; squeezed into a square, as the encoder sees them.
+        map: The figure that ``draw_map`` made.
+        scorecard, cover_report: Shown as they are.
     """
-    shown = scorecard.shown_items(clicks_train, len(item_embedding))
+    shown = shown_items(clicks_train, len(item_embedding))
     asked = choose_queries(clicks_train, shown)
     queries = np.concatenate(list(asked.values()))
     near, cosine = nearest(item_embedding, queries)
@@ -73,9 +80,11 @@ def draw_neighbours(
         for query, *found in zip(queries.tolist(), near.tolist(), cosine.tolist(), strict=True)
     }
     return page(
-        "neighbours",
-        {},
-        title="Nearest neighbours",
+        "embedding",
+        {"map": map},
+        title="Item embedding",
+        scorecard=scorecard,
+        cover_report=cover_report,
         neighbours=near.shape[1],
         items=len(item_content),
         kinds={kind: [rows[query] for query in of_kind.tolist()] for kind, of_kind in asked.items()},
@@ -145,7 +154,7 @@ def draw_map(
     count = Counter(tag for of_item in tags for tag in set(of_item))
     top = sorted(count, key=lambda tag: (-count[tag], tag))[: len(COLOURS)]
     group = np.array([next((n for n, tag in enumerate(top) if tag in tags[item - 1]), len(top)) for item in items])
-    cold = ~scorecard.shown_items(clicks_train, len(item_embedding))[items]
+    cold = ~shown_items(clicks_train, len(item_embedding))[items]
     place = positions(item_embedding[items])
     said = np.array(  # plotly reads some HTML but knows no &quot;, which it shows literally
         [
