@@ -107,12 +107,8 @@ def format_item_info(item_embedding: np.ndarray, item_tags: np.ndarray) -> pa.Ta
         column = pa.field(f"item_emb_d{width}", pa.list_(pa.float64(), width))
         schema = schema.set(schema.get_field_index("item_emb_d128"), column)
     columns = [
-        pa.array(np.arange(len(item_embedding), dtype=np.int64)),
-        _fixed_lists(item_tags[:, : challenge.TAG_WIDTH].astype(np.int64)),  # without levels added for research
-        _fixed_lists(item_embedding.astype(np.float64)),
+        np.arange(len(item_embedding)),
+        item_tags[:, : challenge.TAG_WIDTH].astype(np.int64),  # without levels added for research
+        item_embedding.astype(np.float64),
     ]
-    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema)
-
-
-def _fixed_lists(rows: np.ndarray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+    return pa.table([pa.array(list(rows), of.type) for rows, of in zip(columns, schema, strict=True)], schema)
