@@ -70,4 +70,4 @@ def leaves(values: Any, at: str = "", dot: str = ".") -> Iterator[tuple[str, Any
         yield at, values
         return
     for key, value in values.items():
-        yield from leaves(value, f"{at}{dot}{key}" if at else key, dot)
+        yield from leaves(value, f"{at}{dot}{key}" if at else str(key), dot)

@@ -105,10 +105,6 @@ class Evidence(CtrModel):
             loss = loss - mean_of_clicks(self.levels.log_anywhere(batch), batch)
         return loss
 
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        tables = [module for module in self.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
-        return [weight for table in tables for weight in table.parameters()]
-
 
 class Content(nn.Module):
     """What is known of items ``[U]`` beside their id: ``[U, K]``, the given embedding and the mean of the tags.

@@ -28,9 +28,13 @@ class CtrModel(nn.Module):
         clicks."""
         return click_loss(self(batch))
 
-    @abstractmethod
     def embedding_parameters(self) -> list[nn.Parameter]:
-        """The parameters that ``embedding_regularizer`` covers; ``net_regularizer`` covers all others."""
+        """The parameters that ``embedding_regularizer`` covers: all tables, unless a model says otherwise.
+
+        ``net_regularizer`` covers all others.
+        """
+        tables = [module for module in self.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
+        return [weight for table in tables for weight in table.parameters()]
 
 
 class ItemVectors(nn.Module):
