@@ -10,7 +10,15 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
-from mmctr_kedro.evaluation.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
+from mmctr_kedro.evaluation.metrics import (
+    auc,
+    auc_standard_error,
+    calibration,
+    calibration_error,
+    grouped_auc,
+    logloss,
+    predicted_per_click,
+)
 from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.reports import examples
@@ -62,12 +70,12 @@ def evaluate(
     posterior, ceilings = None, None
     if (truth["split"] == "valid").any():
         known = {name: _of_valid(truth, name, clicks_valid) for name in CEILINGS}
-        posterior, ceilings = known["posterior"], {name: measures.auc(label, of) for name, of in known.items()}
+        posterior, ceilings = known["posterior"], {name: measures.known(auc(label, of)) for name, of in known.items()}
     without_leak = None
     if how := leak_free_model.settings["leak_free"]:
         left = _of_valid(leak_free_predictions, "pctr", clicks_valid)
-        error = measures.auc_standard_error(label, left)
-        without_leak = {"auc": measures.auc(label, left), "auc_standard_error": error, "how": how}
+        error = measures.known(auc_standard_error(label, left))
+        without_leak = {"auc": measures.known(auc(label, left)), "auc_standard_error": error, "how": how}
     popularity = measures.train_clicks(clicks_train, clicks_valid.item)
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
     bins = calibration(label, score)
@@ -82,9 +90,9 @@ def evaluate(
         "rows": len(label),
         "clicks": int(label.sum()),
         "click_share": float(label.mean()),
-        "auc": measures.auc(label, score),
-        "auc_standard_error": measures.auc_standard_error(label, score),
-        "best_reachable_auc": None if posterior is None else measures.auc(label, posterior),
+        "auc": measures.known(auc(label, score)),
+        "auc_standard_error": measures.known(auc_standard_error(label, score)),
+        "best_reachable_auc": None if posterior is None else measures.known(auc(label, posterior)),
         "without_leak": without_leak,
         "ceilings": ceilings,
         "compared": ctr_model.settings["compared"],
