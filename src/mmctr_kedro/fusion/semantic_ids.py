@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs
+from mmctr_kedro.fusion.linear import of_deviation_one
 from mmctr_kedro.fusion.settings import EmbeddingParams
 
 FLOOR = 1e-9  # a variance this small beside the first is rounding
