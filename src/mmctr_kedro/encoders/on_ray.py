@@ -20,13 +20,13 @@ from mmctr_kedro.data.images import Refused
 from mmctr_kedro.encoders.store import SHARD_ROWS, Shards, write_shard
 
 if TYPE_CHECKING:
-    from mmctr_kedro.encoders.extraction import Job
+    from mmctr_kedro.encoders.extraction import CoverJob, TitleJob
 
 
 class Worker:
     """An actor: the encoder of one job, and where its shards go."""
 
-    def __init__(self, job: Job, folder: Path) -> None:
+    def __init__(self, job: TitleJob | CoverJob, folder: Path) -> None:
         self._job, self._folder = job, folder
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -45,7 +45,7 @@ class Worker:
 
 
 def encode_on_ray(
-    job: Job, new: Iterable[tuple[int, bytes, Any]], shards: Shards
+    job: TitleJob | CoverJob, new: Iterable[tuple[int, bytes, Any]], shards: Shards
 ) -> Iterator[tuple[int, dict[bytes, Refused]]]:
     """Encode what is new and note every shard as it comes; connects to the cluster at hand, or starts a local one.
 
