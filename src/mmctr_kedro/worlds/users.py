@@ -73,7 +73,6 @@ class Users:
     """U users: clicks in order, and their interests at the moment of the last one, the target."""
 
     history: np.ndarray  # [U, W] int32 item positions, oldest first, -1 after the end
-    length: np.ndarray  # [U] int64
     click: np.ndarray  # [U] int64 item position, never in the history
     interests: Interests
 
@@ -102,7 +101,7 @@ def draw_users(market: Market, count: int, params: WorldParams, rng: np.random.G
         click[still:active] = item[still:]
     back = np.argsort(by_length)
     last = _interests(logits * scale, market.mass.shape[0])
-    return Users(history[back], length, click[back], last.take(back))
+    return Users(history[back], click[back], last.take(back))
 
 
 def _interests(logits: np.ndarray, themes: int) -> Interests:
