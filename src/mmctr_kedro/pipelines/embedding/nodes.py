@@ -24,8 +24,6 @@ from mmctr_kedro.fusion.settings import EmbeddingParams
 
 logger = logging.getLogger(__name__)
 
-_ROWS_AT_A_TIME = 8192
-
 
 def encode_titles(
     params: EmbeddingParams, item_content: pd.DataFrame, challenge_folder: RawFolder, vector_store: VectorStore
@@ -50,9 +48,8 @@ def encode_titles(
         vectors = np.zeros((len(texts) + 1, 1), dtype=np.float32)
     else:
         vectors, _ = extract(TitleJob(params.text, texts), item_ids, vector_store, params.engine)
-    _fill_with_mean(vectors, worded)
+    _fill_with_mean(vectors, worded, "title or tag words")
     wordless = item_ids[~worded].tolist()
-    _warn_of_gaps(len(texts) - len(wordless), len(texts), "title or tag words")
     return vectors, {
         "items": len(texts),
         "encoded": len(texts) - len(wordless),
@@ -97,9 +94,7 @@ def encode_covers(
     else:
         job = CoverJob(params.image, covers, item_texts(item_content))
         vectors, refused = extract(job, item_ids, vector_store, params.engine)
-    encoded = ~np.isin(item_ids, list(refused))
-    _fill_with_mean(vectors, encoded)
-    _warn_of_gaps(int(encoded.sum()), len(item_ids), "cover")
+    _fill_with_mean(vectors, ~np.isin(item_ids, list(refused)), "cover")
     return vectors, cover_report(len(item_ids), refused)
 
 
@@ -193,27 +188,19 @@ def format_item_info(item_embedding: np.ndarray, item_tags: np.ndarray) -> pa.Ta
         column = pa.field(f"item_emb_d{width}", pa.list_(pa.float64(), width))
         schema = schema.set(schema.get_field_index("item_emb_d128"), column)
     columns = [
-        pa.array(np.arange(len(item_embedding), dtype=np.int64)),
-        _fixed_lists(item_tags[:, : challenge.TAG_WIDTH].astype(np.int64)),  # without levels added for research
-        _fixed_lists(item_embedding.astype(np.float64)),
+        np.arange(len(item_embedding)),
+        item_tags[:, : challenge.TAG_WIDTH].astype(np.int64),  # without levels added for research
+        item_embedding.astype(np.float64),
     ]
-    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema)
+    return pa.table([pa.array(list(rows), of.type) for rows, of in zip(columns, schema, strict=True)], schema)
 
 
-def _fixed_lists(rows: np.ndarray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
-
-
-def _fill_with_mean(vectors: np.ndarray, known: np.ndarray) -> None:
-    """Give items 1..N that are not ``known`` the mean of those that are. Row 0 stays zero."""
-    if known.any() and not known.all():
-        total = np.zeros(vectors.shape[1])
-        for start in range(0, len(known), _ROWS_AT_A_TIME):  # the whole may be more than memory holds
-            part = known[start : start + _ROWS_AT_A_TIME]
-            total += vectors[1 + start : 1 + start + len(part)][part].sum(axis=0, dtype=np.float64)
-        vectors[1 + np.flatnonzero(~known)] = total / known.sum()
-
-
-def _warn_of_gaps(encoded: int, items: int, what: str) -> None:
-    if encoded < items:
-        logger.warning("%s of %s items lack a usable %s", f"{items - encoded:,}", f"{items:,}", what)
+def _fill_with_mean(vectors: np.ndarray, known: np.ndarray, what: str) -> None:
+    """Give items 1..N that are not ``known`` the mean of those that are, and say so. Row 0 stays zero."""
+    if known.all():
+        return
+    logger.warning("%s of %s items lack a usable %s", f"{(~known).sum():,}", f"{len(known):,}", what)
+    if known.any():
+        # Summed in place: a copy of the known rows may be more than memory holds.
+        mean = vectors[1:].sum(axis=0, dtype=np.float64, where=known[:, None]) / known.sum()
+        vectors[1 + np.flatnonzero(~known)] = mean

@@ -20,7 +20,7 @@ from mmctr_kedro.encoders.base import threads_or_all
 from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
 from mmctr_kedro.encoders.settings import FinetuneParams, ImageEncoderParams, SentenceTransformerParams
-from mmctr_kedro.fusion.neighbouring_clicks import WATCHED_BATCHES, pairs_of, some_pairs
+from mmctr_kedro.fusion.histories import WATCHED_BATCHES, pairs_of, some_pairs
 from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.pipelines.embedding.nodes import item_texts
 
