@@ -176,8 +176,8 @@ class PaddedTransformerDcn(PaddedModel):
 def _published_place(ours: TransformerDcn) -> Tensor:
     """For each column of the published head's input, the column of ours: oldest click first, the max last."""
     token, always = ours.head.token, ours.head.always
-    columns = torch.arange(always + ours.last * token)
-    slots = columns[always:].view(ours.last, token).flip(0).flatten()
+    columns = torch.arange(always + ours.params.last * token)
+    slots = columns[always:].view(ours.params.last, token).flip(0).flatten()
     return torch.cat([columns[: always - token], slots, columns[always - token : always]])
 
 

@@ -305,11 +305,14 @@ def test_a_ray_cluster_gives_the_same_vectors_and_keys_with_the_packaged_encoder
     contents = {item: png((item * 40, 0, 99)) for item in (1, 2, 5)} | {3: b"junk"}
     covers = covers_in(tmp_path, contents)
     items = np.arange(1, 6)
-    for job in (TitleJob(TextEncoderParams(threads=1), texts), CoverJob(ImageEncoderParams(threads=1), covers, texts)):
-        here, there = (extract(job, items, VectorStore(tmp_path / engine), engine) for engine in ("local", "ray"))
+    for make in (
+        lambda: TitleJob(TextEncoderParams(threads=1), texts),
+        lambda: CoverJob(ImageEncoderParams(threads=1), covers, texts),
+    ):
+        here, there = (extract(make(), items, VectorStore(tmp_path / engine), engine) for engine in ("local", "ray"))
         np.testing.assert_allclose(np.array(there.vectors), np.array(here.vectors), atol=1e-5)
         assert there.refused == here.refused
-        keys = [set(VectorStore(tmp_path / engine).shards(job.identity()).places) for engine in ("local", "ray")]
+        keys = [set(VectorStore(tmp_path / engine).shards(make().identity()).places) for engine in ("local", "ray")]
         assert keys[0] == keys[1]
 
 

@@ -10,7 +10,7 @@ import torch
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.fusion import fuse
 from mmctr_kedro.fusion.behaviour_contrastive import contrastive_loss
-from mmctr_kedro.fusion.neighbouring_clicks import pairs_of
+from mmctr_kedro.fusion.histories import pairs_of
 from mmctr_kedro.fusion.settings import BehaviourContrastiveParams, EmbeddingParams
 from mmctr_kedro.fusion.tower import shown_modalities
 

@@ -7,7 +7,7 @@ import pytest
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.fusion import VARIANTS, fuse
-from mmctr_kedro.fusion.concat_pca import concat_pca
+from mmctr_kedro.fusion.linear import principal_components, standardise
 from mmctr_kedro.fusion.settings import EmbeddingParams
 
 TOWER = {"epochs": 2, "hidden": 16, "batch_size": 64, "threads": 1, "device": "cpu"}
@@ -57,7 +57,7 @@ def test_whitened_directions_have_equal_variance_and_those_of_no_variance_stay_z
 
 def test_a_modality_of_weight_one_is_all_there_is(inputs):
     alone = fuse(params(width=8, weighted={"text": 1, "image": 0}), inputs, "weighted").vectors
-    np.testing.assert_allclose(np.abs(alone), np.abs(concat_pca([inputs.text], 8)), atol=1e-4)
+    np.testing.assert_allclose(np.abs(alone), np.abs(principal_components(standardise(inputs.text), 8)), atol=1e-4)
 
 
 def test_equal_weights_are_those_of_concat_pca(inputs):

@@ -96,25 +96,6 @@ def test_an_empty_history_pools_to_zeros(model):
     assert pooled[1].abs().sum() > 0
 
 
-def test_a_batch_without_any_history_trains(model, rows, make_batch):
-    batch = make_batch({**rows, "history": [[], [], []]})
-    model.train()(batch).sum().backward()
-    assert torch.isfinite(model.items.item.weight.grad).all()
-
-
-def test_the_order_of_rows_changes_no_answer(model, rows, make_batch):
-    model.eval()
-    order = [2, 0, 1]
-    turned = make_batch({name: [values[row] for row in order] for name, values in rows.items()})
-    torch.testing.assert_close(model(turned), model(make_batch(rows))[order], rtol=0, atol=1e-12)
-
-
-def test_other_rows_change_no_answer(model, rows, make_batch):
-    model.eval()
-    alone = model(make_batch({name: values[:1] for name, values in rows.items()}))
-    torch.testing.assert_close(alone, model(make_batch(rows))[:1], rtol=0, atol=1e-12)
-
-
 def test_padding_rows_stay_zero_and_unseen_items_keep_their_initial_row(model, rows, make_batch):
     before = model.items.item.weight.detach().clone()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
@@ -177,11 +158,6 @@ def test_the_given_embedding_and_tags_are_not_in_the_weights(model):
 def trained(model) -> TrainedModel:
     settings = {"ctr": CtrParams().model_dump(mode="json"), "items": 6, "tags": 6, "embedding_width": 128}
     return TrainedModel(settings, {name: value.numpy() for name, value in model.state_dict().items()})
-
-
-def test_a_restored_model_gives_the_same_answers(model, item_tags, item_embedding, rows, make_batch):
-    restored = restore_model(trained(model), item_tags, item_embedding)
-    assert torch.equal(restored.eval()(make_batch(rows)), model.eval()(make_batch(rows)))
 
 
 def test_an_embedding_of_another_width_names_both_widths(model, item_tags, item_embedding):

@@ -140,27 +140,6 @@ def loss_of(model, batch):
     return model.training_loss(batch, lambda logits: F.binary_cross_entropy_with_logits(logits.float(), batch.label))
 
 
-def test_eight_clicks_can_be_learnt_by_heart(name, tables, make_batch):
-    rows = rows_of([3, 0, 1, 9, 5, 2, 5, 17])
-    rows = {**rows, "label": [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]}
-    settings = {key: 0.0 for key in MODEL_PARAMS[name].model_fields if key.endswith("dropout")}
-    model = model_of(name, tables, **settings)
-    assert train(model, make_batch(rows), steps=60, rate=0.005) < 0.05
-
-
-def test_the_same_seed_gives_the_same_bytes(name, tables, make_batch):
-    batch, weights = make_batch(rows_of(LENGTHS)), []
-    torch.use_deterministic_algorithms(True)
-    try:
-        for _ in range(2):
-            model = model_of(name, tables)
-            train(model, batch, steps=3, rate=0.01)
-            weights.append(model.state_dict())
-    finally:
-        torch.use_deterministic_algorithms(False)
-    assert all(torch.equal(first, second) for first, second in zip(*(w.values() for w in weights), strict=True))
-
-
 def test_dropout_draws_anew_at_every_step(name, tables, make_batch):
     model, batch = model_of(name, tables).train(), make_batch(rows_of(LENGTHS))
     assert not torch.equal(model(batch), model(batch))

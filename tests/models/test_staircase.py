@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmctr_kedro.models.staircase import Block, staircase_blocks, staircase_linear, staircase_square_linear
+from mmctr_kedro.models.staircase import Block, staircase_blocks, staircase_linear
 
 ALWAYS, STEP = 2, 3
 USERS = [5, 2, 0]  # of 8 rows: 5 use the next three columns, 2 three more, none the last three
@@ -46,7 +46,7 @@ def test_a_staircase_layer_gives_the_numbers_of_the_whole_one(x):
 def test_a_staircase_square_layer_gives_the_numbers_of_the_whole_one_where_rows_reach(x):
     weight, bias = torch.randn(WIDTH, WIDTH, requires_grad=True), torch.randn(WIDTH, requires_grad=True)
     used = x != 0
-    found = staircase_square_linear(x, weight, bias, staircase_blocks(8, ALWAYS, USERS, STEP))
+    found = staircase_linear(x, weight, bias, staircase_blocks(8, ALWAYS, USERS, STEP), square=True)
     whole = F.linear(x, weight, bias)
     torch.testing.assert_close(found[used], whole[used], rtol=0, atol=1e-12)
     for ours, theirs in zip(

@@ -42,7 +42,7 @@ class Tiny(CtrModel):
 
     def forward(self, batch):
         items = self.item(batch.items)
-        pooled = sum_by_row(items.new_ones(len(batch.history)), batch.history, items, batch.offsets)
+        pooled = sum_by_row(items, batch.history, batch.offsets)
         target = items[batch.target]
         linear = self.out(torch.cat([target, pooled], dim=1)).squeeze(-1)
         return linear + (target * pooled).sum(dim=1) + self.likes_level(batch.likes_level).squeeze(-1)

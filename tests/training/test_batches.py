@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.training.batches import batches_after, cut, epoch_order, make_batch, parts_of, steps_per_epoch
+from mmctr_kedro.training.batches import cut, epoch_order, make_batch, parts_of
 
 
 @pytest.fixture
@@ -56,12 +56,6 @@ def test_memory_mapped_arrays_are_read_and_never_written(split, tmp_path):
         mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
     batch, plain = (make_batch(clicks, np.array([3, 0])) for clicks in (Clicks(**mapped), split))
     assert all(torch.equal(getattr(batch, name), getattr(plain, name)) for name in vars(plain))
-
-
-def test_every_row_is_in_one_batch_and_none_is_dropped():
-    batches = cut(np.arange(10), 4)
-    assert [len(rows) for rows in batches] == [4, 4, 2]
-    assert np.concatenate(batches).tolist() == list(range(10))
 
 
 def test_a_single_last_row_joins_the_batch_before():
@@ -114,18 +108,3 @@ def test_parts_of_a_batch_differ_by_at_most_a_row_and_leave_none_alone():
     assert [part.tolist() for part in parts_of(np.arange(7), 3)] == [[0, 1, 2], [3, 4], [5, 6]]
     assert [len(part) for part in parts_of(np.arange(5), 4)] == [3, 2]
     assert [len(part) for part in parts_of(np.arange(1), 4)] == [1]
-
-
-@pytest.mark.parametrize("rows", [9, 10])
-def test_a_training_goes_on_with_the_batches_it_has_not_had(rows):
-    whole = list(batches_after(0, rows, 4, seed=1, epochs=3))
-    assert len(whole) == 3 * steps_per_epoch(rows, 4)
-    assert [epoch for epoch, _ in whole] == sorted(epoch for epoch, _ in whole)
-    for epoch in (1, 2, 3):
-        visited = np.concatenate([batch for own, batch in whole if own == epoch])
-        assert visited.tolist() == epoch_order(rows, 1, epoch).tolist()
-    for done in range(len(whole) + 1):
-        left = list(batches_after(done, rows, 4, seed=1, epochs=3))
-        assert [(epoch, batch.tolist()) for epoch, batch in left] == [
-            (epoch, batch.tolist()) for epoch, batch in whole[done:]
-        ]

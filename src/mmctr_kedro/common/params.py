@@ -64,10 +64,10 @@ def nested(blocks: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """``{"a": {"b": 1}}`` as ``("a.b", 1)``, which is how ``--params`` takes it."""
+def leaves(values: Any, at: str = "", dot: str = ".") -> Iterator[tuple[str, Any]]:
+    """``{"a": {"b": 1}}`` as ``("a.b", 1)``, which is how ``--params`` takes it; or with another ``dot``."""
     if not isinstance(values, dict):
         yield at, values
         return
     for key, value in values.items():
-        yield from leaves(value, f"{at}.{key}".lstrip("."))
+        yield from leaves(value, f"{at}{dot}{key}" if at else str(key), dot)

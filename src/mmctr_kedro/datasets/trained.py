@@ -28,7 +28,7 @@ class SentenceTransformerDataset(SealedDataset["SentenceTransformer"]):
     """A folder that any user of sentence-transformers can load; here to the CPU, without network and pickles."""
 
     def _read(self, path: Path) -> SentenceTransformer:
-        with quiet_transformers(offline=True):
+        with quiet_transformers():
             from sentence_transformers import SentenceTransformer
 
             return SentenceTransformer(
@@ -36,5 +36,5 @@ class SentenceTransformerDataset(SealedDataset["SentenceTransformer"]):
             )
 
     def _write(self, data: SentenceTransformer, path: Path) -> None:
-        with quiet_transformers(offline=True):
+        with quiet_transformers():
             data.save_pretrained(str(path), create_model_card=False)

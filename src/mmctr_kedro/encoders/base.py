@@ -8,48 +8,43 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import sha256
-from mmctr_kedro.encoders.settings import HubModelParams, ImageEncoderParams, TextEncoderParams
+from mmctr_kedro.encoders.settings import HubModelParams
 
-if TYPE_CHECKING:
-    import torch
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # setting ``precision`` in transformers' words
 
 
-class TextEncoder(Protocol):
-    """Texts to vectors."""
+class Encoder(Protocol):
+    """What every encoder has."""
 
-    width: int
+    width: int  # of a vector
 
-    def __init__(self, params: TextEncoderParams) -> None: ...
+    def __init__(self, params: Any) -> None: ...
 
     @classmethod
-    def identity(cls, params: TextEncoderParams) -> dict[str, Any]:
-        """All that decides a text's vector, but for the machine's rounding; plain JSON, without loading anything."""
+    def identity(cls, params: Any) -> dict[str, Any]:
+        """All that decides a vector, but for the machine's rounding; plain JSON, without loading anything."""
         ...
+
+
+class TextEncoder(Encoder, Protocol):
+    """Texts to vectors; made of ``TextEncoderParams``."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts, in their order: ``[n, width]`` float32."""
         ...
 
 
-class ImageEncoder(Protocol):
-    """Pixels to vectors, or pixels and text together."""
+class ImageEncoder(Encoder, Protocol):
+    """Pixels to vectors, or pixels and text together; made of ``ImageEncoderParams``."""
 
     reads_text: ClassVar[bool]  # True: the items' texts come with the images
-    width: int
     side: int  # pixels; images arrive as squares of this side
-
-    def __init__(self, params: ImageEncoderParams) -> None: ...
-
-    @classmethod
-    def identity(cls, params: ImageEncoderParams) -> dict[str, Any]:
-        """All that decides an image's vector, but for the machine's rounding; plain JSON, without loading anything."""
-        ...
 
     def encode(self, pixels: np.ndarray, texts: Sequence[str] | None = None) -> np.ndarray:
         """Vectors of ``[n, side, side, 3]`` uint8 RGB images, in their order: ``[n, width]`` float32.
@@ -75,22 +70,6 @@ def hub_identity(settings: HubModelParams) -> dict[str, Any]:
     return decisive
 
 
-def loading_failed(what: str, model: str, error: Exception, setting: str) -> MmctrError:
-    """Say which model could not be loaded, why in one line, and which setting names it."""
-    lines = str(error).strip().splitlines()
-    return MmctrError(
-        f"The {what} '{model}' cannot be loaded: {lines[0][:300] if lines else type(error).__name__} Give a folder "
-        f"that holds it, or a hub id and its revision: {setting}"
-    )
-
-
-def torch_dtype(precision: str) -> torch.dtype:
-    """The number format of a setting's ``precision``."""
-    import torch
-
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-
-
 def threads_or_all(threads: int | None) -> int:
     """The number of threads asked for, or one per core this process may use."""
     if threads is not None:
@@ -100,13 +79,8 @@ def threads_or_all(threads: int | None) -> int:
 
 
 @contextmanager
-def quiet_transformers(offline: bool) -> Iterator[None]:
-    """Load without bars and advice on the console, and without network; put every switch back afterwards."""
-    # The tokenizer warns when the process forks later on unless told whether to keep its own threads.
-    before = {name: os.environ.get(name) for name in ("HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM")}
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+def quiet_transformers() -> Iterator[None]:
+    """Let the library show no bars and give no advice on the console for the length of a block."""
     from transformers.utils import logging
 
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -118,20 +92,33 @@ def quiet_transformers(offline: bool) -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """So many threads for the length of a block."""
+def loading(what: str, model: str, setting: str) -> Iterator[None]:
+    """Load a model quietly; where it cannot be loaded, say in one line why, and which setting names it.
+
+    Raises:
+        MmctrError: Whatever was raised in the block: on a damaged model the libraries raise nearly anything.
+    """
+    with quiet_transformers():
+        try:
+            yield
+        except Exception as error:
+            lines = str(error).strip().splitlines()
+            raise MmctrError(
+                f"The {what} '{model}' cannot be loaded: {lines[0][:300] if lines else type(error).__name__} Give a "
+                f"folder that holds it, or a hub id and its revision: {setting}"
+            ) from error
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """So many threads for the length of a block; None: one per core."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads_or_all(count))
     try:
         yield
     finally:

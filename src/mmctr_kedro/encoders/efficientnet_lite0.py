@@ -66,22 +66,18 @@ def to_onnx(model: Any) -> bytes:
     """The same network as a serialised ONNX graph: ``pixels [n, 224, 224, 3]`` uint8 to ``vectors [n, 1280]``."""
     import torch
 
-    class Pooled(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
+    class Pooled(torch.nn.Sequential):
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             # (x - 127) / 128 is how the weights were trained.
             images = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
-            return self.model.extract_features(images).mean(dim=(2, 3))
+            return model.extract_features(images).mean(dim=(2, 3))
 
     example = torch.zeros(1, EfficientNetLite0.side, EfficientNetLite0.side, 3, dtype=torch.uint8)
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         # The newer exporter, which these warnings ask for, needs one more package and takes longer.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Pooled().eval(),
+            Pooled(model).eval(),
             (example,),
             str(graph := Path(folder) / "efficientnet_lite0.onnx"),
             dynamo=False,

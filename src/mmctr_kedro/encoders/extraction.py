@@ -6,11 +6,10 @@ store has from an earlier run, by this encoder, is not encoded again. N items.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from mmctr_kedro.encoders.base import threads_or_all
-from mmctr_kedro.encoders.settings import EncoderParams, ImageEncoderParams, TextEncoderParams
+from mmctr_kedro.encoders.settings import ImageEncoderParams, TextEncoderParams
 from mmctr_kedro.encoders.store import VectorStore, content_key
 
 TEXTS_AT_A_TIME = 16  # batches: enough to group texts of like length, few enough to show progress
@@ -40,16 +39,22 @@ class Extracted(NamedTuple):
     refused: dict[int, Refused]  # by item id, those without a vector
 
 
-class Job(ABC):
-    """One modality of the items and the encoder for it. The encoder is loaded with the first content it is given."""
+class Job:
+    """One modality of the items and the encoder for it. The encoder is loaded with the first content it is given.
 
-    what: str  # the items' name in log lines
-    reads: str  # the modality
+    A job says how to ``read`` items, each with key and content (without content the key is None), and how to ``encode``
+    keys and contents a batch at a time.
+    """
+
+    what: ClassVar[str]  # the items' name in log lines
+    reads: ClassVar[str]  # the modality
+    encoders: ClassVar[dict[str, type[Any]]]  # those to choose from
     anywhere = True  # any item can be read without those before it
 
-    def __init__(self, params: EncoderParams, encoder_type: type[Any], texts: Sequence[str]) -> None:
+    def __init__(self, params: Any, texts: Sequence[str]) -> None:
         """``texts[i]`` belongs to item i + 1."""
-        self.params, self.encoder_type, self.texts = params, encoder_type, texts
+        self.params, self.texts = params, texts
+        self.encoder_type = self.encoders[params.name]
 
     @cached_property
     def encoder(self) -> Any:
@@ -59,33 +64,19 @@ class Job(ABC):
         """All that decides a content's vector."""
         return {"encoder": self.params.name, "reads": self.reads, **self.encoder_type.identity(self.params)}
 
-    @abstractmethod
-    def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None, Any]]:
-        """Each of these items with key and content; without content the key is None."""
-
-    @abstractmethod
-    def encode(self, contents: Iterable[tuple[bytes, Any]]) -> Iterator[Encoded]:
-        """Keys and contents through the encoder, a batch at a time."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "encoder"}  # workers load their own
-
 
 class TitleJob(Job):
     """Texts by item id; an empty one is no content."""
 
-    what, reads = "titles", "text"
+    what, reads, encoders = "titles", "text", TEXT_ENCODERS
     params: TextEncoderParams
-
-    def __init__(self, params: TextEncoderParams, texts: Sequence[str]) -> None:
-        super().__init__(params, TEXT_ENCODERS[params.name], texts)
 
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None, str]]:
         for item in item_ids.tolist():
             text = self.texts[item - 1]
             yield item, content_key(text.encode("utf-8", "surrogatepass")) if text else None, text
 
-    def encode(self, contents: Iterable[tuple[bytes, str]]) -> Iterator[Encoded]:
+    def encode(self, contents: Iterable[tuple[bytes, Any]]) -> Iterator[Encoded]:
         stream = iter(contents)
         while chunk := list(islice(stream, TEXTS_AT_A_TIME * self.params.batch_size)):
             keys, texts = zip(*chunk, strict=True)
@@ -95,11 +86,11 @@ class TitleJob(Job):
 class CoverJob(Job):
     """Covers by item id, and the item's text for an encoder that reads both."""
 
-    what, reads = "covers", "image"
+    what, reads, encoders = "covers", "image", IMAGE_ENCODERS
     params: ImageEncoderParams
 
     def __init__(self, params: ImageEncoderParams, covers: Covers, texts: Sequence[str]) -> None:
-        super().__init__(params, IMAGE_ENCODERS[params.name], texts)
+        super().__init__(params, texts)
         self.covers, self.anywhere = covers, covers.anywhere
 
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None, tuple[bytes | None, str]]]:
@@ -108,7 +99,7 @@ class CoverJob(Job):
             key = None if data is None else content_key(data, text.encode("utf-8", "surrogatepass"))
             yield item, key, (data, text)
 
-    def encode(self, contents: Iterable[tuple[bytes, tuple[bytes, str]]]) -> Iterator[Encoded]:
+    def encode(self, contents: Iterable[tuple[bytes, Any]]) -> Iterator[Encoded]:
         stream = (((key, text), data) for key, (data, text) in contents)
         if (first := next(stream, None)) is None:
             return  # and the encoder is not loaded
@@ -124,7 +115,7 @@ class CoverJob(Job):
             yield Encoded([key for key, *_ in fit], vectors, refused)
 
 
-def extract(job: Job, item_ids: np.ndarray, store: VectorStore, engine: str = "local") -> Extracted:
+def extract(job: TitleJob | CoverJob, item_ids: np.ndarray, store: VectorStore, engine: str = "local") -> Extracted:
     """Every item's vector, from the store or the encoder.
 
     Args:
@@ -147,7 +138,7 @@ def extract(job: Job, item_ids: np.ndarray, store: VectorStore, engine: str = "l
                 met.add(key)
                 yield item, key, content
 
-    with progress, shards:
+    with progress:
         if engine == "ray":
             from mmctr_kedro.encoders.on_ray import encode_on_ray
 
@@ -155,11 +146,13 @@ def extract(job: Job, item_ids: np.ndarray, store: VectorStore, engine: str = "l
                 refused |= found
                 progress.advance(rows + len(found))
         else:
-            for done in job.encode((key, content) for _, key, content in new_contents()):
-                if done.keys:
+            try:
+                for done in job.encode((key, content) for _, key, content in new_contents()):
                     shards.add(done.keys, done.vectors)
-                refused |= done.refused
-                progress.advance(len(done.keys) + len(done.refused))
+                    refused |= done.refused
+                    progress.advance(len(done.keys) + len(done.refused))
+            finally:
+                shards.flush()  # also after an error: what is encoded is encoded
     progress.log_end()
     missing = Refused("missing", "no file")
     of_items = {item: missing for item in item_ids.tolist() if item not in keys}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import RawFolder
@@ -25,8 +26,7 @@ def item_feature_vectors(folder: RawFolder, modality: str) -> np.ndarray:
             f"instead: leave embedding.{modality}.name out."
         )
     table = read_columns(path, ["item_id", column])
-    ids = table["item_id"].to_numpy().astype(np.int64)
-    values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = np.zeros((len(ids) + 1, len(values) // max(1, len(ids))), dtype=np.float32)
-    vectors[ids] = values.reshape(len(ids), -1)
+    values = pc.list_flatten(table[column]).to_numpy()
+    vectors = np.zeros((len(table) + 1, len(values) // max(1, len(table))), dtype=np.float32)
+    vectors[table["item_id"].to_numpy()] = values.reshape(len(table), -1)
     return vectors

@@ -72,7 +72,7 @@ def tune(
 
     on_cpu = model.device.type == "cpu"
     steps = max(1, min(len(learnt), settings.pairs_per_epoch) // settings.batch_size)  # of an epoch
-    with TemporaryDirectory(prefix="finetune_") as folder, quiet_transformers(offline=True), _process_kept():
+    with TemporaryDirectory(prefix="finetune_") as folder, quiet_transformers(), _process_kept():
         adapted = _with_adapters(model, settings)
         trainable, total = adapted.get_nb_trainable_parameters()
         best = BestEpoch(model, settings, "finetune")

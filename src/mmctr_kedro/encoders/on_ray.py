@@ -1,4 +1,4 @@
-"""The same extraction by the workers of a Ray cluster (extra ``ray``), with Ray Data.
+"""The same extraction by the workers of a Ray cluster (extra ``ray``).
 
 The driver reads what is there and says which items are new; actors, each with the encoder loaded once, read those items
 themselves, encode them and write shards into the store, which must be a folder that all of them reach. A shard counts
@@ -7,7 +7,6 @@ once the driver has noted it, so a dead worker or a killed driver leaves nothing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,32 +19,28 @@ from mmctr_kedro.data.images import Refused
 from mmctr_kedro.encoders.store import SHARD_ROWS, Shards, write_shard
 
 if TYPE_CHECKING:
-    from mmctr_kedro.encoders.extraction import Job
+    from mmctr_kedro.encoders.extraction import CoverJob, TitleJob
 
 
 class Worker:
     """An actor: the encoder of one job, and where its shards go."""
 
-    def __init__(self, job: Job, folder: Path) -> None:
+    def __init__(self, job: TitleJob | CoverJob, folder: Path) -> None:
         self._job, self._folder = job, folder
 
-    def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Encode lists of item ids, a shard each; as JSON its shard, and what was refused."""
-        reports = []
-        for items in batch["items"]:
-            read = self._job.read(np.array(json.loads(items)))
-            done = list(self._job.encode((key, content) for _, key, content in read if key is not None))
-            keys = [key for part in done for key in part.keys]
-            shard = None
-            if keys:
-                shard = str(write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])))
-            refused = {key.decode(): [why.kind, why.why] for part in done for key, why in part.refused.items()}
-            reports.append(json.dumps({"shard": shard, "refused": refused}))
-        return {"report": reports}
+    def encode(self, items: np.ndarray) -> tuple[Path | None, dict[bytes, Refused]]:
+        """Encode these items: their shard, None where none has a vector, and by content key what was refused."""
+        read = self._job.read(items)
+        done = list(self._job.encode((key, content) for _, key, content in read if key is not None))
+        keys = [key for part in done for key in part.keys]
+        refused = {key: why for part in done for key, why in part.refused.items()}
+        if not keys:
+            return None, refused
+        return write_shard(self._folder, keys, np.concatenate([part.vectors for part in done])), refused
 
 
 def encode_on_ray(
-    job: Job, new: Iterable[tuple[int, bytes, Any]], shards: Shards
+    job: TitleJob | CoverJob, new: Iterable[tuple[int, bytes, Any]], shards: Shards
 ) -> Iterator[tuple[int, dict[bytes, Refused]]]:
     """Encode what is new and note every shard as it comes; connects to the cluster at hand, or starts a local one.
 
@@ -63,30 +58,25 @@ def encode_on_ray(
     if not len(items):
         return
     import ray
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.util import ActorPool
 
     started = not ray.is_initialized()
     if started:
         ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
     try:
-        DataContext.get_current().enable_progress_bars = False
-        cpus = int(ray.cluster_resources().get("CPU", 1))
-        gpus = int(ray.cluster_resources().get("GPU", 0))
+        cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
         actors = max(1, gpus or cpus // 2)
-        parts = np.array_split(items, max(actors, -(-len(items) // SHARD_ROWS)))
-        rows = [{"items": json.dumps(part.tolist())} for part in parts if len(part)]
-        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            Worker,
-            fn_constructor_args=(job, shards.folder),
-            batch_size=1,
-            compute=ActorPoolStrategy(size=actors),
+        actor = ray.remote(
             num_gpus=1 if gpus else 0,
             num_cpus=0 if gpus else max(1, cpus // actors),
-        )
-        for row in results.iter_rows():
-            report: dict[str, Any] = json.loads(row["report"])
-            refused = {key.encode(): Refused(*why) for key, why in report["refused"].items()}
-            yield shards.note(Path(report["shard"])) if report["shard"] else 0, refused
+            max_restarts=3,  # a worker that dies is replaced, and its shard made again
+            max_task_retries=3,
+        )(Worker)
+        job_once = ray.put(job)
+        pool = ActorPool([actor.remote(job_once, shards.folder) for _ in range(actors)])
+        parts = np.array_split(items, min(len(items), max(actors, -(-len(items) // SHARD_ROWS))))
+        for shard, refused in pool.map_unordered(lambda worker, part: worker.encode.remote(part), parts):
+            yield shards.note(shard) if shard else 0, refused
     finally:
         if started:
             ray.shutdown()

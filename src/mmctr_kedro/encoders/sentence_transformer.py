@@ -15,15 +15,7 @@ import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.images import DECODING
-from mmctr_kedro.encoders.base import (
-    hub_identity,
-    loading_failed,
-    quiet_transformers,
-    threads_or_all,
-    torch_dtype,
-    torch_threads,
-    versions,
-)
+from mmctr_kedro.encoders.base import DTYPES, hub_identity, loading, torch_threads, versions
 from mmctr_kedro.encoders.settings import (
     EncoderParams,
     ImageEncoderParams,
@@ -55,7 +47,7 @@ class _SentenceTransformerEncoder:
         return {**hub_identity(params.sentence_transformer), **versions(*LIBRARIES)}
 
     def _vectors(self, inputs: list[Any]) -> np.ndarray:
-        with torch_threads(threads_or_all(self._params.threads)):
+        with torch_threads(self._params.threads):
             vectors = self._model.encode(
                 inputs,
                 prompt=(self._settings.prompt or None) if self.modality == "text" else None,
@@ -114,22 +106,19 @@ def load(settings: SentenceTransformerParams, modality: str) -> SentenceTransfor
     Raises:
         MmctrError: It is not there, is not safe to load (pickles, code), or does not read this modality.
     """
-    local, setting = Path(settings.model).is_dir(), f"embedding.{modality}.sentence_transformer.model"
-    with quiet_transformers(offline=local):
+    setting = f"embedding.{modality}.sentence_transformer.model"
+    with loading(f"{modality} encoder", settings.model, setting):
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Pooling
 
-        try:
-            model = SentenceTransformer(
-                settings.model,
-                device=None if settings.device == "auto" else settings.device,
-                revision=settings.revision,
-                trust_remote_code=settings.trust_remote_code,
-                local_files_only=local,
-                model_kwargs={"dtype": torch_dtype(settings.precision), "use_safetensors": True},
-            )
-        except Exception as error:  # on a damaged model the libraries raise nearly anything
-            raise loading_failed(f"{modality} encoder", settings.model, error, setting) from error
+        model = SentenceTransformer(
+            settings.model,
+            device=None if settings.device == "auto" else settings.device,
+            revision=settings.revision,
+            trust_remote_code=settings.trust_remote_code,
+            local_files_only=Path(settings.model).is_dir(),
+            model_kwargs={"dtype": DTYPES[settings.precision], "use_safetensors": True},
+        )
     if modality not in model.modalities:
         raise MmctrError(
             f"'{settings.model}' reads {', '.join(map(str, model.modalities))}, not {modality}: choose another for "

@@ -70,19 +70,12 @@ class Shards:
         self.width: int | None = None
         self._keys: list[bytes] = []
         self._vectors: list[np.ndarray] = []
-        self._since = time.monotonic()
         for path in sorted(folder.glob("*.npz")):
             try:
                 self.note(path)
             except Exception as error:  # on damaged bytes NumPy raises nearly anything
                 logger.warning("%s cannot be read (%s): its items will be encoded again", path, error)
-
-    def __enter__(self) -> Shards:
         self._since = time.monotonic()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()  # also after an error: what is encoded is encoded
 
     def add(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Take in ``[n, width]`` float32; on disk once a shard is full or ``SHARD_SECONDS`` old."""

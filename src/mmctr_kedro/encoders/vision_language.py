@@ -16,15 +16,7 @@ import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.images import DECODING
-from mmctr_kedro.encoders.base import (
-    hub_identity,
-    loading_failed,
-    quiet_transformers,
-    threads_or_all,
-    torch_dtype,
-    torch_threads,
-    versions,
-)
+from mmctr_kedro.encoders.base import DTYPES, hub_identity, loading, torch_threads, versions
 from mmctr_kedro.encoders.settings import ImageEncoderParams, VisionLanguageParams
 
 if TYPE_CHECKING:
@@ -42,7 +34,7 @@ class VisionLanguage:
     def __init__(self, params: ImageEncoderParams) -> None:
         assert params.vision_language is not None, "the settings class asks for it"
         settings = self._settings = params.vision_language
-        self._batch_size, self._threads = params.batch_size, threads_or_all(params.threads)
+        self._batch_size, self._threads = params.batch_size, params.threads
         self._model, self._tokenizer, self._images = load(settings)
         self._picture: str = self._tokenizer.convert_ids_to_tokens(self._model.config.image_token_id)
         language = self._model.config.get_text_config()
@@ -134,30 +126,24 @@ def load(settings: VisionLanguageParams) -> tuple[Any, Any, Any]:
     Raises:
         MmctrError: It is not there, incomplete, not safe to load (pickles, code), or no vision-language model.
     """
-    import torch
-
-    local = Path(settings.model).is_dir()
     source: dict[str, Any] = {
         "revision": settings.revision,
         "trust_remote_code": settings.trust_remote_code,
-        "local_files_only": local,
+        "local_files_only": Path(settings.model).is_dir(),
     }
-    with quiet_transformers(offline=local):
+    with loading("vision-language encoder", settings.model, _SETTING):
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-        try:
-            # AutoModel: without the head that turns hidden states into words, which nobody needs here.
-            model, found = AutoModel.from_pretrained(
-                settings.model,
-                dtype=torch_dtype(settings.precision),
-                use_safetensors=True,
-                output_loading_info=True,
-                **source,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(settings.model, **source)
-            images = AutoImageProcessor.from_pretrained(settings.model, **source)
-        except Exception as error:  # on a damaged model the libraries raise nearly anything
-            raise loading_failed("vision-language encoder", settings.model, error, _SETTING) from error
+        # AutoModel: without the head that turns hidden states into words, which nobody needs here.
+        model, found = AutoModel.from_pretrained(
+            settings.model,
+            dtype=DTYPES[settings.precision],
+            use_safetensors=True,
+            output_loading_info=True,
+            **source,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(settings.model, **source)
+        images = AutoImageProcessor.from_pretrained(settings.model, **source)
     if getattr(model.config, "image_token_id", None) is None or not hasattr(images, "merge_size"):
         raise MmctrError(
             f"'{settings.model}' is no vision-language model of the Qwen family (model type "
@@ -166,5 +152,6 @@ def load(settings: VisionLanguageParams) -> tuple[Any, Any, Any]:
     # transformers would go on with random numbers in their place.
     if missing := sorted(found["missing_keys"]):
         raise MmctrError(f"'{settings.model}' lacks {len(missing)} weights, e.g. {missing[:3]}: fetch it again")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if settings.device == "auto" else settings.device
-    return model.to(device).eval(), tokenizer, images
+    from mmctr_kedro.common.machine import pick_device
+
+    return model.to(pick_device(settings.device)).eval(), tokenizer, images

@@ -148,20 +148,15 @@ def next_item_queries(
         answer: ``[Q]``, each user's newest click.
         known: What each query must not find: the user's earlier clicks.
     """
-    begin, end = clicks.history_offsets[:-1][histories], clicks.history_offsets[1:][histories]
-    answer = clicks.history_items[end - 1].astype(np.int64) if len(clicks.history_items) else begin
-    fit = [
-        e - b >= 2 and item not in clicks.history_items[b : e - 1]
-        for b, e, item in zip(begin, end, answer, strict=True)
-    ]
-    chosen = _some(np.flatnonzero(fit), MAX_QUERIES)
-    begin, end, answer = begin[chosen], end[chosen], answer[chosen]
-    recent = [clicks.history_items[max(b, e - 1 - RECENT) : e - 1] for b, e in zip(begin, end, strict=True)]
-    offsets = np.concatenate([[0], np.cumsum([len(items) for items in recent])])
-    query = np.zeros((len(chosen), unit.shape[1]), dtype=np.float32)
-    if len(chosen):
-        query = _unit(np.add.reduceat(unit[np.concatenate(recent)], offsets[:-1], axis=0))
-    return query, answer, [clicks.history_items[b : e - 1] for b, e in zip(begin, end, strict=True)]
+    ends = zip(clicks.history_offsets[histories], clicks.history_offsets[histories + 1], strict=True)
+    clicked = [clicks.history_items[begin:end] for begin, end in ends]
+    asking = [place for place, items in enumerate(clicked) if len(items) > 1 and items[-1] not in items[:-1]]
+    chosen = [clicked[place] for place in _some(np.array(asking, dtype=np.int64), MAX_QUERIES)]
+    known = [items[:-1] for items in chosen]
+    query = np.empty((len(known), unit.shape[1]), dtype=np.float32)
+    for place, items in enumerate(known):
+        query[place] = unit[items[-RECENT:]].sum(axis=0)
+    return _unit(query), np.array([items[-1] for items in chosen], dtype=np.int64), known
 
 
 def co_click_queries(

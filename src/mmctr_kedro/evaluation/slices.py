@@ -7,37 +7,32 @@ that the metrics are valid JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.evaluation import metrics
+from mmctr_kedro.evaluation.metrics import auc, auc_standard_error, even_parts
 
 # Lower ends of the buckets of history lengths: 3 is the challenge's shortest, 6 the median, 64 the most kept.
 HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
 POPULARITY_PARTS = 10
+ROC_POINTS = 201
 UNSEEN = "not in train"
 
 Slice = dict[str, Any]
 
 
-def auc(label: np.ndarray, score: np.ndarray) -> float | None:
-    """``metrics.auc``; None without both classes."""
-    return known(metrics.auc(label, score))
-
-
-def auc_standard_error(label: np.ndarray, score: np.ndarray) -> float | None:
-    """``metrics.auc_standard_error``; None with fewer than two rows of either class."""
-    return known(metrics.auc_standard_error(label, score))
-
-
 def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
-    """``metrics.roc``, rounded for drawing; None without both classes."""
+    """The ROC curve at ``ROC_POINTS`` even false-positive rates, rounded for drawing; None without both classes."""
+    from sklearn.metrics import roc_curve
+
     if not 0 < label.sum() < len(label):
         return None
-    grid, drawn = metrics.roc(label, score)
+    false_positive, true_positive, _ = roc_curve(label, score, drop_intermediate=False)
+    grid = np.linspace(0, 1, ROC_POINTS)
+    drawn = np.interp(grid, false_positive, true_positive)
+    drawn[0] = 0.0  # interp takes the last of several points at 0
     rates = {"false_positive_rate": grid, "true_positive_rate": drawn}
     return {name: [round(value, 5) for value in rate.tolist()] for name, rate in rates.items()}
 
@@ -55,9 +50,9 @@ def slice_of(chosen: np.ndarray, label: np.ndarray, score: np.ndarray, posterior
     return {
         "rows": len(label),
         "clicks": int(label.sum()),
-        "auc": auc(label, score),
-        "auc_standard_error": auc_standard_error(label, score),
-        "best_reachable_auc": None if posterior is None else auc(label, posterior[chosen]),
+        "auc": known(auc(label, score)),
+        "auc_standard_error": known(auc_standard_error(label, score)),
+        "best_reachable_auc": None if posterior is None else known(auc(label, posterior[chosen])),
     }
 
 
@@ -66,7 +61,10 @@ def by_history_length(
 ) -> list[Slice]:
     """``slice_of`` each bucket of history lengths that has any rows, and its name as ``bucket``."""
     which = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
-    return _slices(which, lambda number: bucket_name(HISTORY_EDGES, number), label, score, posterior)
+    return [
+        {"bucket": bucket_name(HISTORY_EDGES, number), **slice_of(which == number, label, score, posterior)}
+        for number in np.unique(which)
+    ]
 
 
 def by_popularity_decile(
@@ -82,13 +80,15 @@ def by_popularity_decile(
     """
     seen = popularity >= 0
     which = np.full(len(label), -1)
-    which[seen] = metrics.even_parts(popularity[seen], POPULARITY_PARTS)
-
-    def name(number: int) -> str:
-        of = popularity[which == number]
-        return _range(int(of.min()), int(of.max()))
-
-    return _slices(which, name, label, score, posterior)
+    which[seen] = even_parts(popularity[seen], POPULARITY_PARTS)
+    tenths = [which == number for number in np.unique(which[seen])]
+    return [
+        {
+            "bucket": _range(popularity[chosen].min(), popularity[chosen].max()),
+            **slice_of(chosen, label, score, posterior),
+        }
+        for chosen in tenths
+    ]
 
 
 def bucket_name(edges: tuple[int, ...], number: int) -> str:
@@ -108,18 +108,6 @@ def train_clicks(train: Clicks, item: np.ndarray) -> np.ndarray:
 def known(value: float) -> float | None:
     """None for NaN, as JSON has it."""
     return None if math.isnan(value) else value
-
-
-def _slices(
-    which: np.ndarray,
-    name: Callable[[int], str],
-    label: np.ndarray,
-    score: np.ndarray,
-    posterior: np.ndarray | None,
-) -> list[Slice]:
-    """A slice per number in ``which`` (``[R]`` int); rows at -1 are in none."""
-    numbers = np.unique(which[which >= 0]).tolist()
-    return [{"bucket": name(number), **slice_of(which == number, label, score, posterior)} for number in numbers]
 
 
 def _range(low: int, high: int) -> str:

@@ -1,7 +1,8 @@
-"""Ways to make one vector of all that is known of an item. One fusion, one file; the table is ``embedding.variant``.
+"""Ways to make one vector of all that is known of an item; their table is ``embedding.variant``.
 
-A file's ``fuse(params, inputs)`` gives ``Fused``: vectors, row i for item i + 1, and a report. Light to import: what
-a fusion needs comes with its first call.
+A fusion by a matrix is a function in linear.py, one that learns has a file of its own; both are found by the variant's
+name. ``(params, inputs)`` gives ``Fused``: vectors, row i for item i + 1, and a report. Light to import: what a fusion
+needs comes with its first call.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from importlib import import_module
 
 import numpy as np
 
+from mmctr_kedro.fusion import linear
 from mmctr_kedro.fusion.inputs import MODALITIES, Fused, ItemInputs
 from mmctr_kedro.fusion.settings import VARIANTS, EmbeddingParams
 
@@ -22,7 +24,7 @@ def fuse(params: EmbeddingParams, inputs: ItemInputs, variant: str | None = None
     Towers are asked for one modality as they were trained to be; other fusions are made again of one modality.
     """
     name = variant or params.variant
-    method = import_module(f"mmctr_kedro.fusion.{name}").fuse
+    method = getattr(linear, name, None) or import_module(f"mmctr_kedro.fusion.{name}").fuse
     fused: Fused = method(params, inputs if params.modalities == "both" else inputs.only(params.modalities))
     if fused.alone is None:
         fused = fused._replace(

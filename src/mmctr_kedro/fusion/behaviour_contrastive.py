@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.machine import reproducible
+from mmctr_kedro.fusion.histories import WATCHED_BATCHES, Pairs, pairs_of, some_pairs
 from mmctr_kedro.fusion.inputs import Fused, ItemInputs
-from mmctr_kedro.fusion.neighbouring_clicks import WATCHED_BATCHES, Pairs, pairs_of, some_pairs
 from mmctr_kedro.fusion.settings import BehaviourContrastiveParams, EmbeddingParams
 from mmctr_kedro.fusion.tower import ContentTower, fit, log_frequency
 

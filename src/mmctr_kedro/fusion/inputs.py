@@ -1,4 +1,4 @@
-"""What fusions work with, and the steps that several of them share."""
+"""What fusions are given, and what they give."""
 
 from __future__ import annotations
 
@@ -33,42 +33,3 @@ class Fused(NamedTuple):
     vectors: np.ndarray  # [N, width] float32
     report: dict[str, Any]  # how it went, plain JSON
     alone: np.ndarray | None = None  # [2, N, width] float32: of text alone and of covers alone; None: fuse those anew
-
-
-def standardise(vectors: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and equal variance, together 1: ``[N, d]`` float64. Constant columns become zero."""
-    from sklearn.preprocessing import StandardScaler
-
-    # float64: in float32 the rounding of a constant column would pass for variance.
-    standard = StandardScaler(copy=False).fit_transform(vectors.astype(np.float64))
-    varying = int(np.count_nonzero(standard.any(axis=0)))
-    standard /= np.sqrt(max(varying, 1))
-    return standard
-
-
-def principal_components(joined: np.ndarray, width: int) -> np.ndarray:
-    """The directions of most variance of ``[N, d]`` centred columns, at overall standard deviation 1.
-
-    Returns:
-        ``[N, width]`` float32, columns by falling variance, mean 0. Where items or columns span fewer directions
-        than that, the last ones are zero.
-    """
-    from sklearn.decomposition import PCA
-
-    items, columns = joined.shape
-    found = np.zeros((items, width), dtype=np.float32)
-    if not joined.any():  # items without any difference
-        return found
-    # The covariance's eigenvectors take a small part of an SVD's time; with few items the SVD is the small one.
-    pca = PCA(min(width, items, columns), svd_solver="covariance_eigh" if items > columns else "full")
-    found[:, : pca.n_components] = pca.fit_transform(joined)
-    return of_deviation_one(found)
-
-
-def of_deviation_one(vectors: np.ndarray) -> np.ndarray:
-    """Divided by one number, so that entries have mean square 1 over items and columns; zeros stay zeros.
-
-    The fixed DIN feeds the embedding to a Xavier-initialised linear layer, which expects inputs of about that size.
-    """
-    size = float(np.sqrt(np.mean(np.square(vectors, dtype=np.float64))))
-    return (vectors / np.float32(size or 1.0)).astype(np.float32)

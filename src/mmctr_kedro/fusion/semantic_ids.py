@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs
+from mmctr_kedro.fusion.linear import of_deviation_one
 from mmctr_kedro.fusion.settings import EmbeddingParams
 
 FLOOR = 1e-9  # a variance this small beside the first is rounding
@@ -74,8 +75,7 @@ def encode(vectors: np.ndarray, centroids: list[np.ndarray]) -> np.ndarray:
 
 def reconstruct(codes: np.ndarray, centroids: list[np.ndarray]) -> np.ndarray:
     """The sum over levels of the centroid of each code: ``[N, W]`` float32."""
-    parts = np.stack([centres[codes[:, level]] for level, centres in enumerate(centroids)])
-    return np.asarray(parts.sum(axis=0, dtype=np.float32))
+    return np.sum([centres[code] for centres, code in zip(centroids, codes.T, strict=True)], axis=0)
 
 
 def reconstruction_report(vectors: np.ndarray, codes: np.ndarray, centroids: list[np.ndarray]) -> dict[str, Any]:
@@ -88,9 +88,8 @@ def reconstruction_report(vectors: np.ndarray, codes: np.ndarray, centroids: lis
     for level in range(codes.shape[1]):
         counts = np.bincount(codes[:, level])
         share = counts[counts > 0] / len(codes)
-        left = float(
-            np.square(vectors - reconstruct(codes[:, : level + 1], centroids[: level + 1]), dtype=np.float64).sum()
-        )
+        rest = vectors - reconstruct(codes[:, : level + 1], centroids[: level + 1])
+        left = float(np.square(rest, dtype=np.float64).sum())
         report.append(
             {
                 "codes": int((counts > 0).sum()),

@@ -22,6 +22,8 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.machine import reproducible
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.jagged import keep_newest, offsets_of, strip_padding
+from mmctr_kedro.fusion.histories import held_out_users
 from mmctr_kedro.fusion.inputs import Fused, ItemInputs
 from mmctr_kedro.fusion.settings import EmbeddingParams, SequenceParams
 from mmctr_kedro.fusion.tower import ContentTower, fit, log_frequency
@@ -49,7 +51,7 @@ class Sequences:
     def of(self, rows: np.ndarray) -> Sequences:
         """These sequences, in this order."""
         lengths = np.diff(self.offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        offsets = offsets_of(lengths)
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return Sequences(self.items[places], offsets, self.user[rows], self.whole[rows])
 
@@ -95,8 +97,7 @@ def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
     """Train tower and recurrent layer, and send every item through the tower: ``[N, width]`` float32."""
     settings = params.sequence
     sequences = sequences_of(inputs.train, settings.recent)
-    users = np.unique(sequences.user)
-    stops = np.isin(sequences.user, users[np.random.default_rng(settings.seed).random(len(users)) < settings.held_out])
+    stops = np.isin(sequences.user, held_out_users(sequences.user, settings))
     learnt, held_out = np.flatnonzero(~stops), np.flatnonzero(stops)
     if not len(learnt) or not len(held_out):
         raise MmctrError(
@@ -114,10 +115,9 @@ def fuse(params: EmbeddingParams, inputs: ItemInputs) -> Fused:
             rows = rng.permutation(learnt)[: settings.histories_per_epoch]
             return batches_of(sequences, rows, settings.batch_size, rng)
 
-        def loss(batch: Sequences) -> Tensor:
-            return model.loss(batch, frequency, settings)
-
-        report = fit("sequence", model, epoch_batches, loss, watched, settings)
+        report = fit(
+            "sequence", model, epoch_batches, lambda batch: model.loss(batch, frequency, settings), watched, settings
+        )
         return tower.encode_all({"histories": len(learnt), "held_out_histories": len(held_out)} | report)
 
 
@@ -130,22 +130,17 @@ def sequences_of(train: Clicks, recent: int) -> Sequences:
     history = np.asarray(train.history)[clicked]
     alone = np.flatnonzero(~np.isin(np.arange(len(train.history_user)), history))
     owner, next_item = np.concatenate([history, alone]), np.concatenate([np.asarray(train.item)[clicked], 0 * alone])
-    before = np.diff(train.history_offsets)[owner]
-    kept = np.minimum(before, recent - (next_item > 0))
-    lengths = kept + (next_item > 0)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    items = np.zeros(offsets[-1], dtype=np.int64)
-    last = np.zeros(len(items), dtype=bool)
-    last[offsets[1:][next_item > 0] - 1] = True
-    items[last] = next_item[next_item > 0]
-    places = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
-    items[~last] = train.history_items[places + np.repeat(train.history_offsets[owner] + before - kept, kept)]
-    user = train.history_user[owner].astype(np.int64)
-    order = np.lexsort((before, user))
-    longest = np.append(user[order][1:] != user[order][:-1], True) if len(order) else np.zeros(0, bool)
+    every = np.ones(len(train.history_user), dtype=bool)
+    histories = Sequences(train.history_items, train.history_offsets, train.history_user, every).of(owner)
+    # The click after it goes to each one's end; a 0, where there is none, is taken out like padding.
+    items = np.insert(histories.items, histories.offsets[1:], next_item)
+    offsets = histories.offsets + np.arange(len(histories) + 1)
+    offsets, items = keep_newest(*strip_padding(items, offsets), recent)
+    order = np.lexsort((np.diff(histories.offsets), histories.user))  # of a user's histories the longest comes last
     whole = np.zeros(len(order), dtype=bool)
-    whole[order] = longest
-    return Sequences(items, offsets, user, whole).of(np.flatnonzero(lengths >= 2))
+    whole[order] = np.append(np.diff(histories.user[order]) != 0, True)[: len(order)]
+    sequences = Sequences(items.astype(np.int64), offsets, histories.user.astype(np.int64), whole)
+    return sequences.of(np.flatnonzero(np.diff(offsets) >= 2))
 
 
 def batches_of(

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.common.best_epoch import BestEpoch
-from mmctr_kedro.fusion.inputs import Fused, ItemInputs, of_deviation_one, principal_components, standardise
+from mmctr_kedro.fusion.inputs import Fused, ItemInputs
+from mmctr_kedro.fusion.linear import of_deviation_one, principal_components, standardise
 from mmctr_kedro.fusion.settings import TowerParams
 
 B = TypeVar("B")  # one batch of a variant's own kind

@@ -1,7 +1,7 @@
 """CTR models: the table of choices, and what a trained one is. Light to import: torch comes with a model.
 
-A model is an ``nn.Module`` that maps a ``Batch`` to logits ``[B]`` and says, by ``embedding_parameters()``,
-which of its parameters ``embedding_regularizer`` covers.
+A model is a ``layers.CtrModel``: it maps a ``Batch`` to logits ``[B]``, and may say what loss it trains by and which
+of its parameters ``embedding_regularizer`` covers.
 """
 
 from __future__ import annotations

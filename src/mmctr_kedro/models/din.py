@@ -139,7 +139,7 @@ class _Pool(torch.autograd.Function):
         weights = (product_HD, second_GH, last_G)
         of_positions = (history_P, row_P, scores_P, hidden_PH, hidden_PG)
         ctx.save_for_backward(target_BD, items_UD, offsets, *weights, *of_positions)
-        return sum_by_row(scores_P, history_P, items_UD, offsets)
+        return sum_by_row(items_UD, history_P, offsets, scores_P)
 
     @staticmethod
     def backward(ctx: Any, d_pooled_BD: Tensor) -> tuple[Tensor | None, ...]:
@@ -170,10 +170,10 @@ class _Pool(torch.autograd.Function):
         item_offsets = torch.searchsorted(ordered, torch.arange(len(items_UD) + 1, device=history_P.device))
         by_row = torch.arange(len(row_P), device=row_P.device)
         d_inputs = (
-            _sum_bags(d_target_PD, by_row, offsets),
-            _sum_bags(d_key_PD, by_item, item_offsets),
-            _sum_bags(hidden_PH, by_row, offsets),
-            _sum_bags(hidden_PH, by_item, item_offsets),
+            sum_by_row(d_target_PD, by_row, offsets),
+            sum_by_row(d_key_PD, by_item, item_offsets),
+            sum_by_row(hidden_PH, by_row, offsets),
+            sum_by_row(hidden_PH, by_item, item_offsets),
         )
         d_weights = (d_product, d_second, d_second_bias, d_last, d_scores_P.sum().view(1))
         return (*d_inputs, *(weight.to(items_UD.dtype) for weight in d_weights), None, None, None, None)
@@ -215,8 +215,3 @@ def _add_matmul_(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(left, right)
     else:
         total.add_(left @ right)
-
-
-def _sum_bags(values_PD: Tensor, position_P: Tensor, offsets: Tensor) -> Tensor:
-    """Sum of the values at each bag's positions: ``[bags, D]``, added up in float32 or wider."""
-    return F.embedding_bag(position_P, values_PD, offsets, mode="sum", include_last_offset=True)

@@ -8,7 +8,7 @@ A row shows a user's clicks, an item and two levels. Bayes' rule makes a sum of 
 and each piece is one summand of the right side:
 
 - ``Taste``: have the user's clicks and the item content in common?
-- ``Record``: is this item clicked more often than others like it?
+- ``record``: is this item clicked more often than others like it?
 - ``CoClicks``: is it clicked by those who clicked the same items?
 - ``Popularity``: are items of its levels clicked more often than others?
 - ``Levels``: are the row's levels the item's own? In the challenge's files a row without a click most likely carries
@@ -19,7 +19,7 @@ what is left without the leak is a model of its own and not the remainder of ano
 in the same steps by the cross-entropy of the levels of clicked rows. Nothing is looked up and no counts are fed in: all
 of it is parameters of one network.
 
-``Record`` is ``absorbed`` by default: learnt, and not counted. Else ``Taste`` would learn, through content that tells
+``record`` is ``absorbed`` by default: learnt, and not counted. Else ``Taste`` would learn, through content that tells
 items apart, which items train ever shows without a click, as that separates train and says nothing about valid.
 
 Tried and left out of ``Taste``, as it lowered the valid AUC: ids, levels, single codes, tiers of similarity (SimTier,
@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.data.clicks import LEVELS, Batch
-from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, xavier_linear
+from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, sum_by_row, xavier_linear
 from mmctr_kedro.models.settings import EvidenceParams
 
 SMALL = 64  # hidden units of what is guessed from content about an item of its own
@@ -56,9 +56,10 @@ class Evidence(CtrModel):
         self.counted = params.counted
         self.content = Content(params, item_tags, item_embedding, tags)
         self.taste = Taste(params, self.content.width) if params.taste else None
-        self.record = Record(items, self.content.width) if params.record != "off" else None
+        self.record = OwnNumbers(items, self.content.width, 1) if params.record != "off" else None
         self.co_clicks = CoClicks(items, params.co_click_width) if params.co_clicks else None
-        self.own_levels = OwnLevels(items, self.content.width) if params.levels or params.popularity else None
+        reads_own_levels = params.levels or params.popularity
+        self.own_levels = OwnNumbers(items, self.content.width, 2 * LEVELS) if reads_own_levels else None
         self.popularity = Popularity() if params.popularity else None
         self.levels = Levels(items) if params.levels else None
 
@@ -69,23 +70,25 @@ class Evidence(CtrModel):
     def evidence(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
         """What each piece says, by its name: ``[B]`` log-odds; those that training alone counts are there too.
 
-        Beside it the levels of the targets as ``OwnLevels`` has them.
+        Beside it log P(level | item) of the targets, for likes and for views: ``[B, 2, L]``, learnt from the levels of
+        clicked rows.
         """
         known_UK = self.content(of_recurring_size(batch.items))
         target_B = batch.items.index_select(0, batch.target)
         known_BK = known_UK.index_select(0, batch.target)
-        own_B2L = None if self.own_levels is None else self.own_levels(target_B, known_BK)
-        said = {}
+        said, own_B2L = {}, None
         if self.taste is not None:
             said["taste"] = self.taste(known_UK, batch)
         if self.record is not None:
-            said["record"] = self.record(target_B, known_BK)
+            said["record"] = self.record(target_B, known_BK).squeeze(-1)
         if self.co_clicks is not None:
             said["co_clicks"] = self.co_clicks(target_B, batch)
-        if self.popularity is not None and own_B2L is not None:
-            said["popularity"] = self.popularity(own_B2L)
-        if self.levels is not None and own_B2L is not None:
-            said["levels"] = self.levels(own_B2L, batch)
+        if self.own_levels is not None:
+            own_B2L = self.own_levels(target_B, known_BK.detach()).unflatten(1, (2, LEVELS)).log_softmax(-1)
+            if self.popularity is not None:
+                said["popularity"] = self.popularity(own_B2L)
+            if self.levels is not None:
+                said["levels"] = self.levels(own_B2L, batch)
         return said, own_B2L
 
     def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
@@ -101,10 +104,6 @@ class Evidence(CtrModel):
             loss = loss + click_loss(others_B.detach() + levels_B + self.levels.of_item(batch))
             loss = loss - mean_of_clicks(self.levels.log_anywhere(batch), batch)
         return loss
-
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        tables = [module for module in self.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
-        return [weight for table in tables for weight in table.parameters()]
 
 
 class Content(nn.Module):
@@ -153,26 +152,26 @@ class Taste(nn.Module):
     def forward(self, known_UK: Tensor, batch: Batch) -> Tensor:
         hidden = self.dropout(F.gelu(self.hidden(known_UK)))
         codes_UMC = self.code(hidden).to(known_UK.dtype).unflatten(1, self.shape).softmax(-1)
-        clicks_BMC = sum_of_clicks(codes_UMC.flatten(1), batch).unflatten(1, self.shape)
+        clicks_BMC = sum_by_row(codes_UMC.flatten(1), batch.history, batch.offsets).unflatten(1, self.shape)
         match_BM = (codes_UMC.index_select(0, batch.target) * clicks_BMC).sum(-1)
         n_B1 = batch.offsets.diff().unsqueeze(1).to(match_BM.dtype)
         return self.head(self.norm(torch.cat([match_BM, match_BM / (n_B1 + 1), n_B1.log1p()], dim=-1))).squeeze(-1)
 
 
-class Record(nn.Module):
-    """A number for each item ``[B]``: what its content says of how often it is clicked, and what it has of its own.
+class OwnNumbers(nn.Module):
+    """Numbers of each target ``[B, width]``, such as its record: what its content lets guess, and its own beside it.
 
-    What it has of its own begins at 0 and is held there by ``embedding_regularizer``, the prior: an item that train
-    never shows is judged by its content alone.
+    The item's own begin at 0 and are held there by ``embedding_regularizer``, the prior: an item that train never shows
+    is judged by its content alone.
     """
 
-    def __init__(self, items: int, known: int) -> None:
+    def __init__(self, items: int, known: int, width: int) -> None:
         super().__init__()
-        self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, 1))
-        self.own = table_of_zeros(items, 1)
+        self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, width))
+        self.own = table_of_zeros(items, width)
 
     def forward(self, target_B: Tensor, known_BK: Tensor) -> Tensor:
-        return (self.guess(known_BK) + GAIN * self.own(target_B)).squeeze(-1)
+        return self.guess(known_BK) + GAIN * self.own(target_B)
 
 
 class CoClicks(nn.Module):
@@ -186,26 +185,9 @@ class CoClicks(nn.Module):
             nn.init.normal_(table.weight[1:], std=0.1)
 
     def forward(self, target_B: Tensor, batch: Batch) -> Tensor:
-        clicks_BE = sum_of_clicks(self.click(batch.items), batch)
+        clicks_BE = sum_by_row(self.click(batch.items), batch.history, batch.offsets)
         n_B = batch.offsets.diff().to(clicks_BE.dtype)
         return (self.target(target_B) * clicks_BE).sum(-1) / (n_B + 1).sqrt()
-
-
-class OwnLevels(nn.Module):
-    """log P(level | item) of the targets, for likes and for views: ``[B, 2, L]``, learnt from the levels of clicked
-    rows.
-
-    Guessed from content, and from what the item has of its own where train shows a click on it.
-    """
-
-    def __init__(self, items: int, known: int) -> None:
-        super().__init__()
-        self.guess = nn.Sequential(xavier_linear(known, SMALL), nn.GELU(), xavier_linear(SMALL, 2 * LEVELS))
-        self.own = table_of_zeros(items, 2 * LEVELS)
-
-    def forward(self, target_B: Tensor, known_BK: Tensor) -> Tensor:
-        logits_BL = self.guess(known_BK.detach()) + GAIN * self.own(target_B)
-        return logits_BL.unflatten(1, (2, LEVELS)).log_softmax(-1)
 
 
 class Popularity(nn.Module):
@@ -257,11 +239,6 @@ def table_of_zeros(items: int, width: int) -> nn.Embedding:
     table = nn.Embedding(items, width, padding_idx=0)
     nn.init.zeros_(table.weight)
     return table
-
-
-def sum_of_clicks(items_UE: Tensor, batch: Batch) -> Tensor:
-    """What the clicks of each row's history have of ``items_UE``, summed: ``[B, E]``; zeros for an empty history."""
-    return F.embedding_bag(batch.history, items_UE, batch.offsets, mode="sum", include_last_offset=True)
 
 
 def log_chance(own_B2L: Tensor, batch: Batch) -> Tensor:

@@ -28,9 +28,13 @@ class CtrModel(nn.Module):
         clicks."""
         return click_loss(self(batch))
 
-    @abstractmethod
     def embedding_parameters(self) -> list[nn.Parameter]:
-        """The parameters that ``embedding_regularizer`` covers; ``net_regularizer`` covers all others."""
+        """The parameters that ``embedding_regularizer`` covers: all tables, unless a model says otherwise.
+
+        ``net_regularizer`` covers all others.
+        """
+        tables = [module for module in self.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
+        return [weight for table in tables for weight in table.parameters()]
 
 
 class ItemVectors(nn.Module):
@@ -155,8 +159,11 @@ def row_of_position(offsets: Tensor, positions: int) -> Tensor:
     return torch.repeat_interleave(rows, offsets.diff(), output_size=positions)
 
 
-def sum_by_row(weights_P: Tensor, history_P: Tensor, items_UD: Tensor, offsets: Tensor) -> Tensor:
-    """Weighted sum of each row's history vectors: ``[B, D]``; an empty history sums to zeros."""
+def sum_by_row(items_UD: Tensor, history_P: Tensor, offsets: Tensor, weights_P: Tensor | None = None) -> Tensor:
+    """Sum of each row's history vectors, weighted if there are weights: ``[B, D]``; an empty history sums to zeros.
+
+    Added up in float32 or wider.
+    """
     return F.embedding_bag(
         history_P, items_UD, offsets, mode="sum", per_sample_weights=weights_P, include_last_offset=True
     )

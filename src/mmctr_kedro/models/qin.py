@@ -72,7 +72,7 @@ class ReluAttention(nn.Module):
         row_P = row_of_position(offsets, len(history_P))
         query_PD, key_PD = query_BD.index_select(0, row_P), items_UD.index_select(0, history_P)
         scores_P = (query_PD * key_PD).sum(-1).relu()
-        pooled_BD = sum_by_row(scores_P.to(items_UD.dtype), history_P, items_UD, offsets)
+        pooled_BD = sum_by_row(items_UD, history_P, offsets, scores_P.to(items_UD.dtype))
         return self.output(self.value(pooled_BD)) + target_BD
 
 

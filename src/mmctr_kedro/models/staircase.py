@@ -7,7 +7,6 @@ weights is then multiplied once, by the rows that need it, and zeros are never m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,19 +48,13 @@ def staircase_blocks(rows: int, always: int, users: list[int], step: int) -> lis
     return blocks
 
 
-def staircase_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
-    """``x @ weight.T + bias``: ``[B, X]`` to ``[B, Y]``, where ``x`` is zero outside its blocks."""
-    return _StaircaseLinear.apply(*_in_compute_dtype(x, weight, bias), blocks, False)
+def staircase_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block], square: bool = False) -> Tensor:
+    """``x @ weight.T + bias``: ``[B, X]`` to ``[B, Y]``, where ``x`` is zero outside its blocks.
 
-
-def staircase_square_linear(x: Tensor, weight: Tensor, bias: Tensor, blocks: list[Block]) -> Tensor:
-    """The same for a square weight, right inside the blocks alone and zero outside: ``[B, X]`` to ``[B, X]``."""
-    return _StaircaseLinear.apply(*_in_compute_dtype(x, weight, bias), blocks, True)
-
-
-def _in_compute_dtype(*tensors: Tensor) -> Iterator[Tensor]:
-    """What autocast does to the inputs of a linear layer; it does not look into our own functions."""
-    return (tensor.to(compute_dtype(tensors[0])) for tensor in tensors)
+    ``square``: of a square weight, and right inside the blocks alone, zero outside.
+    """
+    dtype = compute_dtype(x)  # autocast does not look into functions of our own
+    return _StaircaseLinear.apply(x.to(dtype), weight.to(dtype), bias.to(dtype), blocks, square)
 
 
 class _StaircaseLinear(torch.autograd.Function):

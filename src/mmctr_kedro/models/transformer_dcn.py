@@ -31,7 +31,7 @@ from mmctr_kedro.data.challenge import HISTORY_WIDTH
 from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import Dropout, FeatureModel, of_recurring_size, xavier_linear
 from mmctr_kedro.models.settings import TransformerDcnParams
-from mmctr_kedro.models.staircase import staircase_blocks, staircase_linear, staircase_square_linear
+from mmctr_kedro.models.staircase import staircase_blocks, staircase_linear
 
 
 class TransformerDcn(FeatureModel):
@@ -53,10 +53,9 @@ class TransformerDcn(FeatureModel):
         )
         self.pooled = xavier_linear(token, token)
         self.head = Head(2 * params.width + self.items.width + token, token, params)
-        self.last, self.published_mask = params.last, params.published_mask
 
     def forward(self, batch: Batch) -> Tensor:
-        tokens = tokens_of(batch, self.last, self.published_mask)
+        tokens = tokens_of(batch, self.params.last, self.params.published_mask)
         items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target.index_select(0, tokens.rows))
         levels_BW = self.levels(batch).index_select(0, tokens.rows)
@@ -66,7 +65,7 @@ class TransformerDcn(FeatureModel):
             encoded_PE = layer(encoded_PE, tokens)
         longest_BE = self.pooled(torch.cat([part.amax(1) for part in by_length(encoded_PE, tokens)]))
         always = torch.cat([levels_BW, target_BD, longest_BE], dim=-1)
-        logits = self.head(always, newest_clicks(encoded_PE, tokens, self.last), tokens)
+        logits = self.head(always, newest_clicks(encoded_PE, tokens, self.params.last), tokens)
         return torch.empty_like(logits).index_copy(0, tokens.rows, logits)
 
 
@@ -190,7 +189,8 @@ class Head(nn.Module):
         blocks = staircase_blocks(len(x_BX), self.always, tokens.users, self.token)
         crossed = x_BX
         for layer in linears(self.cross):
-            crossed = torch.addcmul(crossed, x_BX, staircase_square_linear(crossed, layer.weight, layer.bias, blocks))
+            factor = staircase_linear(crossed, layer.weight, layer.bias, blocks, square=True)
+            crossed = torch.addcmul(crossed, x_BX, factor)
         first, *others = linears(self.dnn)
         deep = self.dropout(staircase_linear(x_BX, first.weight, first.bias, blocks).relu())
         for layer in others:

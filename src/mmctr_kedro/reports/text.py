@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from mmctr_kedro.common.params import leaves
+
 Metrics = dict[str, Any]
 Rows = list[dict[str, Any]]
 
@@ -105,33 +107,25 @@ def tables(data: Mapping[str, Any], heading: str = "") -> list[tuple[str, Rows]]
             lists.append((_place(heading, key), [_flat(entry) for entry in value[:MOST]]))
         else:
             plain[words(key)] = value
-    found = [(heading, _listed(plain))] if plain else []
-    for facts, group in alike.items():
+    facts = [{"": name, " ": value} for name, value in list(plain.items())[:MOST]]
+    if len(plain) > MOST:
+        facts.append({"": "…", " ": f"{len(plain) - MOST:,} more"})
+    found = [(heading, facts)] if facts else []
+    for places, group in alike.items():
         of = {words(key): _flat(value) for key, value in group.items()}
         if len(group) == 1:
             [(key, value)] = group.items()
             found += tables(value, _place(heading, key))
-        elif len(facts) > len(group):  # a column each
-            found.append((heading, [{"": fact} | {name: flat[fact] for name, flat in of.items()} for fact in facts]))
+        elif len(places) > len(group):  # a column each
+            found.append((heading, [{"": fact} | {name: flat[fact] for name, flat in of.items()} for fact in places]))
         else:
             found.append((heading, [{"": name} | flat for name, flat in of.items()]))
     return found + lists
 
 
-def _listed(facts: Mapping[str, Any]) -> Rows:
-    rows = [{"": name, " ": value} for name, value in list(facts.items())[:MOST]]
-    return [*rows, {"": "…", " ": f"{len(facts) - MOST:,} more"}] if len(facts) > MOST else rows
-
-
-def _flat(data: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
     """A nested object as one, its facts by their place."""
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, _place(place, key))
-        else:
-            found[_place(place, key)] = value
-    return found
+    return {words(place): value for place, value in leaves(data, dot=" · ")}
 
 
 def _place(above: str, key: str) -> str:

@@ -6,11 +6,9 @@ to import: torch comes with the first call.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +16,7 @@ import numpy as np
 
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.params import leaves
-from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.data.clicks import Clicks, digest
 from mmctr_kedro.models.settings import CtrParams
 
 if TYPE_CHECKING:
@@ -90,21 +88,15 @@ def fingerprint_of(
 
     settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"})
     code = sorted(path for folder in ("models", "training") for path in (PACKAGE / folder).glob("*.py"))
+    digests = {
+        "clicks_train": train.digest(),
+        "clicks_valid": valid.digest(),
+        "item tables": digest(**{name: table.numpy(force=True) for name, table in model.named_buffers()}),
+        "weights at the start": digest(**{name: part.numpy(force=True) for name, part in model.named_parameters()}),
+        "code": digest(**{str(path.relative_to(PACKAGE)): np.frombuffer(path.read_bytes(), np.uint8) for path in code}),
+    }
     return {
         **{key: json.dumps(value) for key, value in leaves(settings)},
-        "clicks_train": _digest(vars(train).items()),
-        "clicks_valid": _digest(vars(valid).items()),
-        "item tables": _digest((name, table.numpy(force=True)) for name, table in model.named_buffers()),
-        "weights at the start": _digest((name, weight.numpy(force=True)) for name, weight in model.named_parameters()),
-        "code": _digest((path.name, np.frombuffer(path.read_bytes(), np.uint8)) for path in code),
+        **{part: value[:16] for part, value in digests.items()},
         **circumstances(device),
     }
-
-
-def _digest(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
-    """SHA-256 over names, dtypes, shapes and contents, in order."""
-    digest = hashlib.sha256()
-    for name, array in arrays:
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()[:16]

@@ -47,29 +47,21 @@ def compare_pieces(
     best, compared = train(params), []
     label, resamples = np.asarray(valid.label), Resamples(valid.user, 1, RESAMPLES)
     for piece, (more, less) in params.model.to_compare().items():
-        changed = {
-            has: best.params.model_copy(update={"model": best.params.model.model_copy(update=change)})
-            for has, change in ((True, more), (False, less))
-        }
-        has = changed[True] == best.params
-        logger.info("%s, trained again %s %s", params.model.name, "without" if has else "with", piece)
-        new = train(changed[not has])
-        trained = {has: best, not has: new}
-        aucs = {has: auc(label, trained[has].pctr) for has in trained}
-        drawn = {has: resamples.aucs(label, trained[has].pctr) for has in trained}
-        gain, error = aucs[True] - aucs[False], float(np.nanstd(drawn[True] - drawn[False]))
-        kept = gain > ERRORS * error
-        compared.append(
-            {
-                "piece": piece,
-                "auc_with": aucs[True],
-                "auc_without": aucs[False],
-                "gain": gain,
-                "standard_error": error,
-                "kept": kept,
-            }
+        having, lacking = (
+            best.params.model_copy(update={"model": best.params.model.model_copy(update=change)})
+            for change in (more, less)
         )
+        has = having == best.params
+        logger.info("%s, trained again %s %s", params.model.name, "without" if has else "with", piece)
+        other = train(lacking if has else having)
+        trained = (best, other) if has else (other, best)
+        auc_with, auc_without = (auc(label, of.pctr) for of in trained)
+        drawn_with, drawn_without = (resamples.aucs(label, of.pctr) for of in trained)
+        gain, error = auc_with - auc_without, float(np.nanstd(drawn_with - drawn_without))
+        kept = gain > ERRORS * error
+        found = {"auc_with": auc_with, "auc_without": auc_without, "gain": gain, "standard_error": error}
+        compared.append({"piece": piece, **found, "kept": kept})
         verdict = "kept" if kept else "left out"
         logger.info("%s: valid AUC %+.4f (standard error %.4f) by it: %s", piece, gain, error, verdict)
-        best = trained[kept]
+        best = trained[0] if kept else trained[1]
     return best, compared

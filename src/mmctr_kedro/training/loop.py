@@ -9,13 +9,13 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.progress import Progress
@@ -32,9 +32,10 @@ logger = logging.getLogger(__name__)
 MIN_GAIN = 1e-6  # a smaller gain of valid AUC counts as none
 PREDICTION_BATCH = 4096
 LOG_SECONDS = 60.0  # between lines about an epoch's rows
+# What a checkpoint holds of a Training, beside the state of its parts.
+STATE = ("history", "best_weights", "idle", "losses", "rows", "seconds", "cpu_seconds")
 
 Entry = dict[str, Any]  # one evaluation
-Weights = dict[str, Tensor]
 
 
 def fit(
@@ -101,7 +102,7 @@ class Training:
         self.fingerprint = fingerprint_of(model, train, valid, params, self.device) if checkpoints else {}
         self.saved = time.monotonic()
         self.history: list[Entry] = []
-        self.best_weights = _copy_weights(model)
+        self.best_weights = deepcopy(model.state_dict())
         self.idle = 0  # evaluations since the best one
         self.losses: list[float] = []  # this and the next three: since the last evaluation
         self.rows, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
@@ -149,7 +150,7 @@ class Training:
         self.history.append(entry)
         self.losses, self.rows, self.seconds, self.cpu_seconds = [], 0, 0.0, 0.0
         if best_evaluation(self.history) is entry:
-            self.best_weights, self.idle = _copy_weights(self.model), 0
+            self.best_weights, self.idle = deepcopy(self.model.state_dict()), 0
         else:
             self.idle += 1
             if self.idle % self.params.rate_patience == 0:
@@ -178,7 +179,7 @@ class Training:
         """Write a checkpoint, where there is a place for it: all that the next step depends on."""
         if self.checkpoints is None:
             return
-        state = {name: getattr(self, name) for name in _STATE}
+        state = {name: getattr(self, name) for name in STATE}
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -191,7 +192,7 @@ class Training:
         state = self.checkpoints.load(self.fingerprint) if self.checkpoints else None
         if state is None:
             return
-        for name in _STATE:
+        for name in STATE:
             setattr(self, name, state[name])
         self.model.load_state_dict(state["weights"])
         self.steps.restore(state["steps"])
@@ -221,17 +222,6 @@ class Training:
         )
 
 
-_STATE = (
-    "history",
-    "best_weights",
-    "idle",
-    "losses",
-    "rows",
-    "seconds",
-    "cpu_seconds",
-)  # of a Training, beside what has its own
-
-
 def best_evaluation(history: list[Entry]) -> Entry:
     """The evaluation whose weights are kept: the last to gain ``MIN_GAIN`` of valid AUC on the best before it."""
     best = history[0]
@@ -253,7 +243,3 @@ def predict(model: CtrModel, clicks: Clicks, params: CtrParams) -> np.ndarray:
             parts.append(model(batch).float().sigmoid().cpu().numpy())
     model.train(training)
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
-
-
-def _copy_weights(model: CtrModel) -> Weights:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import torch
@@ -39,7 +39,8 @@ class Steps:
         if params.embedding_update == "lazy" and not self._lazy:
             logger.warning("embedding_update: lazy has no effect on %s: it has no id table.", params.model.name)
         embedding, network = _embedding_and_network(model)
-        dense = [parameter for parameter in embedding if not _is_among(parameter, self._lazy)]
+        lazy = set(self._lazy)  # tensors are told apart by identity there; in a list, by their numbers
+        dense = [parameter for parameter in embedding if parameter not in lazy]
         rate = params.embedding_learning_rate or params.learning_rate
         groups: list[dict[str, Any]] = [
             {"params": network, "lr": params.learning_rate, "weight_decay": params.weight_decay},
@@ -76,7 +77,7 @@ class Steps:
             total += self._backward(part, len(part) / rows)
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
-        total += add_penalties(self._penalties, self._lazy)
+        total += add_penalties(self._penalties, set(self._lazy))
         if math.isfinite(total):
             norm = clip_gradients(list(self._model.parameters()), params.max_gradient_norm).item()
             if math.isfinite(norm):
@@ -142,8 +143,8 @@ def lazy_tables(model: CtrModel) -> list[Tensor]:
 
     L2 and Adam then follow the gradient: they cost what the batch has of items, not what the table has.
     """
-    embedding = model.embedding_parameters()
-    modules = [m for m in model.modules() if isinstance(m, nn.Embedding) and _is_among(m.weight, embedding)]
+    embedding = set(model.embedding_parameters())
+    modules = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight in embedding]
     for module in modules:
         module.sparse = True
     return [module.weight for module in modules]
@@ -158,14 +159,11 @@ def penalties_of(model: CtrModel, params: CtrParams) -> Penalties:
 
 def _embedding_and_network(model: CtrModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     embedding = model.embedding_parameters()
-    return embedding, [parameter for parameter in model.parameters() if not _is_among(parameter, embedding)]
+    among = set(embedding)
+    return embedding, [parameter for parameter in model.parameters() if parameter not in among]
 
 
-def _is_among(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
-    return any(tensor is other for other in tensors)
-
-
-def add_penalties(penalties: Penalties, lazy: Sequence[Tensor] = ()) -> float:
+def add_penalties(penalties: Penalties, lazy: Set[Tensor] = frozenset()) -> float:
     """Add the gradient of ``weight / 2 * ||W||^2``; return what it comes to.
 
     It covers whole tables, touched rows or not; of ``lazy`` tables, the rows that their gradient has.
@@ -175,23 +173,20 @@ def add_penalties(penalties: Penalties, lazy: Sequence[Tensor] = ()) -> float:
         for parameter in parameters:
             values = parameter.detach()
             if parameter.grad is None:
-                if _is_among(parameter, lazy):
+                if parameter in lazy:
                     continue
                 parameter.grad = torch.zeros_like(values)
+            gradient = _gradient(parameter)
             if parameter.grad.is_sparse:
-                parameter.grad = parameter.grad.coalesce()
                 values = values[parameter.grad.indices()[0]]
-            _held(parameter.grad).add_(values, alpha=weight)
+            gradient.add_(values, alpha=weight)
             total += weight / 2 * float(torch.linalg.vector_norm(values)) ** 2
     return total
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tensor:
     """Scale all gradients together so that their norm is at most ``max_norm``; what it was before."""
-    for parameter in parameters:
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()
-    gradients = [_held(parameter.grad) for parameter in parameters if parameter.grad is not None]
+    gradients = [_gradient(parameter) for parameter in parameters if parameter.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_, which takes no sparse gradients
     for gradient in gradients:
@@ -199,6 +194,10 @@ def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tenso
     return norm
 
 
-def _held(gradient: Tensor) -> Tensor:
-    """The numbers of a gradient, dense or coalesced, to change in place."""
-    return gradient.values() if gradient.is_sparse else gradient
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    """The numbers of its gradient, to change in place; of a sparse one, coalesced from here on, those it has."""
+    assert parameter.grad is not None
+    if not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kedro.worlds.randomness import generator
-from mmctr_kedro.worlds.settings import WorldParams
+from mmctr_kedro.worlds.settings import WorldParams, generator
 
 LEVELS = 10
 

@@ -2,104 +2,61 @@
 
 from __future__ import annotations
 
-# theme: (title words, tag words)
-_THEMES = {
-    "cooking": (
-        "noodles soup spicy recipe chef dumplings fried kitchen garlic sauce",
-        "food cooking snacks recipes streetfood dinner homemade gourmet",
-    ),
-    "football": (
-        "goal striker penalty match league referee stadium dribble keeper midfield",
-        "football soccer worldcup goals sports fifa training",
-    ),
-    "pets": (
-        "puppy kitten cat dog paw fluffy husky meow bark leash",
-        "pets cats dogs cute animals vet rescue",
-    ),
-    "cars": (
-        "engine turbo sedan drift wheels highway gearbox exhaust horsepower racing",
-        "cars motors autoshow driving tuning vehicles roadtrip",
-    ),
-    "makeup": (
-        "lipstick eyeliner foundation blush mascara skincare serum eyebrow concealer glossy",
-        "makeup beauty cosmetics skin tutorial glam lipcolor",
-    ),
-    "gaming": (
-        "boss level sniper respawn quest loot speedrun controller console pixel",
-        "gaming esports gamer rpg minecraft stream playthrough",
-    ),
-    "travel": (
-        "beach island temple airport hostel sunset backpack passport mountain ferry",
-        "travel vacation trip wanderlust hotel scenery explore",
-    ),
-    "dance": (
-        "choreography ballet steps rhythm hiphop twirl rehearsal stage partner salsa",
-        "dance dancing kpop streetdance performance groove cover",
-    ),
-    "anime": (
-        "manga ninja pirate swordsman titan villain episode cosplay hero sensei",
-        "anime comics otaku animation fanart cartoon manhua",
-    ),
-    "fitness": (
-        "squat abs dumbbell plank cardio workout muscle pushup stretch yoga",
-        "fitness gym health weightloss exercise bodybuilding wellness",
-    ),
-    "music": (
-        "guitar piano melody chorus singer lyrics drum acoustic ballad concert",
-        "music song singing band livemusic pop covers",
-    ),
-    "gadgets": (
-        "smartphone battery laptop camera chip unboxing charger screen robot drone",
-        "tech gadgets review digital electronics android apps",
-    ),
-    "fishing": (
-        "bait hook river carp lake rod reel catch bass salmon",
-        "fishing angler outdoors bigfish seafishing wildriver tackle",
-    ),
-    "weddings": (
-        "bride groom veil bouquet vows ring proposal banquet gown fiancee",
-        "wedding love couple marriage romance engagement bridal",
-    ),
-    "gardening": (
-        "seeds tomato soil roses orchid compost pruning sprout greenhouse harvest",
-        "garden plants flowers farming botany green nature",
-    ),
-    "horror": (
-        "ghost haunted zombie vampire scream coffin midnight curse graveyard monster",
-        "horror scary thriller paranormal halloween darkstory mystery",
-    ),
-    "history": (
-        "emperor dynasty warrior castle kingdom battle general ancient archaeologist knight",
-        "history war documentary culture museum legend military",
-    ),
-    "school": (
-        "exam homework teacher classroom campus essay maths professor graduation dormitory",
-        "school study students college education exams learning",
-    ),
-    "crafts": (
-        "knitting origami pottery paint clay crochet sewing embroidery wood glue",
-        "diy crafts handmade art drawing woodwork sculpture",
-    ),
-    "money": (
-        "stocks salary investor market bitcoin profit bank startup loan dividend",
-        "finance business money investing economy career startup",
-    ),
-}
+# A theme in two lines: the words of its titles, and its tags.
+_THEMES = """\
+noodles soup spicy recipe chef dumplings fried kitchen garlic sauce
+    food cooking snacks recipes streetfood dinner homemade gourmet
+goal striker penalty match league referee stadium dribble keeper midfield
+    football soccer worldcup goals sports fifa training
+puppy kitten cat dog paw fluffy husky meow bark leash
+    pets cats dogs cute animals vet rescue
+engine turbo sedan drift wheels highway gearbox exhaust horsepower racing
+    cars motors autoshow driving tuning vehicles roadtrip
+lipstick eyeliner foundation blush mascara skincare serum eyebrow concealer glossy
+    makeup beauty cosmetics skin tutorial glam lipcolor
+boss level sniper respawn quest loot speedrun controller console pixel
+    gaming esports gamer rpg minecraft stream playthrough
+beach island temple airport hostel sunset backpack passport mountain ferry
+    travel vacation trip wanderlust hotel scenery explore
+choreography ballet steps rhythm hiphop twirl rehearsal stage partner salsa
+    dance dancing kpop streetdance performance groove cover
+manga ninja pirate swordsman titan villain episode cosplay hero sensei
+    anime comics otaku animation fanart cartoon manhua
+squat abs dumbbell plank cardio workout muscle pushup stretch yoga
+    fitness gym health weightloss exercise bodybuilding wellness
+guitar piano melody chorus singer lyrics drum acoustic ballad concert
+    music song singing band livemusic pop covers
+smartphone battery laptop camera chip unboxing charger screen robot drone
+    tech gadgets review digital electronics android apps
+bait hook river carp lake rod reel catch bass salmon
+    fishing angler outdoors bigfish seafishing wildriver tackle
+bride groom veil bouquet vows ring proposal banquet gown fiancee
+    wedding love couple marriage romance engagement bridal
+seeds tomato soil roses orchid compost pruning sprout greenhouse harvest
+    garden plants flowers farming botany green nature
+ghost haunted zombie vampire scream coffin midnight curse graveyard monster
+    horror scary thriller paranormal halloween darkstory mystery
+emperor dynasty warrior castle kingdom battle general ancient archaeologist knight
+    history war documentary culture museum legend military
+exam homework teacher classroom campus essay maths professor graduation dormitory
+    school study students college education exams learning
+knitting origami pottery paint clay crochet sewing embroidery wood glue
+    diy crafts handmade art drawing woodwork sculpture
+stocks salary investor market bitcoin profit bank startup loan dividend
+    finance business money investing economy career startup
+"""
+THEME_WORDS = [line.split() for line in _THEMES.splitlines()[::2]]
+THEME_TAGS = [line.split() for line in _THEMES.splitlines()[1::2]]
 
-THEME_WORDS = [titles.split() for titles, _ in _THEMES.values()]
-THEME_TAGS = [tags.split() for _, tags in _THEMES.values()]
-
-_GENERIC_WORDS = (
+_WORDS = (
     "amazing today finally story never best moment wow really people crazy first secret happy new "
     "life look time night girl boy friend home big little old mother brother world summer"
 )
-_GENERIC_TAGS = (
+_TAGS = (
     "funny viral trending daily vlog fyp life mood original challenge comedy drama movie clips hot newest "
     "recommended shorts reaction story inspiration weekend emotional highlights"
 )
-
-GENERIC_WORDS = _GENERIC_WORDS.split()
-GENERIC_TAGS = _GENERIC_TAGS.split()
+GENERIC_WORDS, GENERIC_TAGS = _WORDS.split(), _TAGS.split()
 
 # {} takes a word; what stands around it tells nothing.
 TEMPLATES = (

@@ -6,11 +6,11 @@ small version of ``draw`` at 128, but for the grain. All arrays are over n items
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
-from mmctr_kedro.worlds.randomness import generator
+from mmctr_kedro.worlds.settings import generator
 
 BAR = 1 / 8  # height of the bar along the foot, in picture widths
 OFF_STYLE_SHARE = 0.06  # covers whose pattern or colours are those of another style
@@ -34,8 +34,7 @@ _PALETTES = np.array(
 )
 
 
-@dataclass(frozen=True)
-class CoverTraits:
+class CoverTraits(NamedTuple):
     """How each of N covers is drawn, one number per item and trait."""
 
     pattern: np.ndarray  # int64, index into _PATTERNS
@@ -48,12 +47,6 @@ class CoverTraits:
     shift: np.ndarray  # [N, 2] in picture widths
     subject: np.ndarray  # [N, 4]: centre x, y, radius in picture widths, hue; tells nothing
     likes: np.ndarray  # 1..10: tenths of a bar that are white, the rest black; 0: no bar
-
-    def __len__(self) -> int:
-        return len(self.pattern)
-
-    def take(self, items: slice) -> CoverTraits:
-        return CoverTraits(**{field.name: getattr(self, field.name)[items] for field in fields(self)})
 
 
 def draw_traits(style: np.ndarray, likes: np.ndarray, seed: int) -> CoverTraits:

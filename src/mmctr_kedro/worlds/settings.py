@@ -1,13 +1,16 @@
-"""Settings of the simulated world, and its laws."""
+"""Settings of the simulated world, its laws, and its random streams."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from mmctr_kedro.common.params import Params
 
+# Of a world, by their place: a new one goes last.
+_STREAMS = "items titles tags covers cover_noise user_ids train valid test silent item_info pool levels_shown"
 Negatives = Literal["uniform", "popularity", "pool"]
 
 
@@ -91,3 +94,9 @@ class WorldParams(Params):
         if not isinstance(values, dict):
             return values
         return cls.laws.get(values.get("law", "challenge"), {}) | {k: v for k, v in values.items() if v is not None}
+
+
+def generator(seed: int, part: str, chunk: int = 0) -> np.random.Generator:
+    """The random stream of one part of a world, and of one chunk of it: the same whatever else is drawn."""
+    place = _STREAMS.split().index(part)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(place, chunk))))

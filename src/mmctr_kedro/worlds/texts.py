@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from mmctr_kedro.data.challenge import TAG_WIDTH
 from mmctr_kedro.worlds import lexicon
-from mmctr_kedro.worlds.randomness import generator
+from mmctr_kedro.worlds.settings import generator
 
 EMPTY_TITLE_SHARE = 0.06
 # Where a title word and a tag come from: the item's own theme, another theme, or no theme.
@@ -17,8 +17,7 @@ TAG_SOURCES = (0.50, 0.10, 0.40)
 TAG_COUNTS = (0.12, 0.22, 0.26, 0.20, 0.12, 0.08)  # share of items with 0, 1, ... 5 tags
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(NamedTuple):
     """What is written about N items, in item order."""
 
     titles: list[str]

@@ -73,7 +73,6 @@ class Users:
     """U users: clicks in order, and their interests at the moment of the last one, the target."""
 
     history: np.ndarray  # [U, W] int32 item positions, oldest first, -1 after the end
-    length: np.ndarray  # [U] int64
     click: np.ndarray  # [U] int64 item position, never in the history
     interests: Interests
 
@@ -102,7 +101,7 @@ def draw_users(market: Market, count: int, params: WorldParams, rng: np.random.G
         click[still:active] = item[still:]
     back = np.argsort(by_length)
     last = _interests(logits * scale, market.mass.shape[0])
-    return Users(history[back], length, click[back], last.take(back))
+    return Users(history[back], click[back], last.take(back))
 
 
 def _interests(logits: np.ndarray, themes: int) -> Interests:
@@ -174,21 +173,17 @@ def draw_row_levels(market: Market, item: np.ndarray, rng: np.random.Generator) 
     return levels
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """P(click) of rows ``[U, n]`` float64, each row by itself, for who knows more or less; a quarter are clicks."""
-
-    everything: np.ndarray  # interests, the item, all items' popularity and levels, and the levels that the row carries
-    without_taste: np.ndarray  # the same but the interests
-    without_levels: np.ndarray  # the same but the row's levels: what is left where each row carries its own item's
-
-
-def posterior(market: Market, users: Users, item: np.ndarray, levels: np.ndarray) -> Posterior:
+def posterior(market: Market, users: Users, item: np.ndarray, levels: np.ndarray) -> dict[str, np.ndarray]:
     """The exact law by which the rows ``item`` with ``levels``, both ``[U, n]``, were drawn.
 
     With click law p, negatives' law p_neg and levels' law P, a row is a click with chance q p(item) against
     (1 - q) p_neg(item) P(levels), and none at all where the levels are not the item's own. All laws are renormalised
     over the offered items outside the history. What the other rows of the same user would tell is not counted.
+
+    Returns:
+        P(click) ``[U, n]`` float64 by the truth's columns: ``posterior`` for who knows the interests, the item, all
+        items' popularity and levels, and the levels that the row carries; ``posterior_without_taste`` the same but the
+        interests; ``posterior_without_levels`` the same but the row's levels.
     """
     seen = users.history >= 0
     past = np.where(seen, users.history, 0)
@@ -213,11 +208,11 @@ def posterior(market: Market, users: Users, item: np.ndarray, levels: np.ndarray
         by_taste = np.einsum("unts,uts->un", cells, interest) - np.einsum("unw,uw->un", same, past_weight)
         by_appeal = cells.sum(axis=(2, 3)) - np.einsum("unw,uw->un", same, past_appeal)
         by_taste, by_appeal = by_taste / rest, by_appeal / appeal_left
-    return Posterior(
-        everything=np.where(possible, _click_chance(taste, negative * by_taste), 0.0),
-        without_taste=np.where(possible, _click_chance(no_taste, negative * by_appeal), 0.0),
-        without_levels=_click_chance(taste, negative),
-    )
+    return {
+        "posterior": np.where(possible, _click_chance(taste, negative * by_taste), 0.0),
+        "posterior_without_taste": np.where(possible, _click_chance(no_taste, negative * by_appeal), 0.0),
+        "posterior_without_levels": _click_chance(taste, negative),
+    }
 
 
 def _click_chance(click: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -19,12 +19,19 @@ from mmctr_kedro.data.challenge_writer import (
     write_item_files,
     write_item_seq,
 )
-from mmctr_kedro.worlds import users as crowd
 from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
 from mmctr_kedro.worlds.pictures import CoverTraits, draw, draw_traits
-from mmctr_kedro.worlds.randomness import generator
-from mmctr_kedro.worlds.settings import WorldParams
+from mmctr_kedro.worlds.settings import WorldParams, generator
 from mmctr_kedro.worlds.texts import write_texts
+from mmctr_kedro.worlds.users import (
+    ROWS_PER_USER,
+    Market,
+    Users,
+    draw_negatives,
+    draw_row_levels,
+    draw_users,
+    posterior,
+)
 
 WORLD_VERSION = "4"  # raise it whenever the same settings give other bytes
 COVER_CHUNK = 250
@@ -41,10 +48,8 @@ def write_world(params: WorldParams, folder: RawFolder) -> pd.DataFrame:
 
     Returns:
         The truth, which is never written there: one row per valid and test row with ``split``, ``row_id`` (int64,
-        row number in its file) and three columns of float64, ``users.Posterior``: ``posterior`` is P(click) for who
-        knows all that the row shows, so that ranking by it gives the best AUC that any model can reach;
-        ``posterior_without_taste`` and ``posterior_without_levels`` are for who does not know the user's interests, or
-        the row's levels.
+        row number in its file) and the three columns of ``users.posterior``, float64; ranking by ``posterior`` gives
+        the best AUC that any model can reach.
     """
     described: dict[str, object] = {"world_version": WORLD_VERSION, "params": params.model_dump()}
     folder.refuse_foreign(RECORD, "simulated")
@@ -83,8 +88,9 @@ def _draw_covers(traits: CoverTraits, params: WorldParams, folder: RawFolder) ->
     with atomic_write(folder.path / COVERS) if params.covers else nullcontext(folder.path) as room:
         if params.covers:
             room.mkdir()
-        for chunk in chunks(len(traits), COVER_CHUNK):
-            pictures = draw(traits.take(chunk), size, generator(params.seed, "cover_noise", chunk.start))
+        for chunk in chunks(len(traits.pattern), COVER_CHUNK):
+            drawn = CoverTraits(*(trait[chunk] for trait in traits))
+            pictures = draw(drawn, size, generator(params.seed, "cover_noise", chunk.start))
             if params.covers:
                 thumbnails = np.empty((len(pictures), vectors.THUMBNAIL, vectors.THUMBNAIL, 3), dtype=np.uint8)
                 for place, picture in enumerate(pictures):
@@ -99,37 +105,28 @@ def _draw_covers(traits: CoverTraits, params: WorldParams, folder: RawFolder) ->
 
 def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.DataFrame:
     """Write train, valid, test and item_seq; return the truth."""
-    seed = params.seed if params.user_seed is None else params.user_seed
     rows = {"train": params.train_rows, "valid": params.valid_rows, "test": params.test_rows}
-    counts = [-(-count // crowd.ROWS_PER_USER) for count in rows.values()]
-    ids = generator(seed, "user_ids").permutation(sum(counts) + params.silent_users) + 1
-    parts = dict(zip([*rows, "silent"], np.split(ids, np.cumsum(counts)), strict=True))
-    splits = {part: _Split(part, items, params, seed) for part in parts}
+    counts = [-(-count // ROWS_PER_USER) for count in rows.values()]
+    ids = generator(_user_seed(params), "user_ids").permutation(sum(counts) + params.silent_users) + 1
+    parts = [np.sort(part) for part in np.split(ids, np.cumsum(counts))]
     histories, truth = [], []
-    for part, user_ids in parts.items():
-        user_ids = np.sort(user_ids)
-        if part == "silent":
-            histories += [users.history for _, users, _ in splits[part].crowds(len(user_ids))]
-            continue
-        with table_writer(folder, part) as append:
-            for chunk, users, rng in splits[part].crowds(len(user_ids)):
-                columns, posterior = splits[part].rows(users, user_ids[chunk], rng)
-                first = chunk.start * crowd.ROWS_PER_USER
-                kept = min(len(columns["label"]), rows[part] - first)  # the last test user may have fewer rows
+    for (split, count), user_ids in zip(rows.items(), parts, strict=False):
+        with table_writer(folder, split) as append:
+            for chunk, market, users, rng in _crowds(split, len(user_ids), items, params):
+                columns, item, levels = _rows(market, users, rng)
+                first = chunk.start * ROWS_PER_USER
+                kept = min(item.size, count - first)  # the last test user may have fewer rows
                 row_id = np.arange(first, first + kept)
-                columns = {name: column[:kept] for name, column in columns.items()} | {"ID": row_id}
-                append(columns)
+                columns["user_id"] = np.repeat(user_ids[chunk], ROWS_PER_USER)
+                append({name: column[:kept] for name, column in columns.items()} | {"ID": row_id})
                 histories.append(users.history)
-                if posterior is not None:
-                    known = {
-                        "posterior": posterior.everything,
-                        "posterior_without_taste": posterior.without_taste,
-                        "posterior_without_levels": posterior.without_levels,
-                    }
+                if split != "train":
+                    known = posterior(market, users, item, levels)
                     known = {name: chances.ravel()[:kept] for name, chances in known.items()}
-                    truth.append(pd.DataFrame({"split": part, "row_id": row_id, **known}))
+                    truth.append(pd.DataFrame({"split": split, "row_id": row_id, **known}))
+    histories += [users.history for *_, users, _ in _crowds("silent", params.silent_users, items, params)]
     # item_seq has one row per user, by user id; the history alone, never a target.
-    user = np.concatenate([np.sort(user_ids) for user_ids in parts.values()])
+    user = np.concatenate(parts)
     lengths = np.concatenate([(history >= 0).sum(axis=1) for history in histories])
     clicked = np.concatenate([history[history >= 0] for history in histories]) + 1
     by_user, order = np.argsort(np.repeat(user, lengths), kind="stable"), np.argsort(user)
@@ -137,52 +134,47 @@ def _write_users(items: Items, params: WorldParams, folder: RawFolder) -> pd.Dat
     return pd.concat(truth, ignore_index=True)
 
 
-def hidden_rows(params: WorldParams, part: str = "test") -> pd.DataFrame:
+def hidden_rows(params: WorldParams, split: str = "test") -> pd.DataFrame:
     """Item id and label of every row of a split, drawn again: ``item_id`` and ``label`` int64, in row order.
 
     For scoring alone: test is written without labels, and nothing that trains or predicts may call this.
     """
-    rows = {"train": params.train_rows, "valid": params.valid_rows, "test": params.test_rows}[part]
-    items = draw_items(params)
-    split = _Split(part, items, params, params.seed if params.user_seed is None else params.user_seed)
-    drawn = [
-        split.rows(users, np.arange(chunk.start, chunk.stop), rng)[0]
-        for chunk, users, rng in split.crowds(-(-rows // crowd.ROWS_PER_USER))
-    ]
+    count = {"train": params.train_rows, "valid": params.valid_rows, "test": params.test_rows}[split]
+    crowds = _crowds(split, -(-count // ROWS_PER_USER), draw_items(params), params)
+    drawn = [_rows(market, users, rng)[0] for _, market, users, rng in crowds]
     return pd.DataFrame(
-        {name: np.concatenate([columns[name] for columns in drawn])[:rows] for name in ("item_id", "label")}
+        {name: np.concatenate([columns[name] for columns in drawn])[:count] for name in ("item_id", "label")}
     )
 
 
-class _Split:
-    """How the users of one split are drawn: what they are offered, and against what their clicks are set."""
+def _user_seed(params: WorldParams) -> int:
+    return params.seed if params.user_seed is None else params.user_seed
 
-    def __init__(self, part: str, items: Items, params: WorldParams, seed: int) -> None:
-        offered = ~items.is_new if part in ("train", "silent") else np.ones(len(items), dtype=bool)
-        negatives = params.train_negatives if part == "train" else params.eval_negatives
-        self.market = crowd.Market(items, offered, params, negatives)
-        self.part, self.params, self.seed = part, params, seed
 
-    def crowds(self, count: int) -> Iterator[tuple[slice, crowd.Users, np.random.Generator]]:
-        """Users in chunks, each chunk with a random stream of its own."""
-        for chunk in chunks(count, USER_CHUNK):
-            rng = generator(self.seed, self.part, chunk.start)
-            yield chunk, crowd.draw_users(self.market, chunk.stop - chunk.start, self.params, rng), rng
+def _crowds(
+    split: str, count: int, items: Items, params: WorldParams
+) -> Iterator[tuple[slice, Market, Users, np.random.Generator]]:
+    """``count`` users of a split in chunks, the market they meet, and each chunk's own random stream."""
+    offered = ~items.is_new if split in ("train", "silent") else np.ones(len(items), dtype=bool)
+    market = Market(items, offered, params, params.train_negatives if split == "train" else params.eval_negatives)
+    for chunk in chunks(count, USER_CHUNK):
+        rng = generator(_user_seed(params), split, chunk.start)
+        yield chunk, market, draw_users(market, chunk.stop - chunk.start, params, rng), rng
 
-    def rows(
-        self, users: crowd.Users, user_ids: np.ndarray, rng: np.random.Generator
-    ) -> tuple[dict[str, np.ndarray], crowd.Posterior | None]:
-        """Four rows per user in random order, as columns of the challenge's files, and the truth but for train."""
-        item = np.column_stack([users.click, crowd.draw_negatives(self.market, users.history, rng)])
-        levels = crowd.draw_row_levels(self.market, item, rng)
-        order = rng.permuted(np.tile(np.arange(crowd.ROWS_PER_USER), (len(user_ids), 1)), axis=1)
-        item, levels = (np.take_along_axis(values, order, axis=1) for values in (item, levels))
-        columns = {
-            "user_id": np.repeat(user_ids, crowd.ROWS_PER_USER),
-            "item_seq": np.repeat(padded_histories(users.history), crowd.ROWS_PER_USER, axis=0),
-            "item_id": item.ravel() + 1,
-            "likes_level": levels.ravel() // LEVELS + 1,
-            "views_level": levels.ravel() % LEVELS + 1,
-            "label": (order == 0).astype(np.int64).ravel(),
-        }
-        return columns, None if self.part == "train" else crowd.posterior(self.market, users, item, levels)
+
+def _rows(
+    market: Market, users: Users, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Four rows per user in random order: as columns of the challenge's files, and items and levels ``[U, 4]``."""
+    item = np.column_stack([users.click, draw_negatives(market, users.history, rng)])
+    levels = draw_row_levels(market, item, rng)
+    order = rng.permuted(np.tile(np.arange(ROWS_PER_USER), (len(item), 1)), axis=1)
+    item, levels = (np.take_along_axis(values, order, axis=1) for values in (item, levels))
+    columns = {
+        "item_seq": np.repeat(padded_histories(users.history), ROWS_PER_USER, axis=0),
+        "item_id": item.ravel() + 1,
+        "likes_level": levels.ravel() // LEVELS + 1,
+        "views_level": levels.ravel() % LEVELS + 1,
+        "label": (order == 0).astype(np.int64).ravel(),
+    }
+    return columns, item, levels

@@ -21,7 +21,7 @@ from mmctr_kedro.encoders.item_vectors import item_texts
 from mmctr_kedro.encoders.minilm import packaged
 from mmctr_kedro.encoders.sentence_transformer import load, side_of, text_inputs
 from mmctr_kedro.encoders.settings import FinetuneParams, ImageEncoderParams, SentenceTransformerParams
-from mmctr_kedro.fusion.neighbouring_clicks import WATCHED_BATCHES, pairs_of, some_pairs
+from mmctr_kedro.fusion.histories import WATCHED_BATCHES, pairs_of, some_pairs
 from mmctr_kedro.fusion.settings import EmbeddingParams
 
 if TYPE_CHECKING:

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from mmctr_kedro.fusion.concat_pca import concat_pca
-from mmctr_kedro.fusion.inputs import standardise
+from mmctr_kedro.fusion.linear import principal_components, side_by_side, standardise
+
+
+def concat_pca(modalities: list[np.ndarray], width: int) -> np.ndarray:
+    return principal_components(side_by_side(modalities), width)
 
 
 def two_modalities(items: int, text: int = 6, image: int = 20) -> list[np.ndarray]:
