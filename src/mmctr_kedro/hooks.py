@@ -15,7 +15,7 @@ from mmctr_kedro.common.params import TASKS, leaves
 from mmctr_kedro.pipelines.settings import check_settings
 from mmctr_kedro.reports.text import about_ceilings
 from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
-from mmctr_kedro.submission.rules import listing
+from mmctr_kedro.submission.rules import broken, listing
 
 
 class ProjectHooks:
@@ -46,25 +46,23 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Print the valid AUCs this run made and where its report and submission are."""
-        made = pipeline.all_outputs()
-        rules = [f"{task}.rules" for task in TASKS]
-        if set(rules) & made and not {f"{task}.submission" for task in TASKS} & made:  # the pipeline rules
-            print(
-                "\n\n".join(["", *(listing(name, catalog.load(name)) for name in rules if name in made), ""]),
-                flush=True,
-            )
-        scores = (f"{task}.metrics" for task in TASKS)
-        metrics = {name.removesuffix(".metrics"): catalog.load(name) for name in scores if name in made}
+        """Print the valid AUCs this run made, where its report and submission are, and which rules are broken."""
+        made, present = pipeline.all_outputs(), pipeline.datasets()
+        rules = {task: catalog.load(f"{task}.rules") for task in TASKS if f"{task}.rules" in present}
+        metrics = {task: catalog.load(f"{task}.metrics") for task in TASKS if f"{task}.metrics" in made}
         lines = [_score(task, of) for task, of in metrics.items()]
-        lines += [said for said in [*map(about_ceilings, metrics.values())][:1] if said]
+        if ceilings := next(map(about_ceilings, metrics.values()), ""):  # of the world, the same for each task
+            lines.append(ceilings)
         kinds = ("report", "submission", "bundle")
         # The combined one says it all; single ones are named when they are all there is.
         places = {kind: [kind] if kind in made else [f"{task}.{kind}" for task in TASKS] for kind in kinds}
         wanted = [name for names in places.values() for name in names if name in made]
         width = max(12, *map(len, wanted), 0)
         lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
-        lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
+        if rules and made <= {f"{task}.rules" for task in TASKS}:  # the pipeline rules
+            lines.append("\n\n".join(listing(f"{task}.rules", found) for task, found in rules.items()))
+        else:
+            lines += _marks({task: broken(found) for task, found in rules.items()})
         if "submission_check" in made:
             # Here, as it brings pandas, which kedro run --help does without.
             from mmctr_kedro.pipelines.check_submission.nodes import in_words
