@@ -134,7 +134,7 @@ def _unpacked(data: bytes, found: Submitted) -> bytes | None:
         found.problems.append(f"beside {chosen!r} the zip holds {_some(extra)}; expected it alone")
     if mark is not None:
         found.facts["not_submittable"] = mark
-        found.problems.append(f"the zip is marked as not submittable: {mark or 'no reason is given'}")
+        found.problems.append(f"the zip is marked not submittable: {mark or 'no reason is given'}")
     if content is not None and len(content) > MOST_BYTES:
         found.problems.append(f"{MEMBER} unpacks to more than {MOST_BYTES:,} bytes")
         return None
