@@ -95,7 +95,7 @@ def _update(dry_run: bool, **given: Any) -> object:
     """
     if not dry_run:
         assert kedro_run.callback is not None
-        runner = "mmctr_kedro.running.planner.runner.UpdateRunner"
+        runner = "mmctr_kedro.running.planner.recorder.UpdateRunner"
         return kedro_run.callback(runner=runner, is_async=False, runner_params={}, only_missing_outputs=False, **given)
     filters = {key: given[key] for key in ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs")}
     chosen = sum((pipelines[name] for name in _wanted(given)), Pipeline([])).filter(
@@ -108,7 +108,7 @@ def _update(dry_run: bool, **given: Any) -> object:
     assert planner is not None
     for node, verdict, reasons in planner.plan(chosen):
         click.echo(in_words(node.name, verdict, reasons))
-    planner.remember()
+    planner.contents.save()
     return None
 
 
