@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -14,7 +15,7 @@ from kedro.pipeline import Pipeline
 from mmctr_kedro.common.params import TASKS, leaves
 from mmctr_kedro.pipelines.settings import check_settings
 from mmctr_kedro.reports.text import about_ceilings
-from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
+from mmctr_kedro.running.credentials import blot_out, redact_logs, refuse_credentials
 from mmctr_kedro.submission.rules import broken, listing
 
 
@@ -23,13 +24,17 @@ class ProjectHooks:
 
     @hook_impl(tryfirst=True)  # before other hooks trust what conf/ says
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
-
-        Before that, credentials in settings.
-        """
-        given = context.config_loader.runtime_params or {}
-        read = _read_safely(context.config_loader, given)
-        check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
+        """Refuse credentials in settings, then unknown, misspelt or impossible ones, used by this run or not."""
+        redact_logs()
+        loader = context.config_loader
+        given = loader.runtime_params or {}
+        refuse_credentials(given, "--params")
+        with suppress(MissingConfigException):  # nobody has to have any
+            blot_out(value for _, value in leaves(loader["credentials"]) if isinstance(value, str))
+        trees = {name: loader[name] for name in ("globals", "catalog", "parameters")}
+        for name, tree in trees.items():
+            refuse_credentials(tree, f"the {name} of conf/")
+        check_settings(parameters=trees["parameters"], one_line_choices=trees["globals"], given=given)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -70,23 +75,6 @@ class ProjectHooks:
             lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
-
-
-def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Globals, catalog and parameters, once no credential can get out of them or into a log."""
-    redact_logs()
-    refuse_credentials(given, "--params")
-    trees = {}
-    for name in ("globals", "credentials", "catalog", "parameters"):  # the first first: the others refer to them
-        try:
-            trees[name] = loader[name]
-        except MissingConfigException:
-            if name != "credentials":  # which nobody has to have
-                raise
-    know(value for _, value in leaves(trees.pop("credentials", {})) if isinstance(value, str))
-    for name, tree in trees.items():
-        refuse_credentials(tree, f"the {name} of conf/")
-    return trees
 
 
 def _score(task: str, metrics: dict[str, Any]) -> str:
