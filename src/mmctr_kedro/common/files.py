@@ -46,10 +46,10 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     try:
         temporary = room / path.name
         yield temporary
-        _sync(temporary)
+        _sync(temporary, *temporary.rglob("*"))
         _replace(temporary, path, room)
         _written[path.absolute()] = monotonic_ns()
-        _sync_entry(path.parent)
+        _sync(path.parent)
     except Exception as error:
         last: BaseException | None = error
         try:
@@ -117,21 +117,17 @@ def _exchange(one: Path, other: Path) -> bool:
     return hasattr(_LIBC, "renamex_np") and _LIBC.renamex_np(*names, _SWAP) == 0
 
 
-def _sync(path: Path) -> None:
-    entries = [entry for entry in (path, *path.rglob("*")) if entry.exists()]
-    if len(entries) > _MANY:
+def _sync(*entries: Path) -> None:
+    there = [entry for entry in entries if entry.exists()]
+    if len(there) > _MANY:
         os.sync()  # everything at once: 3,000 covers one by one take 15 s, a folder of 91,717 minutes
         return
-    for entry in entries:
-        _sync_entry(entry)
-
-
-def _sync_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for entry in there:
+        descriptor = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _refusal(error: OSError, path: Path) -> DiskError:

@@ -17,7 +17,7 @@ from kedro.pipeline.node import Node
 from pydantic_core import to_jsonable_python
 
 from mmctr_kedro.common.files import atomic_write, written_since
-from mmctr_kedro.common.params import ABSENT, find, leaves
+from mmctr_kedro.common.params import find, leaves
 from mmctr_kedro.common.words import and_more
 from mmctr_kedro.running.planner.contents import Contents, stamp, stamps
 from mmctr_kedro.running.planner.sources import Sources
@@ -99,7 +99,7 @@ class Planner:
         for name in (*node.inputs, *node.outputs):
             if name == "parameters" or name.startswith("params:"):
                 value = find(self._parameters, name.replace(":", "."))
-                settings[name] = _json_of(self.catalog.load(name) if value is ABSENT else value)
+                settings[name] = _json_of(self.catalog.load(name) if value is None else value)
                 inputs |= {str(path): self.contents.digest(path) for path in self._named(settings[name])}
                 continue
             dataset: Any = self.catalog.get(name)
