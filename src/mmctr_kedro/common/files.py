@@ -87,6 +87,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp(file: Path | str) -> tuple[int, ...]:
+    """What tells one content of a file from the next: size, mtime, ctime, inode, device; empty where it is gone."""
+    try:
+        entry = os.stat(file)
+    except OSError:
+        return ()
+    return entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_ino, entry.st_dev
+
+
 def written_since(moment: int) -> list[Path]:
     """The paths that this process has put in place since a moment of ``time.monotonic_ns()``."""
     return [path for path, when in _written.items() if when >= moment]

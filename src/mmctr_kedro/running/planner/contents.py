@@ -11,18 +11,9 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from mmctr_kedro.common.files import atomic_write, sha256
+from mmctr_kedro.common.files import atomic_write, sha256, stamp
 
 FRESH = 2_000_000_000  # ns: a file touched so lately may be touched again without a new time (FAT counts 2 s)
-
-
-def stamp(file: Path | str) -> tuple[int, ...]:
-    """What tells one content of a file from the next: size, mtime, ctime, inode; empty where it is gone."""
-    try:
-        entry = os.stat(file)
-    except OSError:
-        return ()
-    return entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_ino
 
 
 def stamps(path: Path | str) -> dict[str, tuple[int, ...]]:

@@ -16,10 +16,10 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic_core import to_jsonable_python
 
-from mmctr_kedro.common.files import atomic_write, written_since
+from mmctr_kedro.common.files import atomic_write, stamp, written_since
 from mmctr_kedro.common.params import find, leaves
 from mmctr_kedro.common.words import and_more
-from mmctr_kedro.running.planner.contents import Contents, stamp, stamps
+from mmctr_kedro.running.planner.contents import Contents, stamps
 from mmctr_kedro.running.planner.sources import Sources
 from mmctr_kedro.running.project import LOCK, Project
 

@@ -17,7 +17,8 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmctr_kedro.running.planner.contents import Contents, stamp, stamps
+from mmctr_kedro.common.files import stamp
+from mmctr_kedro.running.planner.contents import Contents, stamps
 
 
 class Sources:
