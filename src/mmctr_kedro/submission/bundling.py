@@ -75,12 +75,13 @@ def bundle(
     for task, (model, *_) in of_task.items():
         files[f"{task}/ctr_model.safetensors"] = model_bytes(model)
     files["REPRODUCE.md"] = reproduce(tasks, project, submission, raw_files, settings["source"]["name"]).encode()
-    hardware = project.hardware()
-    on_ray, on_gpu = settings["embedding"]["engine"] == "ray", hardware["gpu"] != "none"
-    random = {
-        "embedding.engine ray: batches of other sizes round otherwise, by about 1e-6 of a vector's length": on_ray,
-        "GPU: encoders' kernels and their choice by cuDNN; CTR training asks for deterministic kernels": on_gpu,
-    }
+    hardware, random = project.hardware(), []
+    if settings["embedding"]["engine"] == "ray":
+        random.append(
+            "embedding.engine ray: batches of other sizes round otherwise, by about 1e-6 of a vector's length"
+        )
+    if hardware["gpu"] != "none":
+        random.append("GPU: encoders' kernels and their choice by cuDNN; CTR training asks for deterministic kernels")
     manifest = {
         "format": FORMAT,
         "tasks": list(tasks),
@@ -92,7 +93,7 @@ def bundle(
         "versions": project.versions(),
         "hardware": hardware,
         "trained_with": {task: model.settings["trained_with"] for task, (model, *_) in of_task.items()},
-        "not_reproducible_bit_for_bit": [cause for cause, here in random.items() if here],
+        "not_reproducible_bit_for_bit": random,
         "raw_files": raw_files,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "metrics": {task: {k: v for k, v in made[2].items() if k != "run"} for task, made in of_task.items()},

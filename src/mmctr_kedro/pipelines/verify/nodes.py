@@ -79,9 +79,9 @@ def verify(
     if params.mode == "full":
         if set(tasks) != {"task2"}:
             logger.info("making the item embedding again")
+            have |= {"covers": Covers.find(have["challenge_folder"].path)}
+            have |= {"vector_store": VectorStore(verify_folder.path / "encoded")}
             theirs = have.pop("item_embedding")
-            have["covers"] = Covers.find(have["challenge_folder"].path)
-            have["vector_store"] = VectorStore(verify_folder.path / "encoded")
             _make(embedding.create_pipeline().to_outputs("item_embedding"), have)
             findings.append(_embedding(theirs, have["item_embedding"], exact))
         for task in tasks:

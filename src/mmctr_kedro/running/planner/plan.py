@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic_core import to_jsonable_python
@@ -92,20 +92,18 @@ class Planner:
         moment = time.monotonic_ns()
         settings: dict[str, Any] = {}
         inputs: dict[str, str | None] = {}
-        entries: dict[str, dict[str, Any]] = {}
+        datasets: dict[str, Any] = {}
         unknown = [f"{name} lies in no file" for name in node.outputs if not self._path(name)]
         if not node.outputs:
             unknown.append("it makes no file")
         for name in (*node.inputs, *node.outputs):
-            if name == "parameters" or name.startswith("params:"):
+            dataset: Any = self.catalog.get(name)
+            if name.startswith("param") and isinstance(dataset, MemoryDataset | None):  # not a store among them
                 value = find(self._parameters, name.replace(":", "."))
                 settings[name] = _json_of(self.catalog.load(name) if value is None else value)
                 inputs |= {str(path): self.contents.digest(path) for path in self._named(settings[name])}
                 continue
-            dataset: Any = self.catalog.get(name)
-            if dataset is not None:
-                arguments = dataset._init_config()  # how the catalog has it loaded and saved
-                entries[name] = _json_of({key: value for key, value in arguments.items() if key not in _PLACES})
+            datasets[name] = dataset
             if name not in node.inputs or getattr(dataset, "cache", False):
                 continue
             if hasattr(dataset, "fingerprint"):
@@ -118,6 +116,7 @@ class Planner:
         while isinstance(function, partial):
             bound.append([function.args, function.keywords])
             function = function.func
+        entries = {name: _entry(dataset) for name, dataset in datasets.items() if dataset is not None}
         named = {text for entry in entries.values() for text in entry.values() if isinstance(text, str)}  # classes
         source = self._sources.digests({function.__module__, *named}, self.contents)
         if touched := self._sources.touched(source):
@@ -224,3 +223,8 @@ def _differing(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _CHARACTERS else f"{text[: _CHARACTERS - 3]}..."
+
+
+def _entry(dataset: Any) -> Any:
+    """How the catalog has a dataset loaded and saved."""
+    return _json_of({key: value for key, value in dataset._init_config().items() if key not in _PLACES})
