@@ -33,8 +33,8 @@ from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
 from mmctr_kedro.training.loop import fit, predict
-from mmctr_kedro.worlds import write_world
 from mmctr_kedro.worlds.settings import WorldParams
+from mmctr_kedro.worlds.world import write_world
 
 RESULTS = Path(__file__).with_name("signature.json")
 WORLD = WorldParams(law="challenge", items=10_000, train_rows=400_000, valid_rows=10_000, test_rows=8, covers=False)

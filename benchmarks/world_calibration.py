@@ -24,8 +24,8 @@ from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.content_vectors import item_vectors
 from mmctr_kedro.models.settings import CtrParams
-from mmctr_kedro.worlds import WORLD_VERSION, write_world
 from mmctr_kedro.worlds.settings import WorldParams
+from mmctr_kedro.worlds.world import WORLD_VERSION, write_world
 
 # Task 1's tunable values as they suit the default world, the same for every variant. At rate 3e-3 and batch 1024
 # valid AUC may fall in the third epoch, and the organisers' schedule then cuts the rate for good (world 4: 0.65).

@@ -82,10 +82,13 @@ def test_namespaces_are_joined_by_contracts_alone():
                     assert contract or (node.namespace or prefix).startswith(prefix), (name, node.name, dataset)
 
 
-def test_looking_at_the_registry_imports_no_heavy_library():
+def test_looking_at_the_registry_and_the_catalog_imports_no_heavy_library():
     code = (
-        "from kedro.framework.project import configure_project, pipelines; import sys;"
-        "configure_project('mmctr_kedro'); list(pipelines);"
+        "from kedro.framework.startup import bootstrap_project; from pathlib import Path; import sys;"
+        "from kedro.framework.project import pipelines; from kedro.framework.session import KedroSession;"
+        "bootstrap_project(Path.cwd()); assert 'pandas' not in sys.modules, 'pandas';"
+        "session = KedroSession.create(env='smoke'); catalog = session.load_context().catalog;"
+        "[catalog.get(name) for pipeline in pipelines.values() for name in pipeline.datasets()];"
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'plotly', 'onnxruntime',"
         "'peft', 'accelerate', 'datasets'};"
         "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"

@@ -31,9 +31,15 @@ class _Run(click.Command):
             _refuse_unknown(ctx.params)
             return super().invoke(ctx)
         except Exception as error:
-            if (mistake := _users_mistake(error)) is None:
-                raise
-            raise click.ClickException(redacted(mistake)) from error
+            cause: BaseException | None = error
+            while cause is not None:  # Kedro wraps what a dataset raises
+                if isinstance(cause, MmctrError | MissingConfigException):  # the latter: an unknown --env
+                    raise click.ClickException(redacted(str(cause))) from error
+                if isinstance(cause, FileNotFoundError):
+                    said = f"A file is missing: {cause}. Make it first; kedro run makes everything."
+                    raise click.ClickException(redacted(said)) from error
+                cause = cause.__cause__
+            raise
 
 
 def _refuse_unknown(given: dict[str, Any]) -> None:
@@ -45,17 +51,17 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
             f"Take {' or '.join(RUNNERS)}."
         )
     _known("runner", [] if "." in runner else [runner], RUNNERS)  # one with a dot is somebody's own
-    _known("pipeline", _wanted(given), pipelines)
-    chosen = sum((pipelines[name] for name in _wanted(given)), Pipeline([]))
-    nodes = [node.name for node in chosen.nodes]
-    _known("node", [*given["node_names"], *given["from_nodes"], *given["to_nodes"]], nodes)
+    chosen = _chosen(given)
+    _known("node", [*given["node_names"], *given["from_nodes"], *given["to_nodes"]], [n.name for n in chosen.nodes])
     _known("tag", given["tags"], {tag for node in chosen.nodes for tag in node.tags})
     _known("namespace", given["namespaces"], {name for node in chosen.nodes for name in node.namespace_prefixes})
     _known("dataset", [*given["from_inputs"], *given["to_outputs"]], chosen.datasets())
 
 
-def _wanted(given: dict[str, Any]) -> list[str]:
-    return [given["pipeline"]] if given["pipeline"] else given["pipelines"] or ["__default__"]
+def _chosen(given: dict[str, Any]) -> Pipeline:
+    names = [given["pipeline"]] if given["pipeline"] else given["pipelines"] or ["__default__"]
+    _known("pipeline", names, pipelines)
+    return sum((pipelines[name] for name in names), Pipeline([]))
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -67,26 +73,6 @@ def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
         raise MmctrError(f"There is no {what} {name}. {hint}")
 
 
-def _users_mistake(error: BaseException | None) -> str | None:
-    """What a user can mend, from a chain of causes: Kedro wraps what a dataset raises."""
-    while error is not None:
-        if isinstance(error, MmctrError | MissingConfigException):  # the latter: an unknown --env
-            return str(error)
-        if isinstance(error, FileNotFoundError):
-            return f"A file is missing: {error}. Make it first; kedro run makes everything."
-        error = error.__cause__
-    return None
-
-
-@click.group(name="mmctr_kedro")
-def cli() -> None:
-    """Commands of this project."""
-
-
-run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)  # found by this name
-cli.add_command(run)
-
-
 def _update(dry_run: bool, **given: Any) -> object:
     """Run the nodes whose results are stale, and keep the others'.
 
@@ -95,12 +81,10 @@ def _update(dry_run: bool, **given: Any) -> object:
     """
     if not dry_run:
         assert kedro_run.callback is not None
-        runner = "mmctr_kedro.running.planner.runner.UpdateRunner"
+        runner = "mmctr_kedro.running.planner.recorder.UpdateRunner"
         return kedro_run.callback(runner=runner, is_async=False, runner_params={}, only_missing_outputs=False, **given)
     filters = {key: given[key] for key in ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs")}
-    chosen = sum((pipelines[name] for name in _wanted(given)), Pipeline([])).filter(
-        node_namespaces=given["namespaces"], **filters
-    )
+    chosen = _chosen(given).filter(node_namespaces=given["namespaces"], **filters)
     session = KedroSession.create(env=given["env"], conf_source=given["conf_source"], runtime_params=given["params"])
     with session:
         _ = session.load_context().catalog  # Kedro makes it when asked, and the recorder its planner then
@@ -108,10 +92,12 @@ def _update(dry_run: bool, **given: Any) -> object:
     assert planner is not None
     for node, verdict, reasons in planner.plan(chosen):
         click.echo(in_words(node.name, verdict, reasons))
-    planner.remember()
+    planner.contents.save()
     return None
 
 
+# Kedro finds `cli` and `run` by these names.
+run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)
 _OURS = {"runner", "is_async", "runner_params", "only_missing_outputs"}  # options of kedro run that update decides
 update = _Run(
     name="update",
@@ -122,4 +108,4 @@ update = _Run(
     callback=_update,
     help=_update.__doc__,
 )
-cli.add_command(update)
+cli = click.Group("mmctr_kedro", [run, update], help="Commands of this project.")

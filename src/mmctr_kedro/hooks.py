@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -14,8 +15,8 @@ from kedro.pipeline import Pipeline
 from mmctr_kedro.common.params import TASKS, leaves
 from mmctr_kedro.pipelines.settings import check_settings
 from mmctr_kedro.reports.text import about_ceilings
-from mmctr_kedro.running.credentials import know, redact_logs, refuse_credentials
-from mmctr_kedro.submission.rules import listing
+from mmctr_kedro.running.credentials import blot_out, redact_logs, refuse_credentials
+from mmctr_kedro.submission.rules import broken, listing
 
 
 class ProjectHooks:
@@ -23,13 +24,17 @@ class ProjectHooks:
 
     @hook_impl(tryfirst=True)  # before other hooks trust what conf/ says
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse unknown, misspelt or impossible settings, used by this run or not, before any work.
-
-        Before that, credentials in settings.
-        """
-        given = context.config_loader.runtime_params or {}
-        read = _read_safely(context.config_loader, given)
-        check_settings(parameters=read["parameters"], one_line_choices=read["globals"], given=given)
+        """Refuse credentials in settings, then unknown, misspelt or impossible ones, used by this run or not."""
+        redact_logs()
+        loader = context.config_loader
+        given = loader.runtime_params or {}
+        refuse_credentials(given, "--params")
+        with suppress(MissingConfigException):  # nobody has to have any
+            blot_out(value for _, value in leaves(loader["credentials"]) if isinstance(value, str))
+        trees = {name: loader[name] for name in ("globals", "catalog", "parameters")}
+        for name, tree in trees.items():
+            refuse_credentials(tree, f"the {name} of conf/")
+        check_settings(parameters=trees["parameters"], one_line_choices=trees["globals"], given=given)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
@@ -46,25 +51,23 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Print the valid AUCs this run made and where its report and submission are."""
-        made = pipeline.all_outputs()
-        rules = [f"{task}.rules" for task in TASKS]
-        if set(rules) & made and not {f"{task}.submission" for task in TASKS} & made:  # the pipeline rules
-            print(
-                "\n\n".join(["", *(listing(name, catalog.load(name)) for name in rules if name in made), ""]),
-                flush=True,
-            )
-        scores = (f"{task}.metrics" for task in TASKS)
-        metrics = {name.removesuffix(".metrics"): catalog.load(name) for name in scores if name in made}
+        """Print the valid AUCs this run made, where its report and submission are, and which rules are broken."""
+        made, present = pipeline.all_outputs(), pipeline.datasets()
+        rules = {task: catalog.load(f"{task}.rules") for task in TASKS if f"{task}.rules" in present}
+        metrics = {task: catalog.load(f"{task}.metrics") for task in TASKS if f"{task}.metrics" in made}
         lines = [_score(task, of) for task, of in metrics.items()]
-        lines += [said for said in [*map(about_ceilings, metrics.values())][:1] if said]
+        if ceilings := next(map(about_ceilings, metrics.values()), ""):  # of the world, the same for each task
+            lines.append(ceilings)
         kinds = ("report", "submission", "bundle")
         # The combined one says it all; single ones are named when they are all there is.
         places = {kind: [kind] if kind in made else [f"{task}.{kind}" for task in TASKS] for kind in kinds}
         wanted = [name for names in places.values() for name in names if name in made]
         width = max(12, *map(len, wanted), 0)
         lines += [f"{name:<{width}} {_place(name, catalog)}" for name in wanted]
-        lines += _marks({task: of["not_submittable"] for task, of in metrics.items()})
+        if rules and made <= {f"{task}.rules" for task in TASKS}:  # the pipeline rules
+            lines.append("\n\n".join(listing(f"{task}.rules", found) for task, found in rules.items()))
+        else:
+            lines += _marks({task: broken(found) for task, found in rules.items()})
         if "submission_check" in made:
             # Here, as it brings pandas, which kedro run --help does without.
             from mmctr_kedro.submission.check import in_words
@@ -72,23 +75,6 @@ class ProjectHooks:
             lines.append(in_words(catalog.load("submission_check")))
         if lines:
             print("\n" + "\n".join(lines) + "\n", flush=True)
-
-
-def _read_safely(loader: AbstractConfigLoader, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Globals, catalog and parameters, once no credential can get out of them or into a log."""
-    redact_logs()
-    refuse_credentials(given, "--params")
-    trees = {}
-    for name in ("globals", "credentials", "catalog", "parameters"):  # the first first: the others refer to them
-        try:
-            trees[name] = loader[name]
-        except MissingConfigException:
-            if name != "credentials":  # which nobody has to have
-                raise
-    know(value for _, value in leaves(trees.pop("credentials", {})) if isinstance(value, str))
-    for name, tree in trees.items():
-        refuse_credentials(tree, f"the {name} of conf/")
-    return trees
 
 
 def _score(task: str, metrics: dict[str, Any]) -> str:

@@ -177,7 +177,7 @@ def test_a_zip_of_one_prediction_is_accepted(zipped):
         ([("x/prediction.csv", GOOD)], "the zip holds 'x/prediction.csv'; expected prediction.csv, in no folder"),
         ([("../../prediction.csv", GOOD)], "the zip holds '../../prediction.csv'"),
         ([(MEMBER, GOOD), ("__MACOSX/._prediction.csv", "")], "beside 'prediction.csv' the zip holds '__MACOSX"),
-        ([(MEMBER, GOOD), (MARK, "Task 1 used qin.")], "marked as not submittable: Task 1 used qin."),
+        ([(MEMBER, GOOD), (MARK, "Task 1 used qin.")], "marked not submittable: Task 1 used qin."),
         ([(f"{n}.txt", "") for n in range(1_001)], "more than 1,000 members"),
     ],
 )

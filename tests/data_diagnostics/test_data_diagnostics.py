@@ -19,8 +19,8 @@ from mmctr_kedro.diagnosis.verdicts import differ, tells
 from mmctr_kedro.pipelines.data_diagnostics import create_pipeline
 from mmctr_kedro.pipelines.data_diagnostics.nodes import diagnose
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
-from mmctr_kedro.worlds import write_world
 from mmctr_kedro.worlds.settings import WorldParams
+from mmctr_kedro.worlds.world import write_world
 
 CONTENT = pd.DataFrame({"item_id": [1, 2, 3, 4], "likes_level": [1, 2, 3, 4], "views_level": [5, 5, 5, 5]})
 

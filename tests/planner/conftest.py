@@ -16,8 +16,7 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.text import TextDataset
 
 from mmctr_kedro.running.planner.plan import Planner
-from mmctr_kedro.running.planner.recorder import Recorder
-from mmctr_kedro.running.planner.runner import UpdateRunner
+from mmctr_kedro.running.planner.recorder import Recorder, UpdateRunner
 from mmctr_kedro.running.project import Project
 
 FILES = {

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from mmctr_kedro.running.planner import contents as module
-from mmctr_kedro.running.planner.contents import Contents, look
+from mmctr_kedro.running.planner.contents import Contents, stamps
 
 
 def digest(path, memory) -> str | None:
@@ -45,7 +45,7 @@ def test_a_file_has_its_sha256(tmp_path, memory):
 def test_nothing_has_no_digest(tmp_path, memory):
     (tmp_path / "empty").mkdir()
     assert digest(tmp_path / "none", memory) is digest(tmp_path / "empty", memory) is None
-    assert look("a\0b") == {}
+    assert stamps("a\0b") == {}
 
 
 def test_what_was_read_once_is_not_read_by_the_next_process(tmp_path, memory, old, reads):

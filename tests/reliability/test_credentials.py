@@ -11,7 +11,7 @@ import pytest
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.running import credentials
-from mmctr_kedro.running.credentials import BLOT, know, redact_logs, redacted, refuse_credentials
+from mmctr_kedro.running.credentials import BLOT, blot_out, redact_logs, redacted, refuse_credentials
 
 
 def drawn(count: int, letters: str = string.ascii_letters + string.digits) -> str:
@@ -94,7 +94,7 @@ def test_what_looks_like_a_credential_is_blotted_out_of_a_text(value):
 
 def test_a_tree_keeps_its_shape_and_loses_what_the_process_knows(monkeypatch):
     monkeypatch.setenv("MY_SERVICE_TOKEN", "tok-of-the-environment")
-    know(["from-credentials.yml", "short"])
+    blot_out(["from-credentials.yml", "short"])
     tree = {
         "settings": {"path": "x/from-credentials.yml/y", "words": ["short", "tok-of-the-environment"]},
         "pair": ("tok-of-the-environment", 3),

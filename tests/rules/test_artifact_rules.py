@@ -30,8 +30,8 @@ def test_an_honest_run_breaks_no_rule(task, finished, broken):
 
 
 def test_every_rule_has_a_source_a_remedy_and_a_task():
-    assert all(rule.says and rule.source and rule.remedy and set(rule.tasks) <= set(TASKS) for rule in rules.RULES)
-    assert len({rule.says for rule in rules.RULES}) == len(rules.RULES) == 9
+    assert all(rule.says and rule.source and rule.remedy and set(rule.tasks) <= set(TASKS) for rule, _ in rules.RULES)
+    assert len({rule.says for rule, _ in rules.RULES}) == len(rules.RULES) == 9
 
 
 def test_valid_rows_smuggled_into_train_are_found_though_the_model_knows_no_better(spoil, finished, broken):

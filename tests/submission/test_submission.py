@@ -14,6 +14,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.zips import SubmissionZipDataset
+from mmctr_kedro.hooks import ProjectHooks
 from mmctr_kedro.pipelines.submission import create_pipeline, create_task_pipeline
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
 from mmctr_kedro.submission.bundling import Bundle
@@ -240,6 +241,14 @@ def test_a_broken_rule_builds_the_file_and_marks_it_inside(predictions, clicks_t
 def test_the_combined_submission_is_marked_by_any_task(predictions, clicks_test):
     built = combined(clicks_test, [(predictions, HELD), (predictions, BROKEN), (predictions, HELD)])
     assert built.not_submittable == ("task2: a 2",)
+
+
+@pytest.mark.parametrize("pipeline", [create_pipeline(), create_task_pipeline("task2")])
+def test_a_run_that_makes_a_submission_alone_says_what_it_breaks(pipeline, capsys):
+    rules = {"task1": HELD, "task2": BROKEN, "task1_and_2": HELD}
+    catalog = DataCatalog({f"{task}.rules": MemoryDataset(found) for task, found in rules.items()})
+    ProjectHooks().after_pipeline_run(pipeline, catalog)
+    assert "not submittable, and marked so:\n  task2: a 2\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all"])

@@ -11,9 +11,9 @@ from PIL import Image
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder, unknown_truth
-from mmctr_kedro.worlds import WORLD_VERSION, write_world
 from mmctr_kedro.worlds.lexicon import FAME
 from mmctr_kedro.worlds.settings import WorldParams
+from mmctr_kedro.worlds.world import WORLD_VERSION, write_world
 
 SMALL = WorldParams(items=90, train_rows=800, valid_rows=200, test_rows=202, cover_size=32, themes=5, styles=4)
 

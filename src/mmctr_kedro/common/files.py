@@ -46,10 +46,10 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     try:
         temporary = room / path.name
         yield temporary
-        _sync(temporary)
+        _sync(temporary, *temporary.rglob("*"))
         _replace(temporary, path, room)
         _written[path.absolute()] = monotonic_ns()
-        _sync_entry(path.parent)
+        _sync(path.parent)
     except Exception as error:
         last: BaseException | None = error
         try:
@@ -87,6 +87,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp(file: Path | str) -> tuple[int, ...]:
+    """What tells one content of a file from the next: size, mtime, ctime, inode, device; empty where it is gone."""
+    try:
+        entry = os.stat(file)
+    except OSError:
+        return ()
+    return entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_ino, entry.st_dev
+
+
 def written_since(moment: int) -> list[Path]:
     """The paths that this process has put in place since a moment of ``time.monotonic_ns()``."""
     return [path for path, when in _written.items() if when >= moment]
@@ -117,21 +126,17 @@ def _exchange(one: Path, other: Path) -> bool:
     return hasattr(_LIBC, "renamex_np") and _LIBC.renamex_np(*names, _SWAP) == 0
 
 
-def _sync(path: Path) -> None:
-    entries = [entry for entry in (path, *path.rglob("*")) if entry.exists()]
-    if len(entries) > _MANY:
+def _sync(*entries: Path) -> None:
+    there = [entry for entry in entries if entry.exists()]
+    if len(there) > _MANY:
         os.sync()  # everything at once: 3,000 covers one by one take 15 s, a folder of 91,717 minutes
         return
-    for entry in entries:
-        _sync_entry(entry)
-
-
-def _sync_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for entry in there:
+        descriptor = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _refusal(error: OSError, path: Path) -> DiskError:

@@ -42,13 +42,12 @@ class RunControls(Params):
     threads: int = Field(2, ge=1, description="CPU threads; equal bytes need equally many, on any machine.")
 
 
-ABSENT = object()  # not None, which is what a block without any line is
-
-
-def find(values: Any, name: str) -> Any:
-    """The block of this dotted name in a tree; ``ABSENT`` where there is none."""
+def find(values: Any, name: str, otherwise: Any = None) -> Any:
+    """The block of this dotted name in a tree; ``otherwise`` where there is none."""
     for key in name.split("."):
-        values = values.get(key, ABSENT) if isinstance(values, dict) else ABSENT
+        if not isinstance(values, dict) or key not in values:
+            return otherwise
+        values = values[key]
     return values
 
 

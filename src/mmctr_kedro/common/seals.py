@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.files import atomic_write, sha256
+from mmctr_kedro.common.files import atomic_write, sha256, stamp
 
 _TICK = 20_000_000  # ns; a file changed twice within one tick of the filesystem's clock may look unchanged
-_KNOWN: dict[tuple[int, ...], str] = {}  # digests by what stat says, so that a file is hashed once per process
+_KNOWN: dict[tuple[int, ...], str] = {}  # digests by stamp, so that a file is hashed once per process
 
 
 class _Unchanged(Exception):
@@ -79,11 +79,10 @@ def _digests(path: Path) -> dict[str, str]:
 
 
 def _digest(file: Path) -> str:
-    stat = file.stat()
-    stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if stamp in _KNOWN:
-        return _KNOWN[stamp]
+    seen = stamp(file)
+    if seen in _KNOWN:
+        return _KNOWN[seen]
     digest = sha256(file)
-    if time.time_ns() - stat.st_ctime_ns > _TICK:
-        _KNOWN[stamp] = digest
+    if time.time_ns() - seen[2] > _TICK:
+        _KNOWN[seen] = digest
     return digest

@@ -22,7 +22,7 @@ def some(values: Sequence, most: int = 5, total: int | None = None) -> str:
     return shown if count <= most else f"{shown} ({count} in all)"
 
 
-def and_more(words: Sequence[str], most: int, comma: str = ", ") -> str:
+def and_more(words: Sequence[str], most: int = 3, comma: str = ", ") -> str:
     """The first words and how many are left: "a, b and 1,204 more"."""
     left = f" and {len(words) - most:,} more" if len(words) > most else ""
     return comma.join(words[:most]) + left

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 from kedro.io import AbstractDataset
-from kedro_datasets import json, pandas, plotly, text
+from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 from pyarrow import parquet
 
@@ -62,19 +62,30 @@ class ArrowTableDataset(SealedDataset[pa.Table]):
 
 
 class _LibraryDataset(SealedDataset[Any]):
-    """A dataset of kedro-datasets' own behind the seal, with our defaults; takes its ``save_args`` and the like."""
+    """A dataset of kedro-datasets' own behind the seal, with our defaults; takes its ``save_args`` and the like.
 
-    kind: ClassVar[Any]
+    The library is imported at the first load or save: plotly takes 0.2 s, and most commands draw nothing.
+    """
+
+    kind: ClassVar[str]  # the library's class
     defaults: ClassVar[dict[str, Any]]
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None, **kwargs: dict) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
-        names = {**self.defaults, **kwargs}
-        self._arguments = {name: {**self.defaults.get(name, {}), **kwargs.get(name, {})} for name in names}
-        self._library = self._at(self._filepath)
+        given = {"load_args": load_args, "save_args": save_args, "fs_args": fs_args}
+        whole = {name: {**self.defaults.get(name, {}), **(values or {})} for name, values in given.items()}
+        self._arguments = {name: values for name, values in whole.items() if values}  # not every class takes all
 
     def _at(self, path: Path) -> Any:
-        return self.kind(filepath=str(path), **self._arguments)
+        return load_obj(self.kind)(filepath=str(path), **self._arguments)
 
     def _read(self, path: Path) -> Any:
         return self._at(path).load()
@@ -86,35 +97,35 @@ class _LibraryDataset(SealedDataset[Any]):
 class JSONDataset(_LibraryDataset):
     """``json.JSONDataset``, in UTF-8; NaN and infinity are errors."""
 
-    kind = json.JSONDataset
+    kind = "kedro_datasets.json.JSONDataset"
     defaults: ClassVar = {"save_args": {"indent": 1, "allow_nan": False, "ensure_ascii": False}, "fs_args": _UTF8}
 
     def preview(self) -> JSONPreview:
-        return self._library.preview()
+        return self._at(self._filepath).preview()
 
 
 class ParquetDataset(_LibraryDataset):
     """``pandas.ParquetDataset``, with a checksum in every page."""
 
-    kind = pandas.ParquetDataset
+    kind = "kedro_datasets.pandas.ParquetDataset"
     defaults: ClassVar = {"save_args": {"write_page_checksum": True}}
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        return self._library.preview(nrows)
+        return self._at(self._filepath).preview(nrows)
 
 
 class TextDataset(_LibraryDataset):
     """``text.TextDataset``, in UTF-8."""
 
-    kind = text.TextDataset
+    kind = "kedro_datasets.text.TextDataset"
     defaults: ClassVar = {"fs_args": _UTF8}
 
 
 class PlotlyDataset(_LibraryDataset):
     """``plotly.JSONDataset``, a figure."""
 
-    kind = plotly.JSONDataset
+    kind = "kedro_datasets.plotly.JSONDataset"
     defaults: ClassVar = {}
 
     def preview(self) -> PlotlyPreview:
-        return self._library.preview()
+        return self._at(self._filepath).preview()

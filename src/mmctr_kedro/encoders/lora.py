@@ -75,7 +75,7 @@ def tune(
     with TemporaryDirectory(prefix="finetune_") as folder, quiet_transformers(), _process_kept():
         adapted = _with_adapters(model, settings)
         trainable, total = adapted.get_nb_trainable_parameters()
-        best = BestEpoch(model, settings, "finetune")
+        best = BestEpoch(model, settings.epochs, settings.patience, "finetune")
         watch = _Watch(best)
         trainer = _Trainer(
             model=model,

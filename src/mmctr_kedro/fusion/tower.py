@@ -112,7 +112,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    best = BestEpoch(module, settings, f"embedding.{name}")
+    best = BestEpoch(module, settings.epochs, settings.patience, f"embedding.{name}")
     while not best.is_over:
         module.train()
         losses = []

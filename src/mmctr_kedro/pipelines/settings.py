@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import ABSENT, Params, find, leaves, nested, suggest
+from mmctr_kedro.common.params import Params, find, leaves, nested, suggest
 from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.encoders.settings import FinetuneParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
@@ -49,11 +49,8 @@ class OneLineChoices(Params):
 
 def resolved(parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Every block with its defaults, by its name, as JSON."""
-    blocks = {name: find(parameters, name) for name in SETTINGS}
-    return {
-        name: SETTINGS[name].model_validate({} if block is ABSENT else block).model_dump(mode="json")
-        for name, block in blocks.items()
-    }
+    typed = {name: settings.model_validate(find(parameters, name, {})) for name, settings in SETTINGS.items()}
+    return {name: block.model_dump(mode="json") for name, block in typed.items()}
 
 
 def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any], given: dict[str, Any]) -> None:
@@ -78,12 +75,10 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
         *_shadowed(given, parameters),
     ]
     for name, settings in SETTINGS.items():
-        if (block := find(ours, name)) is not ABSENT:
-            problems += _problems_of(name, settings, block)
+        problems += _problems_of(name, settings, find(ours, name, {}))
     if problems:
-        raise MmctrError(
-            "\n".join([f"{len(problems)} wrong setting(s) in conf/ or --params:", *(f"  - {p}" for p in problems)])
-        )
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise MmctrError(f"{len(problems)} wrong setting(s) in conf/ or --params:\n{listed}")
 
 
 def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()) -> Iterator[str]:
@@ -119,7 +114,7 @@ def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] |
 def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
     """A ``ctr`` setting given beside one of ``task2.ctr`` would be lost there: omegaconf expands the default first."""
     for task in ("task2", "task1_and_2"):
-        own = dict(leaves(own)) if (own := find(given, f"{task}.ctr")) is not ABSENT else {}
+        own = dict(leaves(find(given, f"{task}.ctr", {})))
         for key, value in leaves(given.get("ctr", {})):
             if own and key not in own and find(parameters, f"{task}.ctr.{key}") != value:
                 yield f"ctr.{key}={value!r} does not reach {task}.ctr, also set by --params: give {task}.ctr.{key} too"

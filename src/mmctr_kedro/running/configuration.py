@@ -40,25 +40,17 @@ def _naming_the_file(conf_source: str | Path) -> Iterator[None]:
     except (MissingConfigException, MmctrError):
         raise
     except Exception as error:  # the three libraries raise a dozen classes, not all of which name the file
-        why = _unreadable(Path(conf_source)) or f"{conf_source}: {_line(error)}"
+        place, why = str(conf_source), error
+        for file in sorted(Path(conf_source).rglob("*.yml")):
+            try:
+                OmegaConf.load(file)
+            except Exception as own:  # it cannot be read even alone
+                place, why = f"{file} cannot be read", own
+                break
         raise MmctrError(
-            f"{why}. Mend the file; YAML there is plain, without tags such as !!python/object, which would run what "
-            "they name."
+            f"{place}: {type(why).__name__}: {' '.join(str(why).split())[:300]}. Mend the file; YAML there is plain, "
+            "without tags such as !!python/object, which would run what they name."
         ) from error
-
-
-def _unreadable(conf: Path) -> str | None:
-    """The first file that cannot be read even alone, and why."""
-    for file in sorted(conf.rglob("*.yml")):
-        try:
-            OmegaConf.load(file)
-        except Exception as error:
-            return f"{file} cannot be read: {_line(error)}"
-    return None
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def data_root(context: KedroContext) -> Path:

@@ -57,8 +57,8 @@ def refuse_credentials(settings: Mapping[str, Any], where: str) -> None:
         )
 
 
-def know(credentials: Iterable[str]) -> None:
-    """Add values to blot out: those of credentials.yml."""
+def blot_out(credentials: Iterable[str]) -> None:
+    """From here on blot these values out too: those of credentials.yml."""
     _known.update(value for value in credentials if len(value) >= _SHORTEST)
 
 
@@ -79,23 +79,19 @@ def redacted(content: Any) -> Any:
 
 def redact_logs() -> None:
     """From here on no log record of this process holds a credential, whoever logs and whoever handles it."""
-    make = logging.getLogRecordFactory()
-    if getattr(make, "redacts", False):
-        return
+    logging.setLogRecordFactory(_redacted_record)
 
-    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        made = make(*args, **kwargs)
-        try:
-            text = made.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit: logging says so itself
-            text = f"{made.msg} {made.args}"
+
+def _redacted_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    record = logging.LogRecord(*args, **kwargs)
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # arguments that do not fit: logging says so itself
+        text = f"{record.msg} {record.args}"
+    if (clean := redacted(text)) != text:
+        record.msg, record.args = clean, None
+    if record.exc_info and record.exc_info[0] is not None:
+        text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
         if (clean := redacted(text)) != text:
-            made.msg, made.args = clean, None
-        if made.exc_info and made.exc_info[0] is not None:
-            text = "".join(traceback.format_exception(*made.exc_info)).rstrip("\n")
-            if (clean := redacted(text)) != text:
-                made.exc_text, made.exc_info = clean, None
-        return made
-
-    record.redacts = True  # type: ignore[attr-defined]
-    logging.setLogRecordFactory(record)
+            record.exc_text, record.exc_info = clean, None
+    return record

@@ -1,10 +1,14 @@
-"""The bundle beside a submission: what was done, by which code, with what result, and all it takes to do it again."""
+"""The bundle beside a submission: what was done, by which code, with what result, and all it takes to do it again.
+
+It is made, written, read, and compared with what surrounds a later run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +18,7 @@ import yaml
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import leaves, nested
+from mmctr_kedro.common.words import and_more
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models.model_file import model_bytes, read_model
@@ -26,6 +31,7 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
+SOURCE = ("src/", "conf/base/", "pyproject.toml")  # what of the code decides a result, beside the lock
 
 
 class Results(NamedTuple):
@@ -153,13 +159,44 @@ def read_bundle(path: Path) -> Bundle:
         manifest = json.loads(files.pop(MANIFEST))
         expected, format_ = manifest["files"], manifest["format"]
         found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        if wrong := sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name)):
+        if wrong := _unlike(found, expected):
             raise MmctrError(f"{', '.join(wrong[:5])} missing, unknown or not as the manifest says (SHA-256)")
         if format_ != FORMAT:
             raise MmctrError(f"its format is {format_!r}, this version of the project reads {FORMAT}")
     except (KeyError, TypeError, ValueError) as error:
-        reason = (
-            str(error) if isinstance(error, MmctrError) else f"no {MANIFEST} of ours ({type(error).__name__}: {error})"
-        )
+        unread = f"no {MANIFEST} of ours ({type(error).__name__}: {error})"
+        reason = error if isinstance(error, MmctrError) else unread
         raise MmctrError(f"{path} is no bundle of this project, or a damaged one: {reason}. Fetch it again.") from error
     return Bundle(manifest, files)
+
+
+def differences(bundle: Bundle, project: Project) -> dict[str, str]:
+    """What surrounds this run and differs from what surrounded the bundle's.
+
+    Returns:
+        By kind (versions, lock, machine, code), in words; a kind that is the same is left out.
+    """
+    manifest = bundle.manifest
+    found = {"lock": [] if bundle.files.get(LOCK) == project.lock else [f"another {LOCK}"]}
+    kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "versions": (manifest["versions"], project.versions()),
+        "machine": (manifest["hardware"], dict(project.hardware())),
+    }
+    for kind, (theirs, ours) in kinds.items():
+        found[kind] = [f"{name} {theirs.get(name)} -> {ours.get(name)}" for name in _unlike(theirs, ours)]
+    if "source.tar" not in bundle.files:
+        found["code"] = ["the bundle has no source archive, so this code cannot be compared with its own"]
+    else:
+        with tarfile.open(fileobj=io.BytesIO(bundle.files["source.tar"])) as archive:
+            members = [member for member in archive if member.isfile() and member.name.startswith(SOURCE)]
+            then = {member.name: stream.read() for member in members if (stream := archive.extractfile(member))}
+        modules = {path.relative_to(project.path).as_posix() for path in (project.path / "src").rglob("*.py")}
+        now = {name: file.read_bytes() for name in {*then, *modules} if (file := project.path / name).is_file()}
+        changed = _unlike(then, now) + [f"{name} (changed in the bundle's own tree)" for name in manifest["changes"]]
+        found["code"] = [f"commit {manifest['commit']}, here {project.commit}", *changed] if changed else []
+    return {kind: and_more(said, 6) for kind, said in found.items() if said}
+
+
+def _unlike(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The names that two dicts do not have with one value, sorted."""
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))

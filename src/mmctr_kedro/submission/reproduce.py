@@ -63,5 +63,5 @@ makes the embedding and trains again, and reports the difference in AUC. Or make
     unzip -jo path/to/bundle.zip 'conf/*' -d conf/local
     .venv/bin/kedro run{pipeline}
 
-(In a git clone: outside one there is no commit, and what is made is marked as not submittable.)
+(In a git clone: outside one there is no commit, and what is made is marked not submittable.)
 """

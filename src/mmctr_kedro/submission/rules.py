@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.common.words import and_more
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, TAG_WIDTH, RawFolder
@@ -21,6 +20,7 @@ from mmctr_kedro.data.clicks import Clicks, digest
 from mmctr_kedro.data.jagged import positions
 from mmctr_kedro.data.parquet import open_parquet, read_columns
 from mmctr_kedro.data.settings import ProcessingParams
+from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models import TrainedModel, model_settings, restore_model
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams, TrainingControls
@@ -64,36 +64,26 @@ class Finished:
 
 @dataclass(frozen=True)
 class Rule:
-    """A row of the table.
+    """A row of the table; it is entered by decorating its test.
 
     Attributes:
         says: What must hold, in a sentence.
         source: Where the rule stands.
         remedy: How to mend it; ``{task}`` stands for the submission type.
         tasks: The submission types it holds for.
-        test: What is found of a finished task.
     """
 
     says: str
     source: str
     remedy: str
-    tasks: Sequence[str]
-    test: Callable[[Finished], Found]
+    tasks: Sequence[str] = TASKS
 
-
-RULES: list[Rule] = []  # in the order in which they are told
-
-
-def rule(
-    says: str, source: str, remedy: str, tasks: Sequence[str] = TASKS
-) -> Callable[[Callable[[Finished], Found]], Callable[[Finished], Found]]:
-    """Put the test below into the table ``RULES``."""
-
-    def enter(test: Callable[[Finished], Found]) -> Callable[[Finished], Found]:
-        RULES.append(Rule(says, source, remedy, tasks, test))
+    def __call__(self, test: Callable[[Finished], Found]) -> Callable[[Finished], Found]:
+        RULES.append((self, test))
         return test
 
-    return enter
+
+RULES: list[tuple[Rule, Callable[[Finished], Found]]] = []  # in the order in which they are told
 
 
 def judge(
@@ -101,20 +91,23 @@ def judge(
 ) -> list[Verdict]:
     """Every rule of a submission type as JSON: ``rule``, ``source``, ``held``, ``evidence``, ``remedy``.
 
+    One that cannot be judged did not hold.
+
     Args:
         made: The fields of ``Finished`` from ``model`` on, in their order.
         task: A submission type (``params.TASKS``).
     """
     finished = Finished(task, processing, embedding, project, *made)
     verdicts = []
-    for entry in RULES:
-        if task in entry.tasks:
-            wrong, shown = entry.test(finished)
-            remedy = entry.remedy.format(task=task) if wrong else ""
-            evidence = "; ".join(wrong) or shown
-            verdicts.append(
-                {"rule": entry.says, "source": entry.source, "held": not wrong, "evidence": evidence, "remedy": remedy}
-            )
+    for rule, test in RULES:
+        if task in rule.tasks:
+            try:
+                wrong, shown = test(finished)
+            except (ValueError, RuntimeError, KeyError) as error:  # a raw file that cannot be read, say
+                wrong, shown = [f"cannot be judged: {str(error).splitlines()[0]}"], ""
+            verdict = {"rule": rule.says, "source": rule.source, "held": not wrong}
+            remedy = rule.remedy.format(task=task) if wrong else ""
+            verdicts.append(verdict | {"evidence": "; ".join(wrong) or shown, "remedy": remedy})
     return verdicts
 
 
@@ -136,7 +129,7 @@ def listing(name: str, verdicts: Sequence[Verdict]) -> str:
 # --- the rules, in the order a training runs -----------------------------------------------------------------
 
 
-@rule(
+@Rule(
     "The code is a commit, and nothing else.",
     source="organisers' page, final round: training and inference must be reproducible from the submitted code",
     remedy="In a git clone of the project: git add the files named and git commit",
@@ -149,7 +142,7 @@ def committed(found: Finished) -> Found:
     return wrong, f"commit {commit[:12]}, nothing changed since"
 
 
-@rule(
+@Rule(
     "The CTR model is the fixed DIN, run as the organisers run it; only its five values are tuned.",
     source="organisers' page, Task 1: a fixed CTR model, five values may be tuned",
     remedy="Set the organisers' values: --params "
@@ -176,7 +169,7 @@ def fixed_model(found: Finished) -> Found:
     return wrong, f"fixed DIN with {tuned}; 100 epochs at most, patience 3, fp32, histories of 64"
 
 
-@rule(
+@Rule(
     "The model learnt from the rows of train alone and was selected on the rows of valid alone.",
     source="organisers' page: trained end to end on the given features and split",
     remedy="Train again: kedro run --pipeline {task}",
@@ -200,7 +193,7 @@ def given_rows(found: Finished) -> Found:
     )
 
 
-@rule(
+@Rule(
     "The input features are the given ones: user history, item id, tags, embedding, likes and views of the target.",
     source="organisers' page: the input features may not change, no additional features (likes and views of history "
     "items are one)",
@@ -210,10 +203,7 @@ def given_features(found: Finished) -> Found:
     """Tags are the item's own, five wide: a feature hidden in them would show."""
     if found.item_tags.shape[1] != TAG_WIDTH:
         return [f"item_tags has {found.item_tags.shape[1]} columns, not {TAG_WIDTH}"], ""
-    try:
-        published = _published(found.raw, "item_tags")
-    except ValueError as error:
-        return [str(error)], ""
+    published = _published(found.raw, "item_tags")
     wrong, shown = [], f"item_tags are the {TAG_WIDTH} of {PATHS['item_info']}; Clicks has no further column"
     if found.item_tags.shape != published.shape:
         wrong.append(f"item_tags has {len(found.item_tags)} rows, {PATHS['item_info']} {len(published)}")
@@ -222,26 +212,21 @@ def given_features(found: Finished) -> Found:
     return wrong, shown
 
 
-@rule(
+@Rule(
     "The item embedding is the provided one.",
     source="organisers' page, Task 2: the provided embedding",
     remedy="Rebuild it: kedro run --pipeline data_processing. Then train again: kedro run --pipeline {task}",
     tasks=["task2"],
 )
 def provided_embedding(found: Finished) -> Found:
-    try:
-        published = _published(found.raw, "item_emb_d128").astype(np.float32)
-    except ValueError as error:
-        return [str(error)], ""
+    published = _published(found.raw, "item_emb_d128").astype(np.float32)
     ours, theirs = digest(embedding=np.asarray(found.item_embedding)), digest(embedding=published)
     wrong = [] if ours == theirs else [f"its SHA-256 is {ours[:16]}, that of {PATHS['item_info']} {theirs[:16]}"]
-    return (
-        wrong,
-        f"SHA-256 {ours[:16]} of {published.shape[0]:,} x {published.shape[1]} float32, as in item_info.parquet",
-    )
+    rows, width = published.shape
+    return wrong, f"SHA-256 {ours[:16]} of {rows:,} x {width} float32, as in item_info.parquet"
 
 
-@rule(
+@Rule(
     "The embedding has 128 numbers per item, learns from the clicks of train alone, and shares no weight and no "
     "gradient with the CTR model.",
     source="organisers' page, Task 1: a 128-d vector per item; Task 1 & 2: two separate models, trained separately",
@@ -266,7 +251,7 @@ def separate_embedding(found: Finished) -> Found:
     )
 
 
-@rule(
+@Rule(
     "One neural network predicts, trained end to end: no ensemble, no tree, no pretrained model in it.",
     source="organisers' page: one neural network, no ensembles, for training or testing; Task 2: structure and "
     "hyperparameters may change",
@@ -287,14 +272,13 @@ def one_network(found: Finished) -> Found:
     return wrong, f"{name}: {parameters:,} parameters, all trainable, of layers from torch.nn and models/"
 
 
-@rule(
+@Rule(
     "Epoch and weights were selected by valid AUC, and by nothing else.",
     source="organisers' page: trained end to end on the given features and split",
     remedy="Train again: kedro run --pipeline {task}",
 )
 def best_of_valid(found: Finished) -> Found:
     """The predictions' AUC is that of the best evaluation; that they are the model's own is told by ``own_scores``."""
-    from mmctr_kedro.evaluation.metrics import auc
     from mmctr_kedro.training.loop import best_evaluation
 
     best, scores = best_evaluation(found.history), found.scores("valid")
@@ -306,7 +290,7 @@ def best_of_valid(found: Finished) -> Found:
     return wrong, f"{kept}, which the predictions have too"
 
 
-@rule(
+@Rule(
     "The predictions are this one model's: no averaging of models or runs, no change after it.",
     source="organisers' page: one neural network, no ensembles, for training or testing",
     remedy="Predict again: kedro run --pipeline {task}",
@@ -323,12 +307,9 @@ def own_scores(found: Finished) -> Found:
         if (rows := len(found.scores(split))) != len(clicks)
     ]:
         return wrong, ""
-    try:
-        with reproducible(params) as device:
-            network = restore_model(found.model, found.item_tags, found.item_embedding).to(device)
-            again = {split: predict(network, clicks, params) for split, clicks in splits.items()}
-    except (ValueError, RuntimeError, KeyError) as error:
-        return [f"the model cannot predict: {str(error).splitlines()[0]}"], ""
+    with reproducible(params) as device:
+        network = restore_model(found.model, found.item_tags, found.item_embedding).to(device)
+        again = {split: predict(network, clicks, params) for split, clicks in splits.items()}
     gaps = np.concatenate([np.abs(scores - found.scores(split)) for split, scores in again.items()])
     largest = gaps.max(initial=0)  # NaN where one is
     wrong = [] if largest <= TOLERANCE else [f"of {len(gaps):,} rows predicted again one differs by {largest:.3g}"]
@@ -350,10 +331,7 @@ def _unlike_raw(name: str, clicks: Clicks, raw: RawFolder) -> list[str]:
         "views_level": clicks.views_level,
         last: clicks.row_id if name == "test" else clicks.label,
     }
-    try:
-        table = read_columns(raw.file(name), list(ours))
-    except MmctrError as error:
-        return [str(error)]
+    table = read_columns(raw.file(name), list(ours))
     if table.num_rows != len(clicks):
         return [f"{PATHS[name]} has {table.num_rows:,} rows, clicks_{name} {len(clicks):,}"]
     wrong = [
@@ -378,15 +356,8 @@ def _unlike_raw(name: str, clicks: Clicks, raw: RawFolder) -> list[str]:
 
 
 def _published(raw: RawFolder, column: str) -> np.ndarray:
-    """A list column of item_info.parquet in item-id order: ``[N + 1, width]``.
-
-    Raises:
-        ValueError: It cannot be read, or its values make no table.
-    """
-    try:
-        table = read_columns(raw.file("item_info"), ["item_id", column])
-        order = np.argsort(table["item_id"].to_numpy(), kind="stable")
-        values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return values.reshape(len(order), -1)[order]
-    except ValueError as error:
-        raise ValueError(f"{PATHS['item_info']} cannot be read ({error})") from error
+    """A list column of item_info.parquet in item-id order: ``[N + 1, width]``."""
+    table = read_columns(raw.file("item_info"), ["item_id", column])
+    order = np.argsort(table["item_id"].to_numpy(), kind="stable")
+    values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(order), -1)[order]

@@ -6,7 +6,9 @@ whatever cannot be read becomes a problem of the file.
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +51,10 @@ class Submitted:
     lines: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
+class _Unreadable(Exception):
+    """Why nothing more can be said of a file."""
+
+
 def read_submitted(path: Path) -> Submitted:
     """Read a csv or a zip with one.
 
@@ -63,14 +69,15 @@ def read_submitted(path: Path) -> Submitted:
     found = Submitted({"file": str(path), "bytes": path.stat().st_size, "container": "csv"})
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        found.problems.append(f"the file is larger than {MOST_BYTES:,} bytes")
-    elif data.startswith(b"PK") or path.suffix.lower() == ".zip":
-        found.facts["container"] = "zip"
-        if (content := _unpacked(data, found)) is not None:
-            _read_text(content, found)
-    else:
+    try:
+        if len(data) > MOST_BYTES:
+            raise _Unreadable(f"the file is larger than {MOST_BYTES:,} bytes")
+        if data.startswith(b"PK") or path.suffix.lower() == ".zip":
+            found.facts["container"] = "zip"
+            data = _unpacked(data, found)
         _read_text(data, found)
+    except _Unreadable as why:
+        found.problems.append(str(why))
     return found
 
 
@@ -100,12 +107,11 @@ def read_test_ids(path: Path) -> np.ndarray:
     return ids
 
 
-def _unpacked(data: bytes, found: Submitted) -> bytes | None:
-    """The bytes of the zip's member that holds the predictions, if one does."""
+def _unpacked(data: bytes, found: Submitted) -> bytes:
+    """The bytes of the zip's member that holds the predictions."""
     if data.count(b"PK\1\2") > MOST_MEMBERS:  # before a directory of millions becomes objects
-        found.problems.append(f"the zip has more than {MOST_MEMBERS:,} members; expected {MEMBER} alone")
-        return None
-    content = mark = None
+        raise _Unreadable(f"the zip has more than {MOST_MEMBERS:,} members; expected {MEMBER} alone")
+    content, mark = b"", None
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
@@ -113,31 +119,26 @@ def _unpacked(data: bytes, found: Submitted) -> bytes | None:
             nested = [name for name in names if name.replace("\\", "/").split("/")[-1].lower() == MEMBER]
             chosen = MEMBER if MEMBER in names else next(reversed(nested), None)
             if chosen is not None:
-                with archive.open(chosen) as stream:  # whatever size the directory says
-                    content = stream.read(MOST_BYTES + 1)
+                content = archive.open(chosen).read(MOST_BYTES + 1)  # whatever size the directory says
             if MARK in names:
-                with archive.open(MARK) as stream:
-                    mark = stream.read(LONGEST_LINE).decode("utf-8", "replace").strip()
+                mark = archive.open(MARK).read(LONGEST_LINE).decode("utf-8", "replace").strip()
     except Exception as error:  # on damaged bytes zipfile and its decompressors raise nearly anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        found.problems.append(f"the zip cannot be read ({reason})")
-        return None
+        raise _Unreadable(f"the zip cannot be read ({reason})") from error
     found.facts["members"] = names[: 4 * SHOWN]
-    extra = [name for name in names if name not in (MEMBER, MARK, chosen)]
+    if mark is not None:
+        found.facts["not_submittable"] = mark
+        found.problems.append(f"the zip is marked not submittable: {mark or 'no reason is given'}")
     if chosen is None:
-        found.problems.append(f"the zip holds {_some(names) or 'nothing'}; expected {MEMBER}")
-    elif chosen != MEMBER:
+        raise _Unreadable(f"the zip holds {_some(names) or 'nothing'}; expected {MEMBER}")
+    if chosen != MEMBER:
         found.problems.append(f"the zip holds {chosen!r}; expected {MEMBER}, in no folder")
     if (times := names.count(MEMBER)) > 1:
         found.problems.append(f"the zip holds {MEMBER} {times} times")
-    if chosen is not None and extra:
+    if extra := [name for name in names if name not in (MEMBER, MARK, chosen)]:
         found.problems.append(f"beside {chosen!r} the zip holds {_some(extra)}; expected it alone")
-    if mark is not None:
-        found.facts["not_submittable"] = mark
-        found.problems.append(f"the zip is marked as not submittable: {mark or 'no reason is given'}")
-    if content is not None and len(content) > MOST_BYTES:
-        found.problems.append(f"{MEMBER} unpacks to more than {MOST_BYTES:,} bytes")
-        return None
+    if len(content) > MOST_BYTES:
+        raise _Unreadable(f"{MEMBER} unpacks to more than {MOST_BYTES:,} bytes")
     return content
 
 
@@ -149,11 +150,10 @@ def _read_text(data: bytes, found: Submitted) -> None:
     """Header, rows and what is odd about the text."""
     for start, name in ((b"\x1f\x8b", "gzip"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
         if data.startswith(start):
-            found.problems.append(f"this is {name}; expected a csv as UTF-8 text, or a zip of one")
-            return
-    if data.startswith(b"\xef\xbb\xbf"):
+            raise _Unreadable(f"this is {name}; expected a csv as UTF-8 text, or a zip of one")
+    if data.startswith(codecs.BOM_UTF8):
         found.problems.append("line 1: a byte order mark stands before the header")
-        data = data[3:]
+        data = data.removeprefix(codecs.BOM_UTF8)
     crlf = data.count(b"\r\n")
     ends = {"LF": data.count(b"\n") - crlf, "CRLF": crlf, "CR": data.count(b"\r") - crlf}
     found.facts["line_ends"] = " and ".join(name for name, count in ends.items() if count) or "none"
@@ -162,24 +162,18 @@ def _read_text(data: bytes, found: Submitted) -> None:
     if data and not data.endswith((b"\n", b"\r")):
         found.warnings.append("the last line has no end")
     if not data.strip():
-        found.problems.append("there is no text in it")
-        return
+        raise _Unreadable("there is no text in it")
     data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    places = np.concatenate([[-1], np.flatnonzero(np.frombuffer(data, np.uint8) == 10), [len(data)]])
-    lengths = np.diff(places) - 1
-    if (at := data.find(b"\0")) >= 0:
-        wrong = "a NUL byte; expected text"
-    elif lengths.max() > LONGEST_LINE:
-        at = int(places[:-1][lengths > LONGEST_LINE][0]) + 1
-        wrong = f"{lengths.max():,} bytes; expected {LONGEST_LINE:,} at most"
-    else:
+    at, wrong = data.find(b"\0"), "a NUL byte; expected text"
+    if at < 0 and (line := re.search(rb"(?m)^[^\n]{%d,}" % (LONGEST_LINE + 1), data)):
+        at, wrong = line.start(), f"{len(line[0]):,} bytes; expected {LONGEST_LINE:,} at most"
+    if at < 0:
         try:
             data.decode("utf-8")
         except UnicodeDecodeError as error:
             at, wrong = error.start, f"a byte that is no UTF-8 ({data[error.start]:#04x})"
     if at >= 0:
-        found.problems.append(f"line {1 + data.count(10, 0, at)}: {wrong}")
-        return
+        raise _Unreadable(f"line {1 + data.count(10, 0, at)}: {wrong}")
     first, _, rows = data.partition(b"\n")
     found.header = first.decode("utf-8")
     _read_rows(rows, found.header.count(",") + 1, found)

@@ -29,7 +29,7 @@ def prepare_raw_files(
     from mmctr_kedro.data.processing.raw_files import describe
 
     if source.name == "simulated":
-        from mmctr_kedro.worlds import write_world
+        from mmctr_kedro.worlds.world import write_world
 
         truth = write_world(simulate, challenge_folder)
     elif source.name == "interaction_log":

@@ -5,27 +5,24 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from kedro.pipeline import Pipeline
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, RawFolder, Submission
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.encoders.store import VectorStore
+from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.pipelines import ctr, data_processing, embedding
 from mmctr_kedro.pipelines.settings import SETTINGS
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission.bundling import Bundle
+from mmctr_kedro.submission.bundling import Bundle, differences
 from mmctr_kedro.submission.checks import check_predictions
-from mmctr_kedro.submission.differences import differences
 from mmctr_kedro.submission.settings import VerifyParams
 from mmctr_kedro.submission.zip_file import read_submission
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from kedro.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +71,11 @@ def verify(
         try:
             have["item_embedding"] = np.load(io.BytesIO(bundle.files["item_embedding.npy"]), allow_pickle=False)
         except (ValueError, EOFError, MemoryError) as error:
-            raise MmctrError(
-                f"item_embedding.npy in the bundle is no array ({error}); it cannot be verified."
-            ) from error
+            said = f"item_embedding.npy in the bundle is no array ({error}); it cannot be verified."
+            raise MmctrError(said) from error
     exact = not differing  # with these libraries, this machine and this code nothing may differ by a bit
     for task in tasks:
-        limit = 0.0 if exact else params.prediction_tolerance
-        findings += _predicted_again(task, bundle, submission.table, have, limit)
+        findings += _predicted_again(task, bundle, submission, have, 0.0 if exact else params.prediction_tolerance)
     if params.mode == "full":
         if set(tasks) != {"task2"}:
             logger.info("making the item embedding again")
@@ -91,8 +86,7 @@ def verify(
             findings.append(_embedding(theirs, have["item_embedding"], exact))
         for task in tasks:
             logger.info("training %s again", task)
-            limit = 0.0 if exact else params.auc_tolerance
-            findings.append(_trained_again(task, bundle, have, exact, limit))
+            findings.append(_trained_again(task, bundle, have, exact, 0.0 if exact else params.auc_tolerance))
     return {
         "mode": params.mode,
         "tasks": tasks,
@@ -105,18 +99,16 @@ def verify(
 
 def conclude(verification: dict[str, Any]) -> None:
     """Print what was found; raise where the bundle does not hold, once that is on disk."""
-    lines = [
-        f"  {'ok  ' if found['passed'] else 'FAIL'}  {found['check']}: {found['says']}"
-        for found in verification["findings"]
-    ]
-    lines += [f"  differs: {name}: {says}" for name, says in verification["differences"].items()]
+    found, differing, mode = verification["findings"], verification["differences"], verification["mode"]
+    lines = [f"  {'ok  ' if one['passed'] else 'FAIL'}  {one['check']}: {one['says']}" for one in found]
+    lines += [f"  differs: {name}: {says}" for name, says in differing.items()]
     said = "\n".join(lines)
     if not verification["passed"]:
         raise MmctrError(
-            f"The bundle does not hold ({verification['mode']}):\n{said}\nLook at what differs first; then make the "
-            "submission again from the bundle's commit, data and lock (REPRODUCE.md in it)."
+            f"The bundle does not hold ({mode}):\n{said}\nLook at what differs first; then make the submission again "
+            "from the bundle's commit, data and lock (REPRODUCE.md in it)."
         )
-    print(f"\nThe bundle holds ({verification['mode']}):\n{said}\n", flush=True)
+    print(f"\nThe bundle holds ({mode}):\n{said}\n", flush=True)
 
 
 def _make(pipeline: Pipeline, have: dict[str, Any]) -> None:
@@ -145,25 +137,24 @@ def _raw_data(theirs: dict[str, Any], ours: dict[str, Any]) -> Finding:
 
 def _format(submission: Submission, manifest: dict[str, Any], test_ids: np.ndarray) -> Finding:
     """The submission is one the challenge takes, and marked as the manifest says."""
-    names, marks = [SUBMISSION_COLUMNS[task] for task in manifest["tasks"]], manifest["not_submittable"]
-    if list(submission.table) != ["ID", *names]:
-        return _finding("submission", False, f"it has the columns {', '.join(map(str, submission.table))}")
-    try:
-        check_predictions(submission.table, test_ids, file="submission.zip", remedy="")
-    except MmctrError as error:
-        return _finding("submission", False, str(error))
-    if list(submission.not_submittable) != marks:
-        return _finding("submission", False, "the zip and the manifest do not agree on whether it may be sent in")
-    said = f"{len(submission.table):,} rows, valid"
-    return _finding("submission", True, said + ("; marked not submittable" if marks else ""))
+    wrong, marks = "", manifest["not_submittable"]
+    if list(submission.table) != ["ID", *(SUBMISSION_COLUMNS[task] for task in manifest["tasks"])]:
+        wrong = f"it has the columns {', '.join(map(str, submission.table))}"
+    elif list(submission.not_submittable) != marks:
+        wrong = "the zip and the manifest do not agree on whether it may be sent in"
+    else:
+        try:
+            check_predictions(submission.table, test_ids, file="submission.zip", remedy="")
+        except MmctrError as error:
+            wrong = str(error)
+    held = f"{len(submission.table):,} rows, valid" + ("; marked not submittable" if marks else "")
+    return _finding("submission", not wrong, wrong or held)
 
 
 def _predicted_again(
-    task: str, bundle: Bundle, submitted: pd.DataFrame, have: dict[str, Any], limit: float
+    task: str, bundle: Bundle, submission: Submission, have: dict[str, Any], limit: float
 ) -> list[Finding]:
     """The bundle's weights say what was submitted, and have the valid AUC that the manifest tells."""
-    from mmctr_kedro.evaluation.metrics import auc
-
     name, check, column = f"{task}/ctr_model.safetensors", f"{task} inference", SUBMISSION_COLUMNS[task]
     have[f"{task}.ctr_model"] = read_model(_member(bundle, name), name)
     try:
@@ -171,18 +162,22 @@ def _predicted_again(
     except MmctrError as error:
         return [_finding(check, False, str(error))]
     ours = {split: rows["pctr"].to_numpy() for split, rows in have[f"{task}.predictions"].groupby("split")}
-    if column not in submitted or len(submitted) != len(ours["test"]):
+    test, submitted = ours["test"], submission.table
+    if column not in submitted or len(submitted) != len(test):
         return [_finding(check, False, f"submission.zip has no {column} for every test row")]
-    gap = float(np.abs(ours["test"] - submitted[column].to_numpy()).max())
+    gap = float(np.abs(test - submitted[column].to_numpy()).max())
     differs = "all equal" if gap == 0 else f"largest difference {gap:.3g} (allowed here: {limit:g})"
     score, recorded = (
         auc(np.asarray(have["clicks_valid"].label), ours["valid"]),
         bundle.manifest["metrics"][task]["auc"],
     )
-    equal = abs(score - recorded) <= max(limit, 1e-9)
     return [
-        _finding(check, gap <= limit, f"{len(ours['test']):,} test rows predicted again, {differs}"),
-        _finding(f"{task} valid AUC", equal, f"{score:.6f}, the bundle says {recorded:.6f}"),
+        _finding(check, gap <= limit, f"{len(test):,} test rows predicted again, {differs}"),
+        _finding(
+            f"{task} valid AUC",
+            abs(score - recorded) <= max(limit, 1e-9),
+            f"{score:.6f}, the bundle says {recorded:.6f}",
+        ),
     ]
 
 

@@ -7,35 +7,22 @@ import json
 import os
 import time
 from collections.abc import Callable
+from glob import glob
 from pathlib import Path
 from typing import Any
 
-from mmctr_kedro.common.files import atomic_write, sha256
+from mmctr_kedro.common.files import atomic_write, sha256, stamp
 
-Look = dict[str, tuple[int, ...]]  # file below a path ("." for the path itself): size, mtime, ctime, inode
 FRESH = 2_000_000_000  # ns: a file touched so lately may be touched again without a new time (FAT counts 2 s)
 
 
-def look(path: Path | str) -> Look:
-    """The files at a path, not opened; empty where nothing is. Dot files do not count, links are followed."""
+def stamps(path: Path | str) -> dict[str, tuple[int, ...]]:
+    """Those of the files below a path, or of the path itself as "."; dot files do not count, links are followed."""
     if os.path.isfile(path):
-        return {".": signature(path)}
-    found: Look = {}
-    for folder, folders, names in os.walk(path, followlinks=True) if os.path.isdir(path) else ():
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in (os.path.join(folder, name) for name in names if not name.startswith(".")):
-            if os.path.isfile(file):  # no pipe, no link to nowhere
-                found[os.path.relpath(file, path)] = signature(file)
-    return found
-
-
-def signature(file: Path | str) -> tuple[int, ...]:
-    """What tells one content of a file from the next; empty where it is gone."""
-    try:
-        entry = os.stat(file)
-    except OSError:
-        return ()
-    return entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_ino
+        return {".": stamp(path)}
+    names = glob("**", root_dir=path, recursive=True) if os.path.isdir(path) else []
+    files = {name: os.path.join(path, name) for name in names}
+    return {name: stamp(file) for name, file in files.items() if os.path.isfile(file)}  # no pipe, no link to nowhere
 
 
 class Contents:
@@ -44,14 +31,14 @@ class Contents:
     def __init__(self, memory: Path) -> None:
         self._memory = memory
         try:
-            self._lasting: dict[str, list[Any]] = json.loads(memory.read_text())
+            self._stored = memory.read_text()
+            self._known: dict[str, list[Any]] = json.loads(self._stored)
         except (OSError, ValueError):
-            self._lasting = {}
-        self._known = dict(self._lasting)  # by question: what the files looked like, the answer
+            self._stored, self._known = "", {}
 
     def digest(self, path: Path) -> str | None:
         """Of a file its SHA-256; of a folder one over its files' names and theirs; None where nothing is."""
-        seen = look(path)
+        seen = stamps(path)
 
         def read() -> str:
             if set(seen) == {"."}:
@@ -61,20 +48,18 @@ class Contents:
 
         return self.recall(str(path), seen, read) if seen else None
 
-    def recall(self, question: str, seen: Look, find_out: Callable[[], Any]) -> Any:
-        """The answer (JSON), found out only if the files it hangs on look otherwise than the last time."""
+    def recall(self, question: str, seen: dict[str, tuple[int, ...]], find_out: Callable[[], Any]) -> Any:
+        """The answer (JSON), found out only if the files it hangs on have other stamps than the last time."""
         looks = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
         if (known := self._known.get(question)) and known[0] == looks:
             return known[1]
-        now = time.time_ns()
-        self._known[question] = [looks, find_out()]
+        now, answer = time.time_ns(), find_out()
         if now - max(max(entry[1:3], default=0) for entry in seen.values()) > FRESH:
-            self._lasting[question] = self._known[question]
-        return self._known[question][1]
+            self._known[question] = [looks, answer]
+        return answer
 
     def save(self) -> None:
         """Remember for the next process what this one has read."""
-        text = json.dumps(self._lasting)
-        if not self._memory.is_file() or self._memory.read_text() != text:
+        if (text := json.dumps(self._known)) != self._stored:
             with atomic_write(self._memory) as temporary:
                 temporary.write_text(text)

@@ -16,10 +16,10 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic_core import to_jsonable_python
 
-from mmctr_kedro.common.files import atomic_write, written_since
-from mmctr_kedro.common.params import ABSENT, find
+from mmctr_kedro.common.files import atomic_write, stamp, written_since
+from mmctr_kedro.common.params import find, leaves
 from mmctr_kedro.common.words import and_more
-from mmctr_kedro.running.planner.contents import Contents, look, signature
+from mmctr_kedro.running.planner.contents import Contents, stamps
 from mmctr_kedro.running.planner.sources import Sources
 from mmctr_kedro.running.project import LOCK, Project
 
@@ -27,7 +27,9 @@ FOLDER = ".plan"  # below the data root: a record per node, and what is known of
 NEW = "not run before"
 _FORM = 2  # of a record; another number makes every record nobody's
 _PLACES = {"filepath", "path", "credentials"}  # of a catalog entry: where it lies, not what it is
-_SHOWN, _CHARACTERS = 3, 60  # names of a list and characters of a value that a reason tells
+_CHARACTERS = 60  # of a value that a reason tells
+
+_json_of = partial(to_jsonable_python, fallback=repr)  # of anything: typed settings as all their values, defaults too
 
 
 class State(NamedTuple):
@@ -47,6 +49,9 @@ class Planner:
         sources: The project's code.
         project: Whose requirements.lock names the libraries that count.
         parameters: The whole tree, typed. A catalog's own is typed only as far as the pipelines asked for go.
+
+    Attributes:
+        contents: What is known of files; save it for the next process.
     """
 
     def __init__(
@@ -54,18 +59,18 @@ class Planner:
     ) -> None:
         self.catalog, self._folder, self._sources, self._project = catalog, folder, sources, project
         self._parameters = {"parameters": parameters, "params": parameters}
-        self._contents = Contents(folder / "contents.json")
+        self.contents = Contents(folder / "contents.json")
 
     def plan(self, pipeline: Pipeline) -> Iterator[tuple[Node, str, list[str]]]:
         """Every node in order with "run", "keep", or "maybe" where that hangs on what a node before it makes."""
         in_doubt: set[str] = set()
         for node in pipeline.nodes:
-            reasons = self.why(node)
-            awaited = sorted(in_doubt & set(node.inputs))
-            verdict = "run" if reasons else "maybe" if awaited else "keep"
-            if verdict != "keep":
+            reasons, verdict = self.why(node), "run"
+            if not reasons and (awaited := sorted(in_doubt & set(node.inputs))):
+                reasons, verdict = [f"if {and_more(awaited)} changes"], "maybe"
+            if reasons:
                 in_doubt |= set(node.outputs)
-            yield node, verdict, reasons or [f"if {_listed(awaited)} changes" for _ in awaited[:1]]
+            yield node, verdict if reasons else "keep", reasons
 
     def why(self, node: Node) -> list[str]:
         """Why a node must run, in words; nothing where its results are what a run would make."""
@@ -86,8 +91,8 @@ class Planner:
         """What a run of the node would start from now."""
         moment = time.monotonic_ns()
         settings: dict[str, Any] = {}
-        datasets: dict[str, Any] = {}
         inputs: dict[str, str | None] = {}
+        datasets: dict[str, Any] = {}
         unknown = [f"{name} lies in no file" for name in node.outputs if not self._path(name)]
         if not node.outputs:
             unknown.append("it makes no file")
@@ -95,8 +100,8 @@ class Planner:
             dataset: Any = self.catalog.get(name)
             if name.startswith("param") and isinstance(dataset, MemoryDataset | None):  # not a store among them
                 value = find(self._parameters, name.replace(":", "."))
-                settings[name] = _plain(self.catalog.load(name) if value is ABSENT else value)
-                inputs |= {str(path): self._contents.digest(path) for path in self._named(settings[name])}
+                settings[name] = _json_of(self.catalog.load(name) if value is None else value)
+                inputs |= {str(path): self.contents.digest(path) for path in self._named(settings[name])}
                 continue
             datasets[name] = dataset
             if name not in node.inputs or getattr(dataset, "cache", False):
@@ -113,16 +118,16 @@ class Planner:
             function = function.func
         entries = {name: _entry(dataset) for name, dataset in datasets.items() if dataset is not None}
         named = {text for entry in entries.values() for text in entry.values() if isinstance(text, str)}  # classes
-        source = self._sources.digests({function.__module__, *named}, self._contents)
+        source = self._sources.digests({function.__module__, *named}, self.contents)
         if touched := self._sources.touched(source):
-            unknown.append(f"source changed while this process runs: {_listed(touched)}")
+            unknown.append(f"source changed while this process runs: {and_more(touched)}")
         parts = {
             "settings": settings,
             "inputs": inputs,
             "source": source,
             "installed": self._installed,
             "entries": entries,
-            "wiring": [repr(node), _plain(bound)],
+            "wiring": [repr(node), _json_of(bound)],
         }
         return State(parts, unknown, moment)
 
@@ -140,11 +145,10 @@ class Planner:
         written = written_since(before.moment)
         for name, _, now in _differing(before.parts["inputs"], after.parts["inputs"]):
             place = (self._path(name) or Path(name)).absolute()
-            if not any(file.is_relative_to(place) for file in written):
-                return f"{name} changed meanwhile"
-            before.parts["inputs"][name] = now
-        if before.parts != after.parts:
-            return "its settings or source changed meanwhile"
+            if any(file.is_relative_to(place) for file in written):
+                before.parts["inputs"][name] = now
+        if changed := next(differences(before.parts, after.parts), None):
+            return f"{changed} meanwhile"
         outputs = {name: self._digest(name) for name in node.outputs}
         with atomic_write(self._file(node)) as temporary:
             temporary.write_text(json.dumps({"form": _FORM, "parts": after.parts, "outputs": outputs}, indent=1))
@@ -158,17 +162,12 @@ class Planner:
         except (OSError, ValueError, KeyError):
             return None
 
-    def remember(self) -> None:
-        """Keep what was read of files for the next process."""
-        self._contents.save()
-
-    def _named(self, value: Any) -> Iterator[Path]:
-        """The files and folders that a setting names; of a folder that holds our own records its name is enough."""
-        if isinstance(value, dict | list):
-            for inner in value.values() if isinstance(value, dict) else value:
-                yield from self._named(inner)
-        elif isinstance(value, str) and (path := Path(value)).name not in ("", "..") and look(path):
-            yield from [] if self._folder.resolve().is_relative_to(path.resolve()) else [path]
+    def _named(self, settings: Any) -> Iterator[Path]:
+        """The files and folders that settings name; of a folder that holds our own records its name is enough."""
+        for _, value in leaves(settings):
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and (path := Path(text)).name not in ("", "..") and stamps(path):
+                    yield from [] if self._folder.resolve().is_relative_to(path.resolve()) else [path]
 
     def _path(self, name: str) -> Path | None:
         """Where a dataset lies, if it is on this machine's disk."""
@@ -178,13 +177,12 @@ class Planner:
 
     def _digest(self, name: str) -> str | None:
         path = self._path(name)
-        return self._contents.digest(path) if path else None
+        return self.contents.digest(path) if path else None
 
     @cached_property
     def _installed(self) -> dict[str, str]:
         places = [str(self._project.path / LOCK), *sys.path]  # a folder's time changes with each installation in it
-        seen = {place: signature(place) for place in places}
-        return self._contents.recall("installed", seen, self._project.versions)
+        return self.contents.recall("installed", {place: stamp(place) for place in places}, self._project.versions)
 
     def _file(self, node: Node) -> Path:
         return self._folder / f"{quote(node.name, safe='')[:200]}.json"
@@ -192,7 +190,7 @@ class Planner:
 
 def in_words(name: str, verdict: str, reasons: list[str]) -> str:
     """One line of a plan."""
-    return f"{verdict:<5} {name}" + (f": {_listed(reasons, '; ')}" if reasons else "")
+    return f"{verdict:<5} {name}" + (f": {and_more(reasons, comma='; ')}" if reasons else "")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
@@ -200,9 +198,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     for name, was, now in _differing(old["settings"], new["settings"]):
         yield f"{name} {_short(was)} -> {_short(now)}"
     if inputs := [name for name, _, _ in _differing(old["inputs"], new["inputs"])]:
-        yield f"{_listed(inputs)} changed"
+        yield f"{and_more(inputs)} changed"
     if files := [name for name, _, _ in _differing(old["source"], new["source"])]:
-        yield f"source changed: {_listed(files)}"
+        yield f"source changed: {and_more(files)}"
     for name, was, now in _differing(old["installed"], new["installed"]):
         if was is not None and now is not None:  # one more or less decides nothing by being there
             yield f"{name} {was} -> {now}"
@@ -222,20 +220,11 @@ def _differing(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any
         yield at, old, new
 
 
-def _listed(names: list[str], comma: str = ", ") -> str:
-    return and_more(names, _SHOWN, comma)
-
-
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _CHARACTERS else f"{text[: _CHARACTERS - 3]}..."
 
 
-def _plain(value: Any) -> Any:
-    """JSON of anything: typed settings as all their values, the defaults too."""
-    return to_jsonable_python(value, fallback=repr)
-
-
 def _entry(dataset: Any) -> Any:
     """How the catalog has a dataset loaded and saved."""
-    return _plain({key: value for key, value in dataset._init_config().items() if key not in _PLACES})
+    return _json_of({key: value for key, value in dataset._init_config().items() if key not in _PLACES})

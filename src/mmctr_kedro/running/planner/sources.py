@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmctr_kedro.running.planner.contents import Contents, signature
+from mmctr_kedro.common.files import stamp
+from mmctr_kedro.running.planner.contents import Contents, stamps
 
 
 class Sources:
@@ -24,11 +26,10 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        files = (path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".pyc")
-        self._seen = {path.relative_to(root).as_posix(): signature(path) for path in files}
+        self._seen = {file: seen for file, seen in sorted(stamps(root).items()) if not file.endswith(".pyc")}
         code = [file for file in self._seen if file.endswith(".py")]
-        dotted = {file: f"{root.name}/{file}".removesuffix(".py").replace("/", ".") for file in code}
-        self.modules = {name.removesuffix(".__init__"): file for file, name in dotted.items()}
+        names = [f"{root.name}/{file}".removesuffix(".py").replace("/", ".").removesuffix(".__init__") for file in code]
+        self.modules = dict(zip(names, code, strict=True))
         self._read: dict[str, tuple[str, list[str]]] = {}  # module: digest of its code, the names it imports
 
     def digests(self, names: Iterable[str], contents: Contents) -> dict[str, str]:
@@ -42,22 +43,22 @@ class Sources:
             for module in self._meant(todo.pop()) - found:
                 found.add(module)
                 todo += self._code(module, contents)[1]
-        above = {parent for module in found for parent in _and_parents(module)}
-        digests = {self.modules[module]: self._code(module, contents)[0] for module in sorted(found | above)}
-        folders = {str(PurePosixPath(self.modules[module]).parent) for module in found} - {"."}
+        above = {parent for module in found for parent in _prefixes(module)}
+        digests = {self.modules[module]: self._code(module, contents)[0] for module in sorted(above)}
+        folders = {PurePosixPath(self.modules[module]).parent for module in found} - {PurePosixPath()}
         other = [file for file in self._seen if not file.endswith(".py")]
-        beside = [file for file in other if folders & {str(above) for above in PurePosixPath(file).parents}]
+        beside = [file for file in other if folders & set(PurePosixPath(file).parents)]
         return digests | {file: contents.digest(self._root / file) or "" for file in beside}
 
     def touched(self, files: Iterable[str]) -> list[str]:
         """Those of these files that are no longer what they were: what this process has imported cannot be told."""
-        return [file for file in files if signature(self._root / file) != self._seen.get(file, ())]
+        return [file for file in files if stamp(self._root / file) != self._seen.get(file, ())]
 
     def _meant(self, name: str) -> set[str]:
         """The module of a dotted name, which may go on with a name in it; with a dot at its end, all below."""
         if name.endswith("."):
             return {module for module in self.modules if module.startswith(name)}
-        return set([module for module in _and_parents(name.replace(":", ".")) if module in self.modules][:1])
+        return set([module for module in _prefixes(name.replace(":", ".")) if module in self.modules][-1:])
 
     def _code(self, module: str, contents: Contents) -> tuple[str, list[str]]:
         if module not in self._read:
@@ -68,10 +69,9 @@ class Sources:
         return self._read[module]
 
 
-def _and_parents(name: str) -> Iterator[str]:
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
+def _prefixes(name: str) -> list[str]:
+    """``a``, ``a.b`` and ``a.b.c`` of ``a.b.c``."""
+    return list(accumulate(name.split("."), "{}.{}".format))
 
 
 class _WithoutWords(ast.NodeTransformer):
