@@ -123,7 +123,7 @@ def rebundled(official: Path, place: Path, change) -> str:
 
 def other_submission(bundle) -> None:
     from mmctr_kedro.data.challenge import Submission
-    from mmctr_kedro.submission.zip_file import read_submission, submission_bytes
+    from mmctr_kedro.submission.submission_zip import read_submission, submission_bytes
 
     table = read_submission(io.BytesIO(bundle.files["submission.zip"])).table
     bundle.files["submission.zip"] = submission_bytes(Submission(table.assign(Task1=table["Task1"] / 2)))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mmctr_kedro.data.clicks import Clicks as Clicks
     from mmctr_kedro.data.covers import Covers as Covers
     from mmctr_kedro.data.importing.log import import_interaction_log as import_interaction_log
-    from mmctr_kedro.data.processing.read import ChallengeData as ChallengeData
-    from mmctr_kedro.data.processing.read import read_challenge as read_challenge
+    from mmctr_kedro.data.processing.read_challenge import ChallengeData as ChallengeData
+    from mmctr_kedro.data.processing.read_challenge import read_challenge as read_challenge
     from mmctr_kedro.data.settings import InteractionLogParams as InteractionLogParams
     from mmctr_kedro.diagnosis.diagnose import diagnose as diagnose
     from mmctr_kedro.encoders.item_vectors import encode_covers as encode_covers
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mmctr_kedro.models.settings import FixedCtrParams as FixedCtrParams
     from mmctr_kedro.models.settings import QinParams as QinParams
     from mmctr_kedro.models.settings import TransformerDcnParams as TransformerDcnParams
-    from mmctr_kedro.submission.check import check_submission as check_submission
+    from mmctr_kedro.submission.check_submission import check_submission as check_submission
     from mmctr_kedro.submission.writing import write_submission as write_submission
     from mmctr_kedro.training.batches import make_batch as make_batch
     from mmctr_kedro.training.trained_model import leave_out_the_leak as leave_out_the_leak
@@ -59,7 +59,7 @@ _HOMES = {
     "data.clicks": "Batch Clicks",
     "data.covers": "Covers",
     "data.importing.log": "import_interaction_log",
-    "data.processing.read": "ChallengeData read_challenge",
+    "data.processing.read_challenge": "ChallengeData read_challenge",
     "data.settings": "InteractionLogParams",
     "diagnosis.diagnose": "diagnose",
     "encoders.item_vectors": "encode_covers encode_titles",
@@ -71,7 +71,7 @@ _HOMES = {
     "models": "TrainedModel build_model restore_model",
     "models.model_file": "load_model save_model",
     "models.settings": "CtrParams DinParams EvidenceParams FixedCtrParams QinParams TransformerDcnParams",
-    "submission.check": "check_submission",
+    "submission.check_submission": "check_submission",
     "submission.writing": "write_submission",
     "training.batches": "make_batch",
     "training.trained_model": "leave_out_the_leak predict train",

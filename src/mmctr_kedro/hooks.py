@@ -70,7 +70,7 @@ class ProjectHooks:
             lines += _marks({task: broken(found) for task, found in rules.items()})
         if "submission_check" in made:
             # Here, as it brings pandas, which kedro run --help does without.
-            from mmctr_kedro.submission.check import in_words
+            from mmctr_kedro.submission.check_submission import in_words
 
             lines.append(in_words(catalog.load("submission_check")))
         if lines:

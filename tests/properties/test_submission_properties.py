@@ -15,11 +15,11 @@ from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.zips import SubmissionZipDataset
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
-from mmctr_kedro.submission.bundling import Bundle
-from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.bundle import Bundle
 from mmctr_kedro.submission.settings import CheckSubmissionParams
+from mmctr_kedro.submission.submission_zip import submission_bytes
 from mmctr_kedro.submission.submitted_file import read_submitted
-from mmctr_kedro.submission.zip_file import submission_bytes
+from mmctr_kedro.submission.table_checks import check_predictions
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 PROBABILITY = st.floats(0, 1, width=32, allow_subnormal=True)

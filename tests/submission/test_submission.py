@@ -17,9 +17,9 @@ from mmctr_kedro.datasets.zips import SubmissionZipDataset
 from mmctr_kedro.hooks import ProjectHooks
 from mmctr_kedro.pipelines.submission import create_pipeline, create_task_pipeline
 from mmctr_kedro.pipelines.submission.nodes import combine_submissions, make_submission
-from mmctr_kedro.submission.bundling import Bundle
-from mmctr_kedro.submission.checks import check_predictions
-from mmctr_kedro.submission.zip_file import pack, submission_bytes, unpack
+from mmctr_kedro.submission.bundle import Bundle
+from mmctr_kedro.submission.submission_zip import pack, submission_bytes, unpack
+from mmctr_kedro.submission.table_checks import check_predictions
 
 TASKS = ("task1", "task2", "task1_and_2")
 HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]
@@ -243,7 +243,7 @@ def test_the_combined_submission_is_marked_by_any_task(predictions, clicks_test)
     assert built.not_submittable == ("task2: a 2",)
 
 
-@pytest.mark.parametrize("pipeline", [create_pipeline(), create_task_pipeline("task2")])
+@pytest.mark.parametrize("pipeline", [create_pipeline() + create_task_pipeline("task2"), create_task_pipeline("task2")])
 def test_a_run_that_makes_a_submission_alone_says_what_it_breaks(pipeline, capsys):
     rules = {"task1": HELD, "task2": BROKEN, "task1_and_2": HELD}
     catalog = DataCatalog({f"{task}.rules": MemoryDataset(found) for task, found in rules.items()})

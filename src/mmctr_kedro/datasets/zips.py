@@ -9,8 +9,8 @@ from kedro_datasets._typing import JSONPreview, TablePreview
 
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.datasets.sealed import SealedDataset
-from mmctr_kedro.submission.bundling import Bundle, bundle_bytes, read_bundle
-from mmctr_kedro.submission.zip_file import read_submission, submission_bytes
+from mmctr_kedro.submission.bundle import Bundle, bundle_bytes, read_bundle
+from mmctr_kedro.submission.submission_zip import read_submission, submission_bytes
 
 
 class SubmissionZipDataset(SealedDataset[Submission]):

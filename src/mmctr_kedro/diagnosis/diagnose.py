@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.diagnosis import numbers
+from mmctr_kedro.diagnosis import measures
 from mmctr_kedro.diagnosis.verdicts import THRESHOLDS, WHOLE, leaks, verdicts
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ def diagnose(
     """
     splits, size = {"train": clicks_train, "valid": clicks_valid, "test": clicks_test}, len(item_content) + 1
     found = {
-        "splits": numbers.describe_splits(item_content, splits),
-        "signals": numbers.signals(size, clicks_train, clicks_valid),
-        "drawn": numbers.how_drawn(size, splits),
-        "levels": numbers.level_click_shares(clicks_train, clicks_valid),
-        "whose_levels": numbers.whose_levels(item_content, splits),
-        "known_answers": numbers.known_answers(size, clicks_train, clicks_valid),
+        "splits": measures.describe_splits(item_content, splits),
+        "signals": measures.signals(size, clicks_train, clicks_valid),
+        "drawn": measures.how_drawn(size, splits),
+        "levels": measures.level_click_shares(clicks_train, clicks_valid),
+        "whose_levels": measures.whose_levels(item_content, splits),
+        "known_answers": measures.known_answers(size, clicks_train, clicks_valid),
     }
     found["leak"] = leaks(found)
     said = verdicts(found)

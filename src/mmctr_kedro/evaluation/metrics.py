@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 CALIBRATION_BINS = 10
 
@@ -78,6 +77,8 @@ def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> Grou
         score: ``[R]`` float.
         group: ``[R]`` int, such as the user.
     """
+    import pandas as pd  # here, as hooks judge rules by other metrics, and kedro run --help does without it
+
     rank = pd.Series(score).groupby(group).rank()  # within the group, from 1, ties at their mean
     by_group = pd.DataFrame({"click": np.asarray(label), "rank_of_click": rank * label}).groupby(group)
     rows, found = by_group.size(), by_group.sum()

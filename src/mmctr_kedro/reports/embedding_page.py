@@ -23,7 +23,7 @@ from mmctr_kedro.evaluation.scorecard import shown_items
 from mmctr_kedro.evaluation.slices import train_clicks
 from mmctr_kedro.reports.examples import titles
 from mmctr_kedro.reports.figures import INK, MUTED, blank
-from mmctr_kedro.reports.page import page
+from mmctr_kedro.reports.rendering import page
 
 SEED = 20242025
 QUERIES = 4  # of each kind

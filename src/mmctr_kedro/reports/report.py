@@ -9,9 +9,9 @@ from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.reports import text
 from mmctr_kedro.reports.figures import COLOURS, NAMES, draw, history_lengths, signals, slices
-from mmctr_kedro.reports.page import page
+from mmctr_kedro.reports.rendering import page
 from mmctr_kedro.reports.text import LABELS, form
-from mmctr_kedro.submission.bundling import Bundle
+from mmctr_kedro.submission.bundle import Bundle
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

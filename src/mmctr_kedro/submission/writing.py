@@ -13,8 +13,8 @@ from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.words import did_you_mean
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.submission.checks import check_predictions
-from mmctr_kedro.submission.zip_file import submission_bytes
+from mmctr_kedro.submission.submission_zip import submission_bytes
+from mmctr_kedro.submission.table_checks import check_predictions
 
 
 def write_submission(file: Path | str, clicks_test: Clicks, scores: Mapping[str, np.ndarray]) -> None:

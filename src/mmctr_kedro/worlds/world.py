@@ -22,7 +22,7 @@ from mmctr_kedro.data.challenge_writer import (
 from mmctr_kedro.worlds.items import LEVELS, Items, draw_items
 from mmctr_kedro.worlds.pictures import CoverTraits, draw, draw_traits
 from mmctr_kedro.worlds.settings import WorldParams, generator
-from mmctr_kedro.worlds.texts import write_texts
+from mmctr_kedro.worlds.titles import write_texts
 from mmctr_kedro.worlds.users import (
     ROWS_PER_USER,
     Market,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.submission.check import check_submitted, in_words
+from mmctr_kedro.submission.check_submission import check_submitted, in_words
 
 __all__ = ["check_submitted", "refuse_unfit"]
 

@@ -52,7 +52,7 @@ def process_raw_files(
         InvalidDataError: Files that are not those of ``raw_files`` any more, or everything that is wrong in any.
     """
     from mmctr_kedro.data.processing.raw_files import refuse_changed
-    from mmctr_kedro.data.processing.read import read_challenge
+    from mmctr_kedro.data.processing.read_challenge import read_challenge
 
     refuse_changed(raw_files, challenge_folder)
     data = read_challenge(challenge_folder, processing, names=list(raw_files["files"]))

@@ -12,9 +12,9 @@ from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.pipelines.settings import resolved
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission.bundling import Bundle, Results, bundle
-from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.bundle import Bundle, Results, bundle
 from mmctr_kedro.submission.rules import broken
+from mmctr_kedro.submission.table_checks import check_predictions
 
 
 def make_submission(

@@ -19,10 +19,10 @@ from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.pipelines import ctr, data_processing, embedding
 from mmctr_kedro.pipelines.settings import SETTINGS
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission.bundling import Bundle, differences
-from mmctr_kedro.submission.checks import check_predictions
+from mmctr_kedro.submission.bundle import Bundle, differences
 from mmctr_kedro.submission.settings import VerifyParams
-from mmctr_kedro.submission.zip_file import read_submission
+from mmctr_kedro.submission.submission_zip import read_submission
+from mmctr_kedro.submission.table_checks import check_predictions
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import pytest
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.pipelines.check_submission.nodes import check_submitted, refuse_unfit
 from mmctr_kedro.submission import submitted_file as module
-from mmctr_kedro.submission.check import HEADERS, in_words
+from mmctr_kedro.submission.check_submission import HEADERS, in_words
 from mmctr_kedro.submission.settings import CheckSubmissionParams
 from mmctr_kedro.submission.submitted_file import MARK, MEMBER, read_submitted, read_test_ids
 

@@ -12,7 +12,7 @@ from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.running.project import Project
 from mmctr_kedro.submission.rules import committed, fixed_model, listing, separate_embedding
-from tests.rules.conftest import git
+from tests.submission.rules.conftest import git
 
 
 @pytest.fixture

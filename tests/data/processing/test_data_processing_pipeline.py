@@ -13,7 +13,7 @@ from mmctr_kedro.pipelines.data_processing import create_pipeline
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 from mmctr_kedro.worlds.settings import WorldParams
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 CONTRACTS = (
     "item_content",
     "item_tags",

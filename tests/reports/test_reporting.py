@@ -26,7 +26,7 @@ from mmctr_kedro.reports import text
 from mmctr_kedro.reports.examples import worst_rows
 from mmctr_kedro.reports.figures import NAMES, draw_figures
 from mmctr_kedro.reports.report import write_report, write_task_report
-from mmctr_kedro.submission.bundling import Bundle, Results
+from mmctr_kedro.submission.bundle import Bundle, Results
 
 RAW_FILES = {
     "source": "simulated",

@@ -24,8 +24,8 @@ from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.running.credentials import redacted
 from mmctr_kedro.running.project import LOCK, Project
-from mmctr_kedro.submission.reproduce import reproduce
-from mmctr_kedro.submission.zip_file import pack, read_submission, submission_bytes, unpack
+from mmctr_kedro.submission.reproduce_md import reproduce
+from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
 
 FORMAT = 2
 MANIFEST = "manifest.json"

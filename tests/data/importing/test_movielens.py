@@ -12,7 +12,7 @@ from mmctr_kedro.data.importing.log_files import read_log
 from mmctr_kedro.data.settings import InteractionLogParams
 from mmctr_kedro.pipelines.import_log.nodes import import_log
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 SOURCE = PROJECT.parent / "shared" / "data" / "movielens"
 pytestmark = pytest.mark.skipif(not SOURCE.is_dir(), reason="../shared/data/movielens is not on this machine")
 

@@ -12,7 +12,7 @@ from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models import restore_model as honest_restore
 from mmctr_kedro.pipelines.ctr.nodes import predict, train_model
 from mmctr_kedro.submission import rules
-from tests.rules.conftest import SETTINGS
+from tests.submission.rules.conftest import SETTINGS
 
 
 def with_settings(model: TrainedModel, **changes) -> TrainedModel:

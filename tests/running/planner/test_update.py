@@ -19,7 +19,7 @@ import mmctr_kedro
 from mmctr_kedro.cli import update
 from mmctr_kedro.running.planner.recorder import Recorder
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 PACKAGE = Path(mmctr_kedro.__file__).parent
 PIPELINE = "task1_and_2"
 QUICK = ",".join(

@@ -14,7 +14,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.running import lock as run_lock
 from mmctr_kedro.running.lock import NOTE
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds
 
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS
-from mmctr_kedro.submission.checks import check_ids, check_scores, twin_problems
 from mmctr_kedro.submission.settings import CheckSubmissionParams
 from mmctr_kedro.submission.submitted_file import SHOWN, Submitted, read_submitted, read_test_ids
+from mmctr_kedro.submission.table_checks import check_ids, check_scores, twin_problems
 
 HEADERS = [",".join(["ID", *SUBMISSION_COLUMNS.values()]), *(f"ID,{column}" for column in SUBMISSION_COLUMNS.values())]
 _WHOLE = r"^[+-]?\d{1,18}$"

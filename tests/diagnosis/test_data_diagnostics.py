@@ -14,7 +14,7 @@ from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks, own_levels
 from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.data.settings import ProcessingParams, SourceParams
-from mmctr_kedro.diagnosis import numbers
+from mmctr_kedro.diagnosis import measures
 from mmctr_kedro.diagnosis.verdicts import differ, tells
 from mmctr_kedro.pipelines.data_diagnostics import create_pipeline
 from mmctr_kedro.pipelines.data_diagnostics.nodes import diagnose
@@ -52,7 +52,7 @@ def splits() -> dict[str, Clicks]:
 
 
 def test_shares_of_what_train_knows_are_counted():
-    found = numbers.describe_splits(CONTENT, splits())
+    found = measures.describe_splits(CONTENT, splits())
     valid, test = found["valid"], found["test"]
     assert (found["train"]["users"], found["train"]["users_in_train"]) == (3, 1.0)
     assert (valid["users_in_train"], test["users_in_train"]) == (0.25, 1.0)
@@ -68,13 +68,13 @@ def test_shares_of_what_train_knows_are_counted():
 def test_history_lengths_are_those_of_rows():
     clicks = splits()["train"]
     twice = replace(clicks, history=np.array([3, 3, 3, 0], np.int32))  # three rows share the history of 4 clicks
-    found = numbers.describe_splits(CONTENT, {"train": twice})["train"]
+    found = measures.describe_splits(CONTENT, {"train": twice})["train"]
     assert found["history_length"] == {"min": 1, "q25": 3.25, "median": 4, "q75": 4, "max": 4, "mean": 3.25}
     assert {key: share for key, share in found["rows_by_history_length"].items() if share} == {"1-2": 0.25, "3-4": 0.75}
 
 
 def test_valid_rows_are_scored_by_all_of_train_and_unknown_items_by_the_mean():
-    found = numbers.signals(5, splits()["train"], splits()["valid"])
+    found = measures.signals(5, splits()["train"], splits()["valid"])
     # Click rates, drawn to the mean 3/4: item 1 above it, item 2 below, items 3 and 4 at it.
     # Clicks are on 1 and 3, others on 2 and 4: (1, 2) (1, 4) (3, 2) are right, (3, 4) a tie.
     assert found["item_click_rate"]["valid"]["auc"] == 3.5 / 4
@@ -89,15 +89,15 @@ def test_valid_rows_are_scored_by_all_of_train_and_unknown_items_by_the_mean():
 def test_train_rows_are_scored_by_the_click_rates_of_other_users():
     # Every row has an item of its own: in sample its click rate tells all, other users' rows tell nothing.
     train = make(np.arange(1, 41), np.tile([1, 1, 0, 0], 10))
-    found = numbers.signals(41, train, train)["item_click_rate"]
+    found = measures.signals(41, train, train)["item_click_rate"]
     assert (found["valid"]["auc"], found["train"]["auc"]) == (1.0, 0.5)
     # Both rows of users 1 to 4 say the same of items 1 and 2: each half of the users scores the other rightly.
     shared = make([1, 2] * 4, [1, 0] * 4, user=np.repeat([1, 2, 3, 4], 2))
-    assert numbers.signals(5, shared, shared)["item_click_rate"]["train"]["auc"] == 1.0
+    assert measures.signals(5, shared, shared)["item_click_rate"]["train"]["auc"] == 1.0
 
 
 def test_levels_are_listed_with_their_click_shares():
-    found = numbers.level_click_shares(splits()["train"], splits()["valid"])
+    found = measures.level_click_shares(splits()["train"], splits()["valid"])
     assert found["likes_level"][0] == {
         "level": 1, "train_rows": 2, "train_click_share": 1.0, "valid_rows": 1, "valid_click_share": 1.0
     }  # fmt: skip
