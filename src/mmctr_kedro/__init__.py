@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mmctr_kedro.models.settings import QinParams as QinParams
     from mmctr_kedro.models.settings import TransformerDcnParams as TransformerDcnParams
     from mmctr_kedro.submission.check_submission import check_submission as check_submission
-    from mmctr_kedro.submission.writing import write_submission as write_submission
+    from mmctr_kedro.submission.submission_zip import write_submission as write_submission
     from mmctr_kedro.training.batches import make_batch as make_batch
     from mmctr_kedro.training.trained_model import leave_out_the_leak as leave_out_the_leak
     from mmctr_kedro.training.trained_model import predict as predict
@@ -72,7 +72,7 @@ _HOMES = {
     "models.model_file": "load_model save_model",
     "models.settings": "CtrParams DinParams EvidenceParams FixedCtrParams QinParams TransformerDcnParams",
     "submission.check_submission": "check_submission",
-    "submission.writing": "write_submission",
+    "submission.submission_zip": "write_submission",
     "training.batches": "make_batch",
     "training.trained_model": "leave_out_the_leak predict train",
     "worlds.settings": "WorldParams",

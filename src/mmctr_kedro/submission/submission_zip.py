@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.data.challenge import Submission
+from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.words import did_you_mean
+from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
+from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.submission.submitted_file import MARK, MEMBER, MOST_BYTES
+from mmctr_kedro.submission.table_checks import check_predictions
 
 
 def pack(members: dict[str, bytes]) -> bytes:
@@ -69,3 +75,33 @@ def read_submission(file: Path | io.BytesIO) -> Submission:
     types = {name: pa.int64() if name == "ID" else pa.float32() for name in header}
     table = csv.read_csv(io.BytesIO(text), convert_options=csv.ConvertOptions(column_types=types))
     return Submission(table.to_pandas(), tuple(members.get(MARK, b"").decode().splitlines()))
+
+
+def write_submission(file: Path | str, clicks_test: Clicks, scores: Mapping[str, np.ndarray]) -> None:
+    """Write the zip that the challenge takes, with ``prediction.csv``; equal scores give equal bytes.
+
+    Whether scores were come by as the rules of a task ask is not looked at: ``kedro run`` judges that.
+
+    Args:
+        file: The zip to write, whole or not at all; what is there is replaced.
+        clicks_test: The R test rows, whose ``row_id`` is the challenge's ID.
+        scores: By task (``task1``, ``task2``, ``task1_and_2``), ``[R]`` float32 in [0, 1], in the rows' order.
+
+    Raises:
+        MmctrError: No such task, or scores that the challenge would refuse or that rank nothing.
+    """
+    import pandas as pd
+
+    for task, of_task in scores.items():
+        if task not in SUBMISSION_COLUMNS:
+            known = f"{did_you_mean(task, SUBMISSION_COLUMNS)} Known: {', '.join(SUBMISSION_COLUMNS)}."
+            raise MmctrError(f"There is no task '{task}'.{known}")
+        if len(of_task) != len(clicks_test):
+            raise MmctrError(f"{task} has {len(of_task)} scores; expected {len(clicks_test)}, one for each test row.")
+    columns = {
+        name: np.asarray(scores[task], np.float32) for task, name in SUBMISSION_COLUMNS.items() if task in scores
+    }
+    table = pd.DataFrame({"ID": np.asarray(clicks_test.row_id, np.int64), **columns})
+    check_predictions(table, clicks_test.row_id, file=str(file), remedy="Predict the test rows again, in their order.")
+    with atomic_write(Path(file)) as temporary:
+        temporary.write_bytes(submission_bytes(Submission(table)))
