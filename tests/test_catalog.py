@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog
 from kedro.validation.type_extractor import TypeExtractor
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.pipelines.settings import SETTINGS, check_settings
+from mmctr_kedro.running.configuration import ConfigLoader
 from mmctr_kedro.running.project import Project
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
@@ -22,8 +22,8 @@ def _project():
     configure_project("mmctr_kedro")
 
 
-def loader(env: str = "smoke", **given) -> OmegaConfigLoader:
-    return OmegaConfigLoader(str(CONF), env=env, runtime_params=given, **CONFIG_LOADER_ARGS)
+def loader(env: str = "smoke", **given) -> ConfigLoader:
+    return ConfigLoader(str(CONF), env=env, runtime_params=given, **CONFIG_LOADER_ARGS)
 
 
 def used(kind: str) -> set[str]:
@@ -93,7 +93,6 @@ def test_every_environment_sets_only_known_blocks(env):
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_every_environment_passes_its_ctr_block_on_to_task2_and_task1_and_2(env):
-    """Kedro resolves base and environment separately: an environment that changes ctr must repeat the interpolation."""
     parameters = loader(env)["parameters"]
     assert parameters["task2"]["ctr"] == parameters["ctr"]
     assert parameters["task1_and_2"]["ctr"] == parameters["ctr"]
@@ -132,16 +131,16 @@ def test_one_tasks_setting_on_the_command_line_changes_that_task_only():
     assert after["task1_and_2"] == before["task1_and_2"]
 
 
-def paths(config: OmegaConfigLoader) -> dict[str, str]:
+def paths(config: ConfigLoader) -> dict[str, str]:
     return {name: entry["filepath"] for name, entry in config["catalog"].items() if "filepath" in entry}
 
 
-def with_global(tmp_path: Path, line: str) -> OmegaConfigLoader:
+def with_global(tmp_path: Path, line: str) -> ConfigLoader:
     """The configuration with one line of globals.yml set otherwise, in an environment of its own."""
     (tmp_path / "base").symlink_to(CONF / "base")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "globals.yml").write_text(line)
-    return OmegaConfigLoader(str(tmp_path), env="mine", **CONFIG_LOADER_ARGS)
+    return ConfigLoader(str(tmp_path), env="mine", **CONFIG_LOADER_ARGS)
 
 
 def test_the_data_root_moves_every_path_that_a_run_writes(tmp_path):

@@ -13,7 +13,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from mmctr_kedro.common.params import TASKS, leaves
-from mmctr_kedro.pipelines.settings import check_settings
+from mmctr_kedro.pipelines.settings import check_settings, refuse_idle
 from mmctr_kedro.reports.text import about_ceilings
 from mmctr_kedro.running.credentials import blot_out, redact_logs, refuse_credentials
 from mmctr_kedro.submission.rules import broken, listing
@@ -35,6 +35,13 @@ class ProjectHooks:
         for name, tree in trees.items():
             refuse_credentials(tree, f"the {name} of conf/")
         check_settings(parameters=trees["parameters"], one_line_choices=trees["globals"], given=given)
+        self._given = given
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        """Refuse ``--params`` that would act on nothing."""
+        names = run_params.get("pipeline_names") or ["__default__"]
+        refuse_idle(self._given, pipeline.inputs(), ", ".join(names))
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kedro.config import OmegaConfigLoader
 
 from mmctr_kedro.encoders.settings import HubModelParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.pipelines.settings import check_settings
+from mmctr_kedro.running.configuration import ConfigLoader
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_a_copied_configuration_is_merged_over_the_base(path, env, tmp_path):
         )
     shutil.copy(ROOT / "conf" / "base" / "parameters_embedding.yml", tmp_path / "base")
     shutil.copy(path, tmp_path / env / "parameters_embedding.yml")
-    config = OmegaConfigLoader(str(tmp_path), env=env, **CONFIG_LOADER_ARGS)
+    config = ConfigLoader(str(tmp_path), env=env, **CONFIG_LOADER_ARGS)
     check_settings(config["parameters"], config["globals"], {})
     merged = EmbeddingParams(**config["parameters"]["embedding"])
     assert merged.variant == config["globals"]["embedding"]["variant"]

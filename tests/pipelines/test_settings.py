@@ -83,12 +83,6 @@ def test_a_batch_of_one_row_is_refused(block):
     )
 
 
-def test_a_default_that_would_not_reach_a_task_is_refused():
-    given = {"ctr": {"learning_rate": 0.1}, "task2": {"ctr": {"seed": 1}}}
-    merged = {"ctr": {"learning_rate": 0.1}, "task2": {"ctr": {"seed": 1, "learning_rate": 0.001}}}
-    assert "ctr.learning_rate=0.1 does not reach task2.ctr" in problems(merged, given)
-
-
 def test_task1_tunes_five_values_and_names_the_rule():
     text = problems({"task1": {"ctr": {"model": {"name": "qin"}}}})
     assert "task1.ctr" in text

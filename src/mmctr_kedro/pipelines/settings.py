@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,13 +72,35 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
         *_problems_of("globals", OneLineChoices, one_line_choices),
         *_problems_of("--params", OneLineChoices, one_line_choices | chosen, only=set(chosen)),
         *_unknown_blocks(ours, tree, extra=choices),
-        *_shadowed(given, parameters),
     ]
     for name, settings in SETTINGS.items():
         problems += _problems_of(name, settings, find(ours, name, {}))
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise MmctrError(f"{len(problems)} wrong setting(s) in conf/ or --params:\n{listed}")
+
+
+def refuse_idle(given: dict[str, Any], read: Collection[str], pipeline: str) -> None:
+    """Refuse what came by ``--params`` and would act on nothing.
+
+    Args:
+        given: What came by ``--params``, known to be settings.
+        read: Names of the datasets that the coming run reads; those of settings begin with ``params:``.
+        pipeline: What to call the run in the error.
+
+    Raises:
+        MmctrError: With the setting that acts instead, where one of the same name does.
+    """
+    acting = [name for name in SETTINGS if f"params:{name}" in read]
+    defaults = ["ctr"] if {"task2.ctr", "task1_and_2.ctr"} & set(acting) else []
+    for key, _ in leaves({key: value for key, value in given.items() if key in nested(SETTINGS)}):
+        if not any(f"{key}.".startswith(f"{name}.") for name in [*acting, *defaults]):
+            block = next(name for name in SETTINGS if f"{key}.".startswith(f"{name}."))
+            twins = [f"{name}{key.removeprefix(block)}" for name in acting if name.endswith(block.split(".")[-1])]
+            hint = (
+                f"Did you mean {' or '.join(twins)}?" if twins else f"Settings that act: {', '.join(acting) or 'none'}."
+            )
+            raise MmctrError(f"--params {key} acts on nothing in this run ({pipeline}). {hint}")
 
 
 def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequence[str] = ()) -> Iterator[str]:
@@ -109,12 +131,3 @@ def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] |
             seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
             hint = " (a block without any line is written {})" if problem["input"] is None and block is None else ""
             yield f"{place}: {message}{seen}{hint}"
-
-
-def _shadowed(given: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
-    """A ``ctr`` setting given beside one of ``task2.ctr`` would be lost there: omegaconf expands the default first."""
-    for task in ("task2", "task1_and_2"):
-        own = dict(leaves(find(given, f"{task}.ctr", {})))
-        for key, value in leaves(given.get("ctr", {})):
-            if own and key not in own and find(parameters, f"{task}.ctr.{key}") != value:
-                yield f"ctr.{key}={value!r} does not reach {task}.ctr, also set by --params: give {task}.ctr.{key} too"

@@ -1,4 +1,7 @@
-"""Kedro's configuration loader, but that a file of conf/ that cannot be read is the user's mistake and named."""
+"""Kedro's configuration loader, made so that a setting acts wherever it is set.
+
+And a file of conf/ that cannot be read is the user's mistake and named.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,15 @@ from kedro.framework.context import KedroContext
 from omegaconf import OmegaConf
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import find
 
 
 class ConfigLoader(OmegaConfigLoader):
     """``OmegaConfigLoader``; ``MmctrError`` where YAML, OmegaConf or Kedro cannot make sense of a file.
+
+    Kedro resolves ``${...}`` in each environment before it merges them, and knows no parameters in the catalog. So what
+    is a default of other blocks is passed on here, once all is merged, and the catalog may say
+    ``${parameters:verify.bundle, otherwise}``.
 
     Each kind of file is read once: that takes a tenth of a second, and is asked for up to three times.
     """
@@ -29,8 +37,22 @@ class ConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> Any:
         if key not in self._read or key in self:  # the latter: set by hand
             with _naming_the_file(self.conf_source):
+                OmegaConf.register_new_resolver("parameters", self._parameter, replace=True)
                 self._read[key] = super().__getitem__(key)
+                if key == "parameters":
+                    pass_on(self._read[key])
         return deepcopy(self._read[key])
+
+    def _parameter(self, name: str, otherwise: Any = None) -> Any:
+        return find(self["parameters"], name) or otherwise
+
+
+def pass_on(parameters: dict[str, Any]) -> None:
+    """Make ``ctr`` the default of each task whose model is not fixed."""
+    for task in ("task2", "task1_and_2"):
+        default, own = find(parameters, "ctr", {}), find(parameters, f"{task}.ctr", {})
+        if isinstance(default, dict) and isinstance(own, dict) and isinstance(parameters.setdefault(task, {}), dict):
+            parameters[task]["ctr"] = OmegaConf.to_container(OmegaConf.merge(default, own))
 
 
 @contextmanager

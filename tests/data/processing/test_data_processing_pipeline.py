@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing import create_pipeline
+from mmctr_kedro.running.configuration import ConfigLoader
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 from mmctr_kedro.worlds.settings import WorldParams
 
@@ -26,9 +26,7 @@ CONTRACTS = (
 
 @pytest.fixture
 def catalog(tmp_path, challenge_folder) -> DataCatalog:
-    entries = OmegaConfigLoader(str(CONF), runtime_params={"root": str(tmp_path / "root")}, **CONFIG_LOADER_ARGS)[
-        "catalog"
-    ]
+    entries = ConfigLoader(str(CONF), runtime_params={"root": str(tmp_path / "root")}, **CONFIG_LOADER_ARGS)["catalog"]
     catalog = DataCatalog.from_config({name: entries[name] for name in entries if name in _needed()})
     catalog["challenge_folder"] = challenge_folder
     catalog["log_folder"] = RawFolder(tmp_path / "log")
