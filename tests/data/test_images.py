@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data import images
-from mmctr_kedro.data.images import MAX_PIXELS, Refused, decode, decoded_batches
-from mmctr_kedro.data.importing.log_items import _thumbnail
+from mmctr_kedro.data.images import MAX_PIXELS, Refused, decode, decoded_batches, refuse_unusable
 
 SIDE = 32
 RED, GREY = (255, 0, 0), (90, 90, 90)
@@ -28,9 +28,9 @@ def jpeg(colour=RED, size=(64, 64), **options) -> bytes:
     return saved(Image.new("RGB", size, colour), "JPEG", **options)
 
 
-def colour(data: bytes) -> np.ndarray:
+def colour(data: bytes, by_area: bool) -> np.ndarray:
     """The mean colour of a decoded cover."""
-    pixels = decode(data, SIDE)
+    pixels = decode(data, SIDE, by_area=by_area)
     assert not isinstance(pixels, Refused), pixels
     assert pixels.shape == (SIDE, SIDE, 3)
     assert pixels.dtype == np.uint8
@@ -69,8 +69,61 @@ def palette_png_with_a_transparent_colour() -> bytes:
         pytest.param(jpeg(size=(2000, 9)), RED, id="very wide"),
     ],
 )
-def test_an_image_of_any_kind_becomes_rgb(data, expected):
-    np.testing.assert_allclose(colour(data), expected, atol=2)
+@pytest.mark.parametrize("by_area", [False, True], ids=["encoders", "import"])
+def test_an_image_of_any_kind_becomes_rgb(data, expected, by_area):
+    np.testing.assert_allclose(colour(data, by_area), expected, atol=2)
+
+
+def test_one_picture_looks_the_same_to_encoders_and_import_however_it_is_kept():
+    grey = np.add.outer(np.arange(96), np.arange(96)).astype(np.uint8) + 30
+    plain = Image.fromarray(grey).convert("RGB")
+    turned, exif = plain.transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6
+    hidden = np.dstack([np.zeros((96, 96, 3), np.uint8), np.full((96, 96), 0, np.uint8)])
+    hidden[48:] = np.dstack([grey[48:]] * 3 + [np.full((48, 96), 255, np.uint8)])  # the upper half is transparent black
+    white_above = np.where(np.arange(96)[:, None] < 48, 255, grey).astype(np.uint8)
+    kinds = {
+        "16-bit grey": saved(Image.fromarray(grey.astype(np.uint16) * 257)),
+        "16-bit grey, other byte order": saved(Image.fromarray(grey.astype(">u2") * 257), "TIFF"),
+        "turned jpeg": saved(turned, "JPEG", quality=98, exif=exif),
+        "turned png": saved(turned, exif=exif),
+        "palette": saved(plain.convert("P", palette=Image.Palette.ADAPTIVE)),
+        "CMYK": saved(plain.convert("CMYK"), "JPEG", quality=98),
+        "animated gif": saved(plain, "GIF", save_all=True, append_images=[Image.new("RGB", (96, 96))]),
+        "animated webp": saved(plain, "WEBP", save_all=True, append_images=[Image.new("RGB", (96, 96))], lossless=True),
+        "as phones save it, two pictures in one": saved(
+            plain, "MPO", save_all=True, append_images=[Image.new("RGB", (96, 96))], quality=98
+        ),
+    }
+    for by_area in (False, True):
+
+        def read(data: bytes, by_area: bool = by_area) -> np.ndarray:
+            return decode(data, SIDE, by_area=by_area).astype(int)
+
+        expected = read(saved(plain))
+        for kind, data in kinds.items():
+            assert np.abs(read(data) - expected).mean() < 1, kind
+        np.testing.assert_array_equal(read(saved(Image.fromarray(hidden))), read(saved(Image.fromarray(white_above))))
+
+
+def test_a_transparent_grey_of_16_bits_is_white():
+    header, grey = struct.pack(">IIBBBBB", 40, 40, 16, 0, 0, 0, 0), struct.pack(">H", 90 * 257)
+    rows = zlib.compress((b"\0" + 40 * grey) * 40)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"tRNS", grey) + chunk(b"IDAT", rows)
+    assert (decode(png + chunk(b"IEND", b""), SIDE) == 255).all()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pixels_of_no_known_range_are_refused(kind):
+    found = decode(saved(Image.fromarray(np.full((40, 40), 90, kind)), "TIFF"), SIDE)
+    assert isinstance(found, Refused)
+    assert "save it as RGB" in found.why
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_damaged_metadata_cost_no_picture(kind):
+    data = saved(Image.new("RGB", (40, 40), RED), kind, exif=b"Exif\0\0not a TIFF header")
+    np.testing.assert_allclose(decode(data, SIDE).mean((0, 1)), RED, atol=2)
 
 
 def test_a_cover_turned_by_its_camera_is_turned_back():
@@ -187,13 +240,19 @@ def test_a_format_that_starts_another_program_or_that_no_cover_has_is_not_opened
     found = decode(data, SIDE)
     assert isinstance(found, Refused)
     assert found.why.startswith("not an image in a format we read")
-    assert _thumbnail(data) is None
+    assert repr(data[:24]) in found.why  # a web page, a pointer of git-lfs and AVIF are known by their beginning
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_the_import_of_a_log_takes_no_image_that_the_encoders_refuse():
-    assert _thumbnail(bomb(12_000, 8_000)) is None
-    assert _thumbnail(jpeg()).shape == (32, 32, 3)
+def test_covers_nearly_none_of_which_can_be_used_stop_a_run():
+    refused = {7: Refused("missing", "no file")} | dict.fromkeys((2, 3, 4), Refused("unreadable", "cut short"))
+    refuse_unusable(refused, 5, 0.8, "item_images", "embedding.image")
+    says = (
+        r"item_images: 4 of 5 covers cannot be used \(3 unreadable, 1 missing\), e\.g\. of item 2: cut short\. "
+        r"Expected at most 79\.0%\..*--params embedding\.image\.most_unusable_covers=1"
+    )
+    with pytest.raises(MmctrError, match=says):
+        refuse_unusable(refused, 5, 0.79, "item_images", "embedding.image")
+    refuse_unusable(refused, 4, 1, "item_images", "embedding.image")
 
 
 def test_a_reason_is_one_line_without_addresses(monkeypatch):

@@ -3,7 +3,8 @@
 Bytes only: decoding an image, and saying what a bad one is worth, is the encoders' business.
 
 What others packed is not trusted: an archive is read, never unpacked, and refused where a member is no plain file, lies
-outside the archive, or expands beyond all measure. One cover is ``MOST_BYTES`` at the most.
+outside the archive, or expands beyond all measure. A folder is its owner's, and links in it are followed. One cover is
+``MOST_BYTES`` at the most.
 """
 
 from __future__ import annotations
@@ -109,8 +110,7 @@ class Covers:
         if path is None:
             return
         if self._kind == "":
-            for folder, _, names in os.walk(path):
-                yield from (_Member(Path(folder, name).relative_to(path).as_posix(), 0, 0) for name in names)
+            yield from (_Member(name, 0, 0) for name in files_below(path))
             return
         limit = MOST_BYTES + MOST_EXPANSION * path.stat().st_size
         inside = 0
@@ -142,9 +142,21 @@ def find_container(folder: Path | str) -> Path | None:
     """
     paths = [path for end in CONTAINERS if (path := Path(folder) / f"{COVERS}{end}").exists()]
     for path in paths:
-        if path.is_file() or any(_COVER_NAME.fullmatch(name) for _, _, names in os.walk(path) for name in names):
+        if path.is_file() or any(map(_COVER_NAME.fullmatch, files_below(path))):
             return path
     return paths[-1] if paths else None
+
+
+def files_below(path: Path) -> Iterator[str]:
+    """Every file below a folder, as its path in it. Links are followed wherever they lead: a folder is its owner's."""
+    seen = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        folders.sort()
+        if (real := os.path.realpath(folder)) in seen:  # round in a circle, or a second way to one folder
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder, name).relative_to(path).as_posix() for name in names)
 
 
 def _kind(path: Path | None) -> str:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
+
+from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.words import percent
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,31 +45,54 @@ class Refused:
     why: str
 
 
-def decode(data: bytes | None, side: int, smallest_side: int = 1) -> np.ndarray | Refused:
+def decode(data: bytes | None, side: int, smallest_side: int = 1, *, by_area: bool = False) -> np.ndarray | Refused:
     """The image in ``data`` as ``[side, side, 3]`` uint8 RGB, or why there is none.
 
     Of an animation the first frame; grey, palette and CMYK become RGB; what is transparent becomes white.
+
+    Args:
+        by_area: Each pixel is the mean of the area it stands for, as statistics want it; else bicubic, for encoders.
     """
     from PIL import UnidentifiedImageError
 
     if data is None:
         return Refused("missing", "no file")
     if not data:
-        return Refused("unreadable", "no bytes that can be read")
+        return Refused("unreadable", "no bytes that can be read: empty, too large, not permitted, or a link to nowhere")
     try:
         with opened(data) as image:
             width, height = image.size
             if min(width, height) < smallest_side:
                 return Refused("tiny", f"{width} x {height} pixels")
-            image.draft("RGB", (side, side))  # JPEG only: decode at 1/2, 1/4 or 1/8 where that is still large enough
+            # JPEG only: decode at 1/2, 1/4 or 1/8 where that is still large enough.
+            image.draft("RGB", (4 * side, 4 * side) if by_area else (side, side))
             with _ONE_LARGE_IMAGE if image.width * image.height > _LARGE else nullcontext():
-                return _square(image, side)
+                return _square(image, side, by_area)
     except UnidentifiedImageError:  # its text holds a memory address
-        return Refused("unreadable", f"not an image in a format we read ({', '.join(FORMATS)})")
+        says = f"not an image in a format we read ({', '.join(FORMATS)}); it begins with {data[:24]!r}"
+        return Refused("unreadable", says)
     except Exception as error:  # on damaged bytes a decoder may raise nearly anything; the reason is reported
         # On one line, and without addresses in memory, which differ from run to run.
         reason = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))[:200]
         return Refused("unreadable", f"{type(error).__name__}: {reason}")
+
+
+def refuse_unusable(refused: Mapping[Any, Refused], expected: int, most: float, where: object, setting: str) -> None:
+    """Stop where more than the share ``most`` of the covers expected cannot be used: words alone would make vectors.
+
+    Args:
+        refused: By item, those that cannot.
+        setting: The block of settings that has ``most``.
+    """
+    if len(refused) <= most * expected:
+        return
+    kinds = Counter(found.kind for found in refused.values()).most_common()
+    item = min(item for item, found in refused.items() if found.kind == kinds[0][0])
+    raise MmctrError(
+        f"{where}: {len(refused):,} of {expected:,} covers cannot be used ("
+        f"{', '.join(f'{count:,} {kind}' for kind, count in kinds)}), e.g. of item {item}: {refused[item].why}. "
+        f"Expected at most {percent(most)}. Mend them, or go on without: --params {setting}.most_unusable_covers=1"
+    )
 
 
 @contextmanager
@@ -79,23 +106,34 @@ def opened(data: bytes) -> Iterator[Image]:
         yield image
 
 
-def _square(image: Image, side: int) -> np.ndarray:
+def _square(image: Image, side: int, by_area: bool) -> np.ndarray:
     from PIL import Image, ImageOps
 
+    if image.mode in ("I", "F", "LAB"):  # a plain convert makes them white or black, or takes L, a and b for RGB
+        raise ValueError(f"its pixels (Pillow's mode {image.mode}) are not said to be any colours: save it as RGB")
     image.load()
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
+    with suppress(Exception):  # on damaged EXIF Pillow raises nearly anything, and the picture is whole
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):  # 16-bit grey; a plain convert clips it at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        grey = np.asarray(image)
+        image = Image.fromarray(np.where(grey == image.info.get("transparency", -1), 255, grey >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert("RGB")
+    if by_area:
+        return np.asarray(image.resize((side, side), Image.Resampling.BOX))
     # reducing_gap: a much larger image first shrinks by a whole factor, which is quicker and hardly differs.
-    image = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    return np.asarray(image)
+    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 def decoded_batches(
-    covers: Iterable[tuple[K, bytes | None]], side: int, smallest_side: int, batch_size: int, threads: int
+    covers: Iterable[tuple[K, bytes | None]],
+    side: int,
+    smallest_side: int,
+    batch_size: int,
+    threads: int,
+    by_area: bool = False,
 ) -> Iterator[list[tuple[K, np.ndarray | Refused]]]:
     """Pairs of a cover's name and its pixels, ``batch_size`` at a time in the order of ``covers``.
 
@@ -105,7 +143,7 @@ def decoded_batches(
 
     Image.init()  # find the formats now: not from several threads at once
     Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]  # Pillow means it by PILLOW_BLOCK_SIZE
-    decoder = partial(decode, side=side, smallest_side=smallest_side)
+    decoder = partial(decode, side=side, smallest_side=smallest_side, by_area=by_area)
     stream = iter(covers)
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         # Odd metadata are no news to anybody, and sizes are judged by MAX_PIXELS.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from mmctr_kedro.common.params import Params
+
+MostUnusable = Annotated[
+    float, Field(ge=0, le=1, description="Share of the covers beyond which a run stops where they cannot be used.")
+]
 
 
 class SourceParams(Params):
@@ -60,6 +64,7 @@ class InteractionLogParams(Params):
         None,
         description="Folder or archive of covers in log_folder; None: item_images, as a folder or archive.",
     )
+    most_unusable_covers: MostUnusable = 0.9
     positive_rating: float | None = Field(None, description="Ratings from here on are clicks; None: all are.")
     min_history: int = Field(3, ge=1, description="Clicks a user has before the first that becomes a row.")
     train_negatives: Literal["uniform", "popularity"] = "uniform"

@@ -13,7 +13,7 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.covers import Covers
-from mmctr_kedro.data.images import Refused
+from mmctr_kedro.data.images import Refused, refuse_unusable
 from mmctr_kedro.encoders.extraction import CoverJob, Extracted, TitleJob, extract
 from mmctr_kedro.encoders.item_feature import item_feature_vectors
 from mmctr_kedro.encoders.settings import ImageEncoderParams, TextEncoderParams
@@ -101,10 +101,13 @@ def encode_covers(
     params = params or ImageEncoderParams()
     item_ids = item_content["item_id"].to_numpy()
     if params.name == "item_feature":
-        vectors = _published(folder, "image")
+        vectors, where = _published(folder, "image"), "img_emb_CLIPRN50 of item_feature.parquet"
         refused = {item: Refused("missing", "zeros") for item in item_ids[~vectors[1:].any(axis=1)].tolist()}
     else:
         vectors, refused = _extract(CoverJob(params, covers, item_texts(item_content)), item_ids, store, engine)
+        where = f"{covers.path} ({len(covers):,} covers, {covers.ignored:,} files not named {{item_id}}.jpg, .png, ...)"
+    if params.name == "item_feature" or len(covers) + covers.ignored:  # whoever has no file means to do without
+        refuse_unusable(refused, len(item_ids), params.most_unusable_covers, where, "embedding.image")
     _fill_with_mean(vectors, ~np.isin(item_ids, list(refused)), "cover")
     return vectors, cover_report(len(item_ids), refused)
 

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from mmctr_kedro.common.params import Params, RunControls
+from mmctr_kedro.data.settings import MostUnusable
 
 
 class HubModelParams(Params):
@@ -113,6 +114,7 @@ class ImageEncoderParams(EncoderParams):
     )
     batch_size: int = Field(64, ge=1, description="Covers decoded and encoded at a time.")
     smallest_side: int = Field(8, ge=1, description="Pixels; a cover with a shorter side counts as tiny.")
+    most_unusable_covers: MostUnusable = 0.9
 
 
 class FinetuneParams(RunControls):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.covers import Covers, find_container
 
 COVERS = {7: b"seven", 12: b"twelve" * 1000, 3: b""}
 STRANGERS = {"readme.txt": b"?", "seven.jpg": b"?", "7.jpg.part": b"?", "__MACOSX/._7.jpg": b"?"}
@@ -204,6 +204,33 @@ def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "item_images").symlink_to(store)
     covers = Covers.find(tmp_path)
     assert dict(covers.read([1])) == {1: b"one"}
+
+
+def test_links_of_a_folder_are_followed_into_a_cache_to_other_folders_and_never_round_in_circles(tmp_path):
+    blobs = tmp_path / "cache" / "blobs"  # as a hub keeps a dataset: names are links to contents
+    images = tmp_path / "cache" / "snapshots" / "1" / "item_images"
+    elsewhere = tmp_path / "larger_disk"
+    for folder in (blobs, images, elsewhere):
+        folder.mkdir(parents=True)
+    (blobs / "af01").write_bytes(b"one")
+    (elsewhere / "2.jpg").write_bytes(b"two")
+    (images / "1.jpg").symlink_to("../../../blobs/af01")
+    (images / "more").symlink_to(elsewhere)
+    (images / "round").symlink_to(".")
+    (elsewhere / "back").symlink_to(images)
+    covers = Covers.find(images.parent)
+    assert dict(covers.read([1, 2])) == {1: b"one", 2: b"two"}
+    assert (covers.name(2), covers.ignored, covers.duplicates) == ("more/2.jpg", 0, {})
+    (images / "1.jpg").unlink()
+    assert find_container(images.parent) == images, "covers of linked folders alone are covers"
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_what_a_mac_leaves_beside_covers_is_none(tmp_path, write):
+    write(tmp_path, {"7.jpg": b"seven", "._7.jpg": b"Mac OS X", "__MACOSX/item_images/._7.jpg": b"", ".DS_Store": b""})
+    covers = Covers.find(tmp_path)
+    assert dict(covers.read([7])) == {7: b"seven"}
+    assert (covers.ignored, covers.duplicates) == (3, {})
 
 
 @pytest.mark.parametrize("write", WRITERS)

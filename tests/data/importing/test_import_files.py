@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.processing.raw_files import describe
@@ -149,6 +150,41 @@ def test_covers_are_copied_byte_for_byte_under_our_ids_from_a_folder_or_an_archi
     assert {n: h for n, h in again.items() if n != "import_log.json"} == {
         n: h for n, h in before.items() if n != "import_log.json"
     }
+
+
+def test_provided_vectors_hang_on_what_a_cover_shows_not_on_how_it_is_kept(imported, tmp_path):
+    """16-bit grey; transparency over hidden colours; a camera's turn: as plain RGB of the same picture."""
+    (images := tmp_path / "log" / "item_images").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    vectors = []
+    for plain in (True, False):
+        for n in range(1, 13):
+            grey = np.add.outer(np.arange(64), np.arange(64)) * n // 8 + 9
+            rgb = np.repeat(np.minimum(grey, 255)[..., None], 3, axis=2).astype(np.uint8)
+            rgb[:20] = 255 if n % 3 == 1 else rgb[:20]
+            image, how = Image.fromarray(rgb), {}
+            if not plain:
+                hidden = np.dstack([np.where(rgb == 255, 0, rgb), np.where(rgb[..., 0] == 255, 0, 255)])
+                image, how = (
+                    (Image.fromarray(rgb[..., 0].astype(np.uint16) * 257), {}),
+                    (Image.fromarray(hidden.astype(np.uint8)), {}),
+                    (image.transpose(Image.Transpose.ROTATE_90), {"exif": exif}),
+                )[n % 3]
+            image.save(images / f"{10 * n}.png", **how)
+        vectors.append([row["item_emb_d128"] for row in imported().file("item_info")])
+    np.testing.assert_array_equal(*vectors)
+
+
+def test_an_import_stops_where_nearly_no_cover_can_be_read_unless_told_to_go_on(imported, tmp_path):
+    (images := tmp_path / "log" / "item_images").mkdir(parents=True)
+    for n in range(1, 13):
+        Image.fromarray(np.full((9, 9), n / 12, np.float32)).save(images / f"{10 * n}.jpg", "TIFF")
+    says = r"item_images: 12 of 12 covers cannot be used \(12 unreadable\), e\.g\. of item 10: .* save it as RGB.*"
+    with pytest.raises(MmctrError, match=says + r"--params import_log\.most_unusable_covers=1"):
+        imported()
+    found = json.loads((imported(most_unusable_covers=1).path / "import_log.json").read_text())["found"]
+    assert found["covers_unreadable"] == 12
 
 
 def test_covers_are_found_for_numbers_among_words(imported, tmp_path):

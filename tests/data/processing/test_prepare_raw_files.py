@@ -111,6 +111,20 @@ def test_the_covers_described_are_those_that_are_read(challenge_folder):
     assert prepare("challenge_files", challenge_folder)[0]["covers"]["path"] == "item_images.tar"
 
 
+def test_covers_that_are_links_have_the_digest_of_what_they_lead_to(challenge_folder, tmp_path):
+    (images := challenge_folder.path / "item_images").mkdir()
+    (tmp_path / "blobs").mkdir()
+    (images / "more").mkdir()
+    (images / "more" / "1.jpg").write_bytes(b"one")
+    plain = prepare("challenge_files", challenge_folder)[0]["covers"]
+    (images / "more" / "1.jpg").rename(tmp_path / "blobs" / "af01")
+    (tmp_path / "blobs" / "more").mkdir()
+    (tmp_path / "blobs" / "more" / "1.jpg").symlink_to("../af01")
+    (images / "more").rmdir()
+    (images / "more").symlink_to(tmp_path / "blobs" / "more")
+    assert prepare("challenge_files", challenge_folder)[0]["covers"] == plain
+
+
 def test_a_simulated_world_is_written_and_its_truth_handed_on(tmp_path):
     raw_files, truth = prepare("simulated", RawFolder(tmp_path))
     assert raw_files["source"] == "simulated"

@@ -13,6 +13,7 @@ from PIL import Image
 from mmctr_kedro import encoders
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data import challenge
+from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.images import Refused
 from mmctr_kedro.encoders import item_vectors
 from mmctr_kedro.encoders.settings import ImageEncoderParams
@@ -25,8 +26,11 @@ class CoversInMemory:
     """The covers store, from a dict; items come back in descending order, as an archive's might."""
 
     def __init__(self, covers: dict[int, bytes]) -> None:
-        self.covers, self.anywhere = covers, True
+        self.covers, self.anywhere, self.path, self.ignored = covers, True, Path("item_images"), 0
         self.item_ids = np.array(sorted(covers), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.covers)
 
     def read(self, item_ids: np.ndarray) -> Iterator[tuple[int, bytes | None]]:
         for item in sorted(item_ids.tolist(), reverse=True):
@@ -143,6 +147,36 @@ def test_no_covers_at_all_give_zeros_not_nan(store):
     vectors, report = nodes.encode_covers(EmbeddingParams(), items("a", "b"), CoversInMemory({}), NO_FILES, store)
     assert not vectors.any()
     assert report["missing"] == {"count": 2, "item_ids": [1, 2]}
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("covers", "why"),
+    [
+        (
+            {1: png(10, 0, 0), **dict.fromkeys(range(2, 12), LFS)},
+            r"10 unreadable\).*item 2: .* b'version https://git-lfs",
+        ),
+        ({1: png(10, 0, 0)}, r"10 missing\), e\.g\. of item 2: no file"),
+        (dict.fromkeys(range(1, 12), b""), r"11 unreadable\).*item 1: no bytes that can be read: .*a link to nowhere"),
+    ],
+    ids=["pointers of git-lfs", "covers of other items", "links to nowhere"],
+)
+def test_a_run_stops_where_nearly_no_cover_can_be_used_unless_told_to_go_on(covers, why, store):
+    content, covers = items(*"abcdefghijk"), CoversInMemory(covers)
+    with pytest.raises(MmctrError, match=rf"item_images.*of 11 covers cannot be used.*{why}"):
+        nodes.encode_covers(EmbeddingParams(), content, covers, NO_FILES, store)
+    params = EmbeddingParams(image={"most_unusable_covers": 1})
+    assert nodes.encode_covers(params, content, covers, NO_FILES, store)[1]["encoded"] <= 1
+
+
+def test_files_none_of_which_is_named_like_a_cover_stop_a_run(tmp_path, store):
+    (tmp_path / "item_images").mkdir()
+    (tmp_path / "item_images" / "item_1.jpg").write_bytes(png(10, 0, 0))
+    with pytest.raises(MmctrError, match=r"0 covers, 1 files not named \{item_id\}\.jpg"):
+        nodes.encode_covers(EmbeddingParams(), items("a", "b"), Covers.find(tmp_path), NO_FILES, store)
 
 
 def test_vectors_of_item_feature_are_taken_in_item_order_and_zeros_become_the_mean(

@@ -23,7 +23,10 @@ from mmctr_kedro.pipelines.embedding import create_pipeline, create_variants_pip
 class Posters:
     """Six items; the last has no cover."""
 
-    item_ids, anywhere = np.arange(1, 6), True
+    item_ids, anywhere, path, ignored = np.arange(1, 6), True, None, 0
+
+    def __len__(self):
+        return len(self.item_ids)
 
     def read(self, item_ids):
         for item in item_ids.tolist():

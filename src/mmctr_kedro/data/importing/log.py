@@ -62,7 +62,7 @@ def import_interaction_log(
     levels = levels_of(clicks), levels_of(views)
     record = {"made_by": "import_log", "params": params.model_dump()}
     _write_record({**record, "finished": False}, challenge_folder)
-    found: dict[str, Any] = write_items(items, levels, views > 0, covers, challenge_folder)
+    found: dict[str, Any] = write_items(items, levels, views > 0, covers, params.most_unusable_covers, challenge_folder)
     negatives = Negatives(split.clicker, split.clicked, clicks)
     found |= write_rows(log, split, negatives, levels, params, challenge_folder)
     write_sequences(log, split, count, challenge_folder)

@@ -6,7 +6,9 @@ uses; never from clicks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from mmctr_kedro.data import content_vectors as vectors
 from mmctr_kedro.data.challenge import COVERS, RawFolder
 from mmctr_kedro.data.challenge_writer import write_item_files
 from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.images import Refused, decoded_batches, refuse_unusable
 from mmctr_kedro.data.importing.log_files import ItemTable
 
 LEVELS = 10
@@ -30,7 +33,12 @@ def levels_of(counts: np.ndarray) -> np.ndarray:
 
 
 def write_items(
-    table: ItemTable, levels: tuple[np.ndarray, np.ndarray], early: np.ndarray, covers: Covers, folder: RawFolder
+    table: ItemTable,
+    levels: tuple[np.ndarray, np.ndarray],
+    early: np.ndarray,
+    covers: Covers,
+    most_unusable: float,
+    folder: RawFolder,
 ) -> dict[str, int]:
     """Write the four item files, tag_words and the covers; return what there is to report.
 
@@ -39,6 +47,7 @@ def write_items(
         early: Items seen in training time, ``[N]`` bool. Their tags are numbered, the most frequent first, then by
             alphabet; tags that only later items carry are left out.
         covers: The log folder's, by source id.
+        most_unusable: Share of the covers found beyond which it stops, ``import_log.most_unusable_covers``.
     """
     seen = [word for place in np.flatnonzero(early).tolist() for word in table.tags[place]]
     words, count = np.unique(np.array(seen, dtype=str), return_counts=True)
@@ -46,12 +55,14 @@ def write_items(
     number = {word: place + 1 for place, word in enumerate(tag_words)}
     tags = [np.array([number[word] for word in row if word in number], dtype=np.int64) for row in table.tags]
     documents = [" ".join([title, *row]) for title, row in zip(table.titles, table.tags, strict=True)]
-    statistics, found = _write_covers(table.ids, covers, folder)
+    statistics, found = _write_covers(table.ids, covers, most_unusable, folder)
     write_item_files(folder, table.titles, documents, tags, tag_words, levels, statistics)
     return {"tags": len(tag_words), **found}
 
 
-def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[np.ndarray, dict[str, int]]:
+def _write_covers(
+    ids: np.ndarray, covers: Covers, most_unusable: float, folder: RawFolder
+) -> tuple[np.ndarray, dict[str, int]]:
     """Copy the covers under our ids, byte for byte; return pixel statistics ``[N, d]`` float32, and counts.
 
     Items without a readable cover get the mean of the others, which standardising makes zeros.
@@ -62,14 +73,24 @@ def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[n
     width = vectors.image_statistics(np.zeros((1, vectors.THUMBNAIL, vectors.THUMBNAIL, 3), np.uint8)).shape[1]
     statistics = np.zeros((len(ids), width), dtype=np.float32)
     readable = np.zeros(len(ids), dtype=bool)
+    refused: dict[Any, Refused] = {}
     with atomic_write(folder.path / COVERS) as room:
         room.mkdir()
-        for source_id, data in covers.read(matched):
-            place = int(np.searchsorted(ids, np.array(source_id).astype(ids.dtype)))
-            ending = PurePosixPath(covers.name(source_id)).suffix.lower()
-            (room / f"{place + 1}{ending}").write_bytes(data or b"")
-            if (thumbnail := _thumbnail(data)) is not None:
-                statistics[place], readable[place] = vectors.image_statistics(thumbnail[None])[0], True
+
+        def copied() -> Iterator[tuple[int, bytes | None]]:
+            for source_id, data in covers.read(matched):
+                place = int(np.searchsorted(ids, np.array(source_id).astype(ids.dtype)))
+                ending = PurePosixPath(covers.name(source_id)).suffix.lower()
+                (room / f"{place + 1}{ending}").write_bytes(data or b"")
+                yield place, data
+
+        for batch in decoded_batches(copied(), vectors.THUMBNAIL, 1, batch_size=64, threads=1, by_area=True):
+            for place, found in batch:
+                if isinstance(found, Refused):
+                    refused[ids[place]] = found
+                else:
+                    statistics[place], readable[place] = vectors.image_statistics(found[None])[0], True
+        refuse_unusable(refused, len(matched), most_unusable, covers.path, "import_log")
     if readable.any():
         # Summed in the order of ids, so that a folder and an archive of the same covers give equal bytes.
         statistics[~readable] = statistics[readable].mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -80,18 +101,3 @@ def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[n
         "items_without_cover": len(ids) - len(matched),
     }
     return statistics, counts
-
-
-def _thumbnail(data: bytes | None) -> np.ndarray | None:
-    """A cover as ``[32, 32, 3]`` uint8; None where it cannot be decoded."""
-    from PIL import Image
-
-    from mmctr_kedro.data.images import opened
-
-    size = (vectors.THUMBNAIL, vectors.THUMBNAIL)
-    try:
-        with opened(data or b"") as picture:
-            picture.draft("RGB", (4 * size[0], 4 * size[1]))  # JPEGs are decoded at a fraction of their size
-            return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
-    except Exception:  # on damaged bytes a decoder may raise nearly anything
-        return None

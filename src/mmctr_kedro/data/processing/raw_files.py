@@ -10,7 +10,7 @@ from typing import Any
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
 from mmctr_kedro.common.files import sha256
 from mmctr_kedro.data.challenge import PATHS, SPLITS, RawFolder
-from mmctr_kedro.data.covers import find_container
+from mmctr_kedro.data.covers import files_below, find_container
 from mmctr_kedro.data.parquet import open_parquet
 from mmctr_kedro.data.settings import SourceParams
 
@@ -92,7 +92,7 @@ def _covers(folder: Path) -> dict[str, Any] | None:
         return None
     if path.is_file():
         return {"path": path.name, "files": 1, "bytes": path.stat().st_size, "sha256": sha256(path)}
-    names = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    names = {name: path / name for name in files_below(path) if (path / name).is_file()}
     lines = [f"{name} {sha256(file)}\n" for name, file in sorted(names.items())]
     return {
         "path": path.name,
