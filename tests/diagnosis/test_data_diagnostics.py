@@ -232,7 +232,8 @@ def test_whose_levels_a_row_carries_is_told_under_every_law(tmp_path, law, chang
     if not item_feature:
         content = content.assign(likes_level=np.int8(0), views_level=np.int8(0))
     found = diagnose(content, *clicks)
-    assert found["leak"] == {"levels": leak, "target_in_history": False, "valid_rows_in_train": False}
+    assert [name for name, leaks in found["leak"].items() if leaks] == ["levels"] * leak
+    assert says(found, "item_alone")[0] is True
     alike, said = says(found, "levels")
     assert alike is not leak
     assert said.startswith("LEAK") is leak
@@ -266,6 +267,119 @@ def test_a_click_in_its_own_history_is_a_leak():
         "in its own history in 100% of train's clicks and 0% of its other rows" in says(found, "target_in_history")[1]
     )
     assert not diagnose(CONTENT, clean, clean, replace(clean, label=None))["leak"]["target_in_history"]
+
+
+def test_a_click_at_the_end_of_its_own_history_is_told_of_a_simulated_world(honest):
+    """AUC 0.55 -> 0.84 by it, once without a word."""
+    content, (train, valid, test) = honest
+    found = diagnose(content, with_clicks_in_their_histories(train), with_clicks_in_their_histories(valid), test)
+    assert [name for name, leaks in found["leak"].items() if leaks] == ["target_in_history"]
+    assert found["verdicts"][0]["says"].startswith(
+        "LEAK: a row's item is in its own history in 100% of train's clicks and 0% of its other rows and 100% of"
+        " valid's clicks and 0% of its other rows. That alone has AUC 1.000"
+    )
+
+
+def own_histories(clicks: Clicks) -> list[np.ndarray]:
+    histories = np.split(clicks.history_items, clicks.history_offsets[1:-1])
+    return [histories[place] for place in clicks.history]
+
+
+def with_clicks_in_their_histories(clicks: Clicks) -> Clicks:
+    rows = zip(own_histories(clicks), clicks.item, clicks.label, strict=True)
+    return with_histories(clicks, [np.append(history, item) if click else history for history, item, click in rows])
+
+
+def with_histories(clicks: Clicks, histories: list[np.ndarray]) -> Clicks:
+    """Each row with a history of its own."""
+    return replace(
+        clicks,
+        history_user=clicks.user,
+        history_offsets=np.cumsum([0, *map(len, histories)]),
+        history_items=np.concatenate(histories).astype(np.int32),
+        history=np.arange(len(clicks), dtype=np.int32),
+    )
+
+
+def rows_of(clicks: Clicks, rows: np.ndarray) -> Clicks:
+    names = ("history", "item", "likes_level", "views_level", "row_id", "label")
+    return replace(clicks, **{name: getattr(clicks, name)[rows] for name in names if getattr(clicks, name) is not None})
+
+
+def clicks_first(clicks: Clicks) -> Clicks:
+    return rows_of(clicks, np.lexsort((-clicks.label, clicks.history)))
+
+
+def sorted_by_label(clicks: Clicks) -> Clicks:
+    return rows_of(clicks, np.argsort(clicks.label, kind="stable"))
+
+
+def others_without_history(clicks: Clicks) -> Clicks:
+    rows = zip(own_histories(clicks), clicks.label, strict=True)
+    return with_histories(clicks, [history if click else history[:0] for history, click in rows])
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    """A world in which nothing leaks."""
+    return simulated(tmp_path_factory.mktemp("world"), "taste")
+
+
+@pytest.mark.parametrize(
+    ("change", "leak", "remedy"),
+    [
+        (clicks_first, "row_order", "shuffle the rows"),
+        (sorted_by_label, "row_order", "shuffle the rows"),
+        (others_without_history, "length_by_label", "the same history"),
+    ],
+)
+def test_what_gives_labels_away_without_any_taste_is_a_leak(honest, change, leak, remedy):
+    content, (train, valid, test) = honest
+    clean = diagnose(content, train, valid, test)
+    assert not any(clean["leak"].values())
+    assert says(clean, "history_length")[1].startswith("Histories are as long in valid as in train")
+    found = diagnose(content, change(train), change(valid), test)
+    assert found["leak"][leak]
+    alike, said = says(found, leak)
+    assert alike is False
+    assert said.startswith("LEAK: ")
+    assert remedy in said
+    assert found["known_answers"][leak]["valid"]["auc"] in (0.0, 1.0)
+
+
+def test_a_split_that_ignores_time_shows_valids_clicks_in_trains_histories(honest):
+    content, (train, valid, test) = honest
+    clicks = rows_of(valid, np.flatnonzero(valid.label == 1))
+    users, items = np.resize(clicks.user, len(train)), np.resize(clicks.item, len(train))
+    later = replace(  # train rows of valid's users, with a history that ends in their click of valid
+        with_histories(train, list(items[:, None])), history_user=users
+    )
+    found = diagnose(content, later, valid, test)
+    assert found["leak"]["clicked_in_train"]
+    assert found["known_answers"]["clicked_in_train"]["valid"]["clicks"] == 1.0
+    assert "split by time" in says(found, "clicked_in_train")[1]
+
+
+def test_test_rows_that_stand_in_valid_are_a_leak(honest):
+    content, (train, valid, _) = honest
+    found = diagnose(content, train, valid, replace(valid, label=None))
+    assert found["known_answers"]["test_rows_elsewhere"] == 1.0
+    assert found["leak"]["test_rows_elsewhere"]
+    assert "100% of test rows (of the same user) in train or valid" in says(found, "repeats")[1]
+
+
+def test_negatives_of_items_that_nobody_clicks_are_told(honest):
+    """Train and valid are alike in it, and an AUC of 1 was once said to be no news."""
+    content, (train, valid, test) = honest
+
+    def drawn_apart(of: Clicks) -> Clicks:
+        clicked = (of.item - 1) % 200 + 1
+        return replace(of, item=np.where(of.label == 1, clicked, 201 + of.item % 100).astype(np.int32))
+
+    alike, said = says(diagnose(content, drawn_apart(train), drawn_apart(valid), test), "item_alone")
+    assert alike is False
+    assert said.startswith("Which item it is nearly decides. An item's click rate in train has AUC 1.000")
+    assert "eval_negatives: popularity" in said
 
 
 def test_valid_rows_that_stand_in_train_are_a_leak_and_repeated_rows_are_counted():

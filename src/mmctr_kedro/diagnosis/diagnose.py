@@ -26,9 +26,9 @@ def diagnose(
 
     Returns:
         Plain JSON, what cannot be known None, the same bytes for the same data: ``verdicts`` (``about``, ``alike``,
-        ``says``: in words), ``leak`` (by name, whether rows give their label away by it: ``levels``,
-        ``target_in_history``, ``valid_rows_in_train``), ``splits``, ``signals`` (AUC of things that know nothing of the
-        user), ``drawn``, ``levels``, ``whose_levels``, ``known_answers``, and the ``thresholds`` of the verdicts.
+        ``says``: in words), ``leak`` (by name, whether rows give their label away by it), ``splits``, ``signals`` (AUC
+        of things that know nothing of the user), ``drawn``, ``levels``, ``whose_levels``, ``known_answers``, and the
+        ``thresholds`` of the verdicts.
     """
     splits, size = {"train": clicks_train, "valid": clicks_valid, "test": clicks_test}, len(item_content) + 1
     found = {
@@ -37,7 +37,7 @@ def diagnose(
         "drawn": measures.how_drawn(size, splits),
         "levels": measures.level_click_shares(clicks_train, clicks_valid),
         "whose_levels": measures.whose_levels(item_content, splits),
-        "known_answers": measures.known_answers(size, clicks_train, clicks_valid),
+        "known_answers": measures.known_answers(size, splits),
     }
     found["leak"] = leaks(found)
     said = verdicts(found)

@@ -114,33 +114,70 @@ def _pair(likes: np.ndarray, views: np.ndarray) -> np.ndarray:
     return likes.astype(np.int64) * LEVEL_VALUES + views
 
 
-def known_answers(size: int, train: Clicks, valid: Clicks) -> Found:
-    """What a row's own history and the other split give away.
+def known_answers(size: int, splits: dict[str, Clicks]) -> Found:
+    """What a row's own history, its place, its user and the other splits give away.
 
     Returns:
         ``target_in_history``: share of ``clicks`` and ``others`` of train and valid whose item is in their own history,
-        and its ``auc`` by split. ``repeated_rows``: share of the rows of a split that occur in it before (same user,
+        and its ``auc`` by split. ``row_order``, ``length_by_label``: the AUC of standing early, and of a long history.
+        ``clicked_in_train``: of valid, shares and AUC of whether the user clicked the item in train, where the row's
+        own history does not say so. ``repeated_rows``: share of the rows of a split that occur in it before (same user,
         history, item and label). ``valid_rows_in_train``: ``share`` of valid's rows whose history and item train has,
-        and the ``worth`` in AUC of the label that they have there.
+        and the ``worth`` in AUC of the label that they have there. ``test_rows_elsewhere``: share of test's
+        rows whose user, history and item train or valid has.
     """
-    found: Found = {"target_in_history": {}, "repeated_rows": {}}
-    both = {"train": train, "valid": valid}
+    names = ("target_in_history", "row_order", "length_by_label", "clicked_in_train", "repeated_rows")
+    found: Found = {name: {} for name in names}
     # The same number for the same clicks, whoever's they are.
-    lists = [encode_users_lists(0 * of.history_user, of.history_offsets, of.history_items) for of in both.values()]
-    same_history = np.split(distinct(lists)[3].astype(np.int64), [len(train.history_user)])
-    keys = {}
-    for (name, clicks), history in zip(both.items(), same_history, strict=True):
+    lists = [encode_users_lists(0 * of.history_user, of.history_offsets, of.history_items) for of in splits.values()]
+    ends = np.cumsum([len(of.history_user) for of in splits.values()])
+    same_history = np.split(distinct(lists)[3].astype(np.int64), ends[:-1])
+    rows = {
+        name: pd.DataFrame({"user": of.user, "history_and_item": history[of.history] * size + of.item})
+        for (name, of), history in zip(splits.items(), same_history, strict=True)
+    }
+    for name in ("train", "valid"):
+        clicks = splits[name]
         label, inside = _labels(clicks), _target_in_history(clicks)
-        shares = {kind: _share(inside[label == value]) for kind, value in (("clicks", 1), ("others", 0))}
-        found["target_in_history"][name] = {**shares, **_auc_of_rows(inside * 1.0, label)}
-        keys[name] = history[clicks.history] * size + clicks.item
-        rows = pd.DataFrame({"user": clicks.user, "history_and_item": keys[name], "label": label})
-        found["repeated_rows"][name] = _share(rows.duplicated())
-    share_of_clicks = pd.Series(_labels(train)).groupby(keys["train"]).mean()
-    told = share_of_clicks.reindex(keys["valid"])
-    worth = _auc_of_rows(told.fillna(_labels(train).mean()).to_numpy(), _labels(valid))
+        found["target_in_history"][name] = _told(inside, label)
+        found["row_order"][name] = _order(clicks)
+        found["length_by_label"][name] = _auc_of_rows(clicks.history_length, label)
+        found["repeated_rows"][name] = _share(rows[name].assign(label=label).duplicated())
+    train, valid = splits["train"], splits["valid"]
+    found["clicked_in_train"]["valid"] = _told(_clicked(size, train, valid) & ~inside, label)
+    share_of_clicks = pd.Series(_labels(train)).groupby(rows["train"]["history_and_item"].to_numpy()).mean()
+    told = share_of_clicks.reindex(rows["valid"]["history_and_item"])
+    worth = _auc_of_rows(told.fillna(_labels(train).mean()).to_numpy(), label)
     found["valid_rows_in_train"] = {"share": _share(told.notna()), **worth}
+    elsewhere = rows["test"].merge(pd.concat([rows["train"], rows["valid"]]).drop_duplicates())
+    found["test_rows_elsewhere"] = _round(len(elsewhere) / len(rows["test"])) if len(rows["test"]) else None
     return found
+
+
+def _told(inside: np.ndarray, label: np.ndarray) -> Found:
+    """Of what holds of some rows: its share of ``clicks`` and of ``others``, and its AUC."""
+    shares = {kind: _share(inside[label == value]) for kind, value in (("clicks", 1), ("others", 0))}
+    return {**shares, **_auc_of_rows(inside * 1.0, label)}
+
+
+def _order(clicks: Clicks) -> Found:
+    """The AUC of standing early, in the file or among the rows of its history, whichever says more."""
+    rows, count = np.arange(len(clicks)), np.bincount(clicks.history)
+    place = np.empty(len(clicks))  # 0 for the first row of a history, 1 beyond its last
+    place[np.argsort(clicks.history, kind="stable")] = rows - np.repeat(np.cumsum(count) - count, count)
+    place = (place + 0.5) / count[clicks.history]
+    both = [_auc_of_rows(-score, _labels(clicks)) for score in (place, rows)]
+    return max(both, key=lambda of: -1 if of["auc"] is None else abs(of["auc"] - 0.5))
+
+
+def _clicked(size: int, train: Clicks, valid: Clicks) -> np.ndarray:
+    """Whether the user of each of valid's rows clicked its item in a train row or a train history: ``[R]`` bool."""
+    user = np.repeat(train.history_user, np.diff(train.history_offsets))
+    clicked = _labels(train) == 1
+    users = np.concatenate([user, train.user[clicked]]).astype(np.int64)
+    items = np.concatenate([train.history_items, train.item[clicked]])
+    known = np.isin(users, valid.user)  # few, or nobody
+    return np.isin(valid.user.astype(np.int64) * size + valid.item, users[known] * size + items[known])
 
 
 def _target_in_history(clicks: Clicks, rows_at_a_time: int = 500_000) -> np.ndarray:

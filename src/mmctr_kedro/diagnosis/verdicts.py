@@ -6,8 +6,9 @@ from typing import Any
 
 from mmctr_kedro.common.words import percent
 
-# An AUC says something if it lies this far from 0.5 and further than noise reaches; two differ likewise.
-THRESHOLDS = {"auc_difference": 0.03, "share_difference": 0.03, "standard_errors": 3.0}
+# An AUC says something if it lies this far from 0.5 and further than noise reaches; two differ likewise. Of what honest
+# logs have a little of (busy users click less often), only ``alone`` from 0.5 on is too much to be honest.
+THRESHOLDS = {"auc_difference": 0.03, "share_difference": 0.03, "standard_errors": 3.0, "alone": 0.25}
 
 Found = dict[str, Any]  # auc, standard_error
 Verdict = tuple[
@@ -21,6 +22,21 @@ SIGNALS = {
     "likes_level_click_rate": "The click rate of a likes level in train",
     "views_level_click_rate": "The click rate of a views level in train",
 }
+# What no model should know, and what to do where it tells clicks from other rows.
+ALONE = {
+    "row_order": (
+        "where a row stands (in the file, or among the rows of its history)",
+        "shuffle the rows, and number test's anew: their IDs tell as much",
+    ),
+    "length_by_label": (
+        "how long a row's history is",
+        "give clicks and other rows of one time the same history",
+    ),
+    "clicked_in_train": (
+        "whether the user clicked the item in train (and the row's own history does not say so)",
+        "split by time, so that no history of train is later than a row of valid",
+    ),
+}
 
 
 def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -33,7 +49,9 @@ def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
     leaking: dict[str, Verdict] = {
         "levels": _about_levels(found["whose_levels"], leak["levels"]),
         "target_in_history": _about_target_in_history(answers["target_in_history"], leak["target_in_history"]),
-        "repeats": _about_repeats(answers, leak["valid_rows_in_train"]),
+        **{name: _about_alone(name, answers[name], leak[name]) for name in ALONE},
+        "repeats": _about_repeats(answers, leak),
+        "item_alone": _about_item_alone(found["signals"]),
     }
     single = {name: _about_signal(name, **found["signals"][name], drawn=drawn, splits=splits) for name in SIGNALS}
     single["history_length"] = _about_lengths("valid", "train", drawn, splits)
@@ -75,22 +93,26 @@ def leaks(found: dict[str, Any]) -> dict[str, bool]:
     return {
         "levels": by_label,
         "target_in_history": any(tells(of) for of in answers["target_in_history"].values()),
+        "row_order": any(tells(of, THRESHOLDS["alone"]) for of in answers["row_order"].values()),
+        "length_by_label": any(tells(of, THRESHOLDS["alone"]) for of in answers["length_by_label"].values()),
+        "clicked_in_train": tells(answers["clicked_in_train"]["valid"]),
         "valid_rows_in_train": tells(answers["valid_rows_in_train"]),
+        "test_rows_elsewhere": (answers["test_rows_elsewhere"] or 0) >= THRESHOLDS["share_difference"],
     }
 
 
-def tells(of: Found) -> bool:
+def tells(of: Found, least: float = THRESHOLDS["auc_difference"]) -> bool:
     """Whether an AUC says something, by ``THRESHOLDS``."""
-    return differ(of, {"auc": 0.5, "standard_error": 0.0})
+    return differ(of, {"auc": 0.5, "standard_error": 0.0}, least)
 
 
-def differ(one: Found, other: Found) -> bool:
+def differ(one: Found, other: Found, least: float = THRESHOLDS["auc_difference"]) -> bool:
     """Whether two AUCs of different rows differ, by ``THRESHOLDS``; not where the noise is unknown: too few rows."""
     errors = [of["standard_error"] for of in (one, other)]
     if None in errors:
         return False
     noise = THRESHOLDS["standard_errors"] * sum(error**2 for error in errors) ** 0.5
-    return abs(one["auc"] - other["auc"]) >= max(THRESHOLDS["auc_difference"], noise)
+    return abs(one["auc"] - other["auc"]) >= max(least, noise)
 
 
 def _about_lengths(first: str, second: str, drawn: dict[str, Found], splits: dict[str, Any]) -> Verdict:
@@ -181,13 +203,41 @@ def _about_target_in_history(of: Found, leak: bool) -> Verdict:
     )
 
 
-def _about_repeats(of: Found, leak: bool) -> Verdict:
+def _about_alone(name: str, of: Found, leak: bool) -> Verdict:
+    what, remedy = ALONE[name]
+    aucs = " and ".join(f"{_auc(worth)} on {split}" for split, worth in of.items())
+    if not leak:
+        return True, f"{what[0].upper()}{what[1:]} gives no label away ({aucs})."
+    return False, f"LEAK: {what} has {aucs}, knowing nothing of taste: {remedy}, and make the files again."
+
+
+def _about_item_alone(signals: dict[str, dict[str, Found]]) -> Verdict:
+    name = max(("item_click_rate", "item_history_clicks"), key=lambda name: signals[name]["valid"]["auc"] or 0)
+    of = signals[name]["valid"]
+    says = f"{SIGNALS[name]} has {_auc(of)} on valid by itself"
+    if not tells(of, THRESHOLDS["alone"]):
+        return True, f"{says}: which item it is does not decide."
+    return False, (
+        f"Which item it is nearly decides. {says}: an AUC near it measures how rows without a click were drawn, not"
+        " taste. Draw them as popular as clicks are (in an import: train_negatives and eval_negatives: popularity)."
+    )
+
+
+def _about_repeats(of: Found, leak: dict[str, bool]) -> Verdict:
     overlap, repeated = of["valid_rows_in_train"], of["repeated_rows"]
     twice = " and ".join(f"{percent(repeated[split])} of {split} rows" for split in ("train", "valid"))
-    says = f"{percent(overlap['share'])} of valid rows (history and item) stand in train too; {twice} are repeated."
-    if not leak:
+    says = (
+        f"{percent(overlap['share'])} of valid rows (history and item) stand in train too, and"
+        f" {percent(of['test_rows_elsewhere'])} of test rows (of the same user) in train or valid; {twice} are"
+        " repeated."
+    )
+    if leak["valid_rows_in_train"]:
+        says += f" The labels that valid rows have in train have {_auc(overlap)} on valid: split by user, or by time."
+    elif leak["test_rows_elsewhere"]:
+        says += " Their labels stand there: take those rows out of train and valid."
+    else:
         return True, says
-    return False, f"LEAK: {says} The labels they have there have {_auc(overlap)} on valid: split by user, or by time."
+    return False, f"LEAK: {says}"
 
 
 def _auc(of: Found) -> str:
