@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,9 @@ def _row(number: int, row: dict[str, Any], max_history: int) -> tuple:
 def _content(row: dict[str, Any], words: dict[int, str]) -> tuple:
     tags = _items(row["item_tags"])
     named = [words[tag] for tag in tags if tag in words]
-    return row["item_id"], row["item_title"] or "", tags, named, row["likes_level"], row["views_level"]
+    # A control character is no letter: category Cc, but for tabs and line ends.
+    title = "".join(letter for letter in row["item_title"] or "" if category(letter) != "Cc" or letter in "\t\n\r")
+    return row["item_id"], title, tags, named, row["likes_level"], row["views_level"]
 
 
 def _listed(row: Any) -> tuple:

@@ -1,10 +1,16 @@
 """The project's own error class: everything a user can mend is reported through it."""
 
+import re
 from collections.abc import Iterable
+
+CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # letters of no text, which a terminal obeys; not \t, \n, \r
 
 
 class MmctrError(ValueError):
     """A mistake in data or settings; the text names file, place, value, expectation and next step."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(re.sub(CONTROLS, "\ufffd", text))  # values and names are strangers'
 
 
 class InvalidDataError(MmctrError):

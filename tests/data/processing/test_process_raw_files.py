@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmctr_kedro.common.errors import InvalidDataError
+from mmctr_kedro.common.errors import InvalidDataError, MmctrError
 from mmctr_kedro.data.processing.raw_files import REQUIRED, describe
 from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
@@ -80,6 +80,24 @@ def test_histories_that_become_equal_by_keeping_the_newest_are_stored_once(chall
     assert train.history_user.tolist() == [1, 2, 1]
     assert train.history_items.tolist() == [2, 3]
     assert train.history.tolist() == [0, 0, 1, 2]
+
+
+def test_control_characters_of_titles_and_words_reach_no_table(challenge_tables, write_challenge):
+    """So they reach no page, no map and no terminal; line ends, tabs and every script stay."""
+    for name, column, text in (
+        ("item_feature", "item_title", ["red\x00 \x1b[31mfox\x9b", "two\tlines\né", "青い\u200fクジラ\x7f"]),
+        ("tag_words", "word", ["ani\x08mal", "red"]),
+    ):
+        table = challenge_tables[name]
+        challenge_tables[name] = table.set_column(table.column_names.index(column), column, pa.array(text))
+    content = processed(write_challenge(challenge_tables))["item_content"]
+    assert content["title"].tolist() == ["red [31mfox", "two\tlines\né", "青い\u200fクジラ"]
+    assert content["tag_words"].map(list).tolist() == [["red", "animal"], [], ["animal"]]
+
+
+def test_a_message_shows_no_control_character_of_a_value_that_it_names():
+    assert str(MmctrError("a\x1b[2Jb\nc\td\x07")) == "a\ufffd[2Jb\nc\td\ufffd"
+    assert "\x1b" not in str(InvalidDataError(["train: '\x1b[31m'"], "advice"))
 
 
 def test_item_content_is_one_row_per_item(contracts):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.errors import CONTROLS, MmctrError
 from mmctr_kedro.common.words import did_you_mean
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.data.jagged import late_zeros, offsets_of, strip_padding
@@ -66,7 +66,8 @@ class Table:
                 continue
             column, own, text = field.name, f"{self.name}.{field.name}", pa.types.is_string(field.type)
             array = self.parquet.read(columns=[column])[column]
-            array = array.cast(pa.string()) if text else array
+            if text:  # without what would reach pages and terminals and is no text
+                array = pc.replace_substring_regex(array.cast(pa.string()), CONTROLS, "")
             null = array.is_null().to_numpy()
             values = found[column] = array.fill_null("" if text else 0).to_numpy()
             if column == "item_title":  # missing ones are counted in the report
