@@ -363,8 +363,8 @@ def test_a_split_that_ignores_time_shows_valids_clicks_in_trains_histories(hones
 def test_test_rows_that_stand_in_valid_are_a_leak(honest):
     content, (train, valid, _) = honest
     found = diagnose(content, train, valid, replace(valid, label=None))
-    assert found["known_answers"]["test_rows_elsewhere"] == 1.0
-    assert found["leak"]["test_rows_elsewhere"]
+    assert found["known_answers"]["known_test_rows"] == 1.0
+    assert found["leak"]["known_test_rows"]
     assert "100% of test rows (of the same user) in train or valid" in says(found, "repeats")[1]
 
 

@@ -123,7 +123,7 @@ def known_answers(size: int, splits: dict[str, Clicks]) -> Found:
         ``clicked_in_train``: of valid, shares and AUC of whether the user clicked the item in train, where the row's
         own history does not say so. ``repeated_rows``: share of the rows of a split that occur in it before (same user,
         history, item and label). ``valid_rows_in_train``: ``share`` of valid's rows whose history and item train has,
-        and the ``worth`` in AUC of the label that they have there. ``test_rows_elsewhere``: share of test's
+        and the ``worth`` in AUC of the label that they have there. ``known_test_rows``: share of test's
         rows whose user, history and item train or valid has.
     """
     names = ("target_in_history", "row_order", "length_by_label", "clicked_in_train", "repeated_rows")
@@ -150,7 +150,7 @@ def known_answers(size: int, splits: dict[str, Clicks]) -> Found:
     worth = _auc_of_rows(told.fillna(_labels(train).mean()).to_numpy(), label)
     found["valid_rows_in_train"] = {"share": _share(told.notna()), **worth}
     elsewhere = rows["test"].merge(pd.concat([rows["train"], rows["valid"]]).drop_duplicates())
-    found["test_rows_elsewhere"] = _round(len(elsewhere) / len(rows["test"])) if len(rows["test"]) else None
+    found["known_test_rows"] = _round(len(elsewhere) / len(rows["test"])) if len(rows["test"]) else None
     return found
 
 

@@ -97,7 +97,7 @@ def leaks(found: dict[str, Any]) -> dict[str, bool]:
         "length_by_label": any(tells(of, THRESHOLDS["alone"]) for of in answers["length_by_label"].values()),
         "clicked_in_train": tells(answers["clicked_in_train"]["valid"]),
         "valid_rows_in_train": tells(answers["valid_rows_in_train"]),
-        "test_rows_elsewhere": (answers["test_rows_elsewhere"] or 0) >= THRESHOLDS["share_difference"],
+        "known_test_rows": (answers["known_test_rows"] or 0) >= THRESHOLDS["share_difference"],
     }
 
 
@@ -228,12 +228,12 @@ def _about_repeats(of: Found, leak: dict[str, bool]) -> Verdict:
     twice = " and ".join(f"{percent(repeated[split])} of {split} rows" for split in ("train", "valid"))
     says = (
         f"{percent(overlap['share'])} of valid rows (history and item) stand in train too, and"
-        f" {percent(of['test_rows_elsewhere'])} of test rows (of the same user) in train or valid; {twice} are"
+        f" {percent(of['known_test_rows'])} of test rows (of the same user) in train or valid; {twice} are"
         " repeated."
     )
     if leak["valid_rows_in_train"]:
         says += f" The labels that valid rows have in train have {_auc(overlap)} on valid: split by user, or by time."
-    elif leak["test_rows_elsewhere"]:
+    elif leak["known_test_rows"]:
         says += " Their labels stand there: take those rows out of train and valid."
     else:
         return True, says
