@@ -162,3 +162,7 @@ def test_what_is_given_on_the_command_line_and_acts_on_nothing_is_refused_with_w
 @pytest.mark.parametrize("given", [{"ctr": {"epochs": 1}}, {"task2": {"ctr": {"seed": 1}}}, {"root": "x"}, {}])
 def test_what_acts_on_something_is_not_refused(given):
     refuse_idle(given, pipelines["task2"].inputs(), "task2")
+
+
+def test_every_setting_acts_on_a_run_that_bundles_what_was_trained_before():
+    refuse_idle({"task1": {"ctr": {"epochs": 100}}}, pipelines["submission"].inputs(), "submission")

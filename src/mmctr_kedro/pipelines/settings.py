@@ -94,6 +94,8 @@ def refuse_idle(given: dict[str, Any], read: Collection[str], pipeline: str) -> 
         MmctrError: With the setting that acts instead, where one of the same name does.
     """
     acting = [name for name in SETTINGS if f"params:{name}" in read]
+    if "parameters" in read and not any(name.endswith(".ctr") for name in acting):
+        return  # bundles what was trained before: every setting goes into the bundle
     defaults = ["ctr"] if {"task2.ctr", "task1_and_2.ctr"} & set(acting) else []
     for key, _ in leaves({key: value for key, value in given.items() if key in nested(SETTINGS)}):
         if not any(f"{key}.".startswith(f"{name}.") for name in [*acting, *defaults]):
