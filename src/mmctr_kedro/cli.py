@@ -71,8 +71,9 @@ def _said(error: Exception) -> str:
         if isinstance(cause, FileNotFoundError):
             return f"A file is missing: {cause}. Make it first; kedro run makes everything."
         cause = cause.__cause__
-    # Of another process, where the cause stayed, or of a file that cannot be read; Kedro's own it would not show.
-    if isinstance(error, DatasetError | KedroCliError):
+    if isinstance(error, DatasetError):  # of another process, where the cause stayed, or of a file that cannot be read
+        return f"{error}\nWhat is missing or damaged can be made again: kedro run makes everything."
+    if isinstance(error, KedroCliError):  # which Kedro would show without its message
         return str(error)
     raise error
 
