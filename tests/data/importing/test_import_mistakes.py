@@ -20,6 +20,7 @@ GOOD = "".join(f"5,{10 * n},{n}\n" for n in range(1, 9))
             {},
             r"no column 'timestamp'. Did you mean 'time_stamp'\?",
         ),
+        (HEADER.replace(",", ";") + GOOD.replace(",", ";"), {}, r"no column 'user'. It has: user;item;timestamp"),
         (
             HEADER + "5,10,2024-01-01\n" + GOOD,
             {},
