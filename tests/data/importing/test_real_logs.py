@@ -70,7 +70,7 @@ def test_ids_beyond_64_bits_stay_exact_as_words(imported):
 
 def test_one_stray_word_among_numbers_is_refused_unless_words_are_meant(imported):
     rows = log() + "5,unknown,9\n"
-    expected = r"interactions\.csv:10: item 'unknown', expected a whole number, as most are, or import_log\.ids=words"
+    expected = r"csv:10: item 'unknown', expected a whole number below 2\^63, as most are, or import_log\.ids=words"
     with pytest.raises(MmctrError, match=expected):
         imported(rows, table())
     with pytest.raises(MmctrError, match=r"items\.csv:14: item 'unknown', expected a whole number"):

@@ -345,7 +345,7 @@ def _id_checks(values: pa.Array, ids: str) -> list[tuple[np.ndarray, str]]:
     missing = pc.is_in(pc.utf8_lower(plain), _MISSING).to_numpy(zero_copy_only=False)
     rounded, number = _matches(plain, _ROUNDED), _matches(plain, _INTEGER)
     stray = ~(number | nothing | missing | rounded) & (number.sum() > len(number) / 2)
-    checks = [(missing, "an id"), (rounded, "all its digits"), (stray, "a whole number, as most are")]
+    checks = [(missing, "an id"), (rounded, "all its digits"), (stray, "a whole number below 2^63, as most are")]
     return [(nothing, "an id"), *((bad, f"{kind}, or import_log.ids=words") for bad, kind in checks)]
 
 
