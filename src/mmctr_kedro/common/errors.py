@@ -9,17 +9,24 @@ CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # letters of no text, which
 class MmctrError(ValueError):
     """A mistake in data or settings; the text names file, place, value, expectation and next step."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(re.sub(CONTROLS, "\ufffd", text))  # values and names are strangers'
+    def __str__(self) -> str:
+        return re.sub(CONTROLS, "\ufffd", self.text())  # values and names are strangers'
+
+    def text(self) -> str:
+        """What it says, as it was given."""
+        return super().__str__()
 
 
 class InvalidDataError(MmctrError):
     """All problems found in a set of input files, each naming file, column, row and expected value."""
 
     def __init__(self, problems: Iterable[str], advice: str = "") -> None:
-        self.problems = list(problems)
+        self.problems, self.advice = list(problems), advice
+        super().__init__(self.problems, advice)  # what another process makes it of again
+
+    def text(self) -> str:
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the input files:"
-        super().__init__("\n".join([count, *(f"  - {problem}" for problem in self.problems), advice]).rstrip())
+        return "\n".join([count, *(f"  - {problem}" for problem in self.problems), self.advice]).rstrip()
 
 
 class DiskError(MmctrError):

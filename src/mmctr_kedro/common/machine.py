@@ -40,8 +40,19 @@ def circumstances(device: torch.device) -> dict[str, str]:
 
 
 @contextmanager
+def float32() -> Iterator[None]:
+    """torch's own default dtype for the length of a block, whatever a notebook around it has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def reproducible(controls: RunControls) -> Iterator[torch.device]:
-    """Seed torch, fix the thread count and forbid non-deterministic algorithms for the length of a block."""
+    """Seed torch, fix threads and defaults and forbid non-deterministic algorithms for the length of a block."""
     device = pick_device(controls.device)
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -49,7 +60,8 @@ def reproducible(controls: RunControls) -> Iterator[torch.device]:
     fill = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for before CUDA is deterministic
     keep_freed_memory()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, float32(), torch.enable_grad():
         try:
             torch.manual_seed(controls.seed)
             # L2 shrinks idle weights until arithmetic with them takes ten times as long: such numbers count as 0.

@@ -58,7 +58,10 @@ class Job:
 
     @cached_property
     def encoder(self) -> Any:
-        return self.encoder_type(self.params)
+        from mmctr_kedro.common.machine import float32
+
+        with float32():
+            return self.encoder_type(self.params)
 
     def identity(self) -> dict[str, Any]:
         """All that decides a content's vector."""

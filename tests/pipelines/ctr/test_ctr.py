@@ -6,12 +6,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.datasets.trained import CtrModelDataset
 from mmctr_kedro.models import model_settings
+from mmctr_kedro.models.model_file import model_bytes
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams, TrainingControls
 from mmctr_kedro.pipelines.ctr import create_pipeline
 from mmctr_kedro.pipelines.ctr.nodes import leave_out_the_leak, predict, train_fixed_model, train_model
@@ -114,6 +116,20 @@ def test_a_training_that_was_killed_before_its_outputs_were_saved_is_not_repeate
         assert all(np.array_equal(again.weights[name], expected.weights[name]) for name in expected.weights)
         assert [entry["valid_auc"] for entry in entries] == [entry["valid_auc"] for entry in history]
         assert again.settings == expected.settings
+
+
+def test_what_a_notebook_has_set_in_torch_neither_reaches_a_training_nor_is_lost(
+    trained, splits, item_tags, item_embedding
+):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            again, _ = train_model(CtrParams(**QUICK), splits["train"], splits["valid"], item_tags, item_embedding)
+            assert not torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert model_bytes(again) == model_bytes(trained[0])
 
 
 def test_nodes_leave_their_inputs_alone(splits, item_tags, item_embedding):

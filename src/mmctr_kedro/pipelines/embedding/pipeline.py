@@ -1,10 +1,9 @@
 """Item content and covers to ``item_embedding``: the chosen variant alone, or every variant side by side."""
 
-from functools import partial, update_wrapper
-
 from kedro.pipeline import Node, Pipeline
 
 from mmctr_kedro.fusion.settings import VARIANTS
+from mmctr_kedro.pipelines import bound
 from mmctr_kedro.pipelines.embedding import nodes
 from mmctr_kedro.reports import embedding_page
 
@@ -47,7 +46,7 @@ def _encoders() -> list[Node]:
 
 def _variant(variant: str | None) -> list[Node]:
     """Fuse, judge, show and format one variant; None: the one that ``params:embedding`` chooses."""
-    fuse = update_wrapper(partial(nodes.fuse, variant=variant), nodes.fuse)
+    fuse = bound(nodes.fuse, variant=variant)
     known = ["text_vectors", "image_vectors", "provided_item_embedding", "clicks_train", "challenge_folder"]
     fused = ["item_embedding", "modality_embeddings", "fusion_report"]
     judged_by = ["item_tags", "item_content", "clicks_train", "clicks_valid", "title_report", "cover_report"]

@@ -1,10 +1,9 @@
 """Reporting: metrics, figures and a page per task, and one page for all three from their bundles."""
 
-from functools import partial, update_wrapper
-
 from kedro.pipeline import Pipeline, node
 
 from mmctr_kedro.common.params import TASKS
+from mmctr_kedro.pipelines import bound
 from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows
 from mmctr_kedro.reports.figures import NAMES, draw_figures
 from mmctr_kedro.reports.report import write_report, write_task_report
@@ -13,7 +12,7 @@ from mmctr_kedro.reports.report import write_report, write_task_report
 def create_task_pipeline(task: str) -> Pipeline:
     """Predictions to metrics, figures and a page, in the namespace of the task."""
     clicks = ["clicks_train", "clicks_valid", "clicks_test"]
-    judge = update_wrapper(partial(evaluate, task=task), evaluate)
+    judge = bound(evaluate, task=task)
     leak_free = ["leak_free_model", "leak_free_predictions"]
     shared = ["data_report", "data_diagnostics"]
     figures = [f"{name}_figure" for name in NAMES]

@@ -1,16 +1,15 @@
 """The rules of a submission type, judged once it has predicted."""
 
-from functools import partial, update_wrapper
-
 from kedro.pipeline import Pipeline, node
 
+from mmctr_kedro.pipelines import bound
 from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
 from mmctr_kedro.submission.rules import judge
 
 
 def create_pipeline(task: str) -> Pipeline:
     """What a task made to ``{task}.rules``, in its namespace."""
-    of_task = update_wrapper(partial(judge, task=task), judge)
+    of_task = bound(judge, task=task)
     parameters = ["params:processing", "params:embedding", "params:project"]
     shared = ["clicks_train", "clicks_valid", "clicks_test", "item_tags", EMBEDDINGS[task], "challenge_folder"]
     made = ["ctr_model", "training_history", "predictions"]

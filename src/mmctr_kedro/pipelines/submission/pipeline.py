@@ -1,10 +1,9 @@
 """Submission: a checked zip per task and one for all three, each with the bundle that lets a stranger verify it."""
 
-from functools import partial, update_wrapper
-
 from kedro.pipeline import Node, Pipeline
 
 from mmctr_kedro.common.params import TASKS
+from mmctr_kedro.pipelines import bound
 from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
 from mmctr_kedro.pipelines.submission.nodes import combine_bundles, combine_submissions, make_bundle, make_submission
 
@@ -14,8 +13,8 @@ _RESULTS = ["ctr_model", "training_history", "metrics", "rules"]
 
 def create_task_pipeline(task: str) -> Pipeline:
     """``{task}.predictions`` to ``{task}.submission`` and ``{task}.bundle``, in the namespace of the task."""
-    make = update_wrapper(partial(make_submission, task=task), make_submission)
-    pack = update_wrapper(partial(make_bundle, task=task), make_bundle)
+    make = bound(make_submission, task=task)
+    pack = bound(make_bundle, task=task)
     embedding = EMBEDDINGS[task]
     nodes = [
         Node(make, ["clicks_test", "predictions", "rules"], "submission", name="make_submission"),
