@@ -155,7 +155,7 @@ def test_levels_are_asked_for_by_models_that_read_them_and_by_no_other(model):
         (lambda s: s.score([[1], [-2]], [4, 4]), "history row 1: -2 is no item"),
         (lambda s: s.score([[1]], [4, 5]), "2 candidates belong to 2 histories of 1"),
         (lambda s: s.rank([[1]], among=[4, 77]), "among row 1: 77 is no item"),
-        (lambda s: s.score_table(pd.DataFrame({"item_id": [1]})), "The table has no item_seq; it has item_id."),
+        (lambda s: s.score_table(pd.DataFrame({"item_id": [1]})), "the table has no item_seq; it has item_id."),
         (lambda s: s.add_items(TAGS[:2], EMBEDDING[:2, :9], LEVELS[:2]), r"embedding \[2, 9\]; expected \[2, 16\]"),
         (lambda s: s.add_items(TAGS[:2], EMBEDDING[:2] * np.nan, LEVELS[:2]), "not finite in rows 0, 1"),
         (lambda s: s.add_items(TAGS[:2] + 99, EMBEDDING[:2], LEVELS[:2]), "a tag in rows 0, 1 is none of 0..8"),

@@ -150,15 +150,20 @@ class Scorer:
             best[some_users], scores[some_users] = candidates[order], np.take_along_axis(pctr, order, axis=1)
         return best, scores
 
-    def score_table(self, table: pd.DataFrame | pa.Table) -> np.ndarray:
+    def score_table(self, table: pd.DataFrame | pa.Table, name: str = "the table", first: int = 0) -> np.ndarray:
         """The same for a table with ``item_seq``, a list of ids in each row, and ``item_id``, as in the challenge.
 
         Zeros in ``item_seq`` are padding, on either side. Levels of the rows are not read: items have their own.
+        For errors: the table's ``name``, and the number of its ``first`` row where it is a part of a longer one.
         """
         columns = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
-        if missing := [name for name in ("item_seq", "item_id") if name not in columns.column_names]:
-            raise MmctrError(f"The table has no {' and no '.join(missing)}; it has {', '.join(columns.column_names)}.")
-        return self.score(columns["item_seq"].combine_chunks(), columns["item_id"].to_numpy())
+        if missing := [column for column in ("item_seq", "item_id") if column not in columns.column_names]:
+            raise MmctrError(f"{name} has no {' and no '.join(missing)}; it has {', '.join(columns.column_names)}.")
+        offsets, clicked = _flat(columns["item_seq"].combine_chunks())
+        items = columns["item_id"].to_numpy().astype(np.int64)
+        self._refuse_unknown(clicked, f"{name}: item_seq,", offsets, first)
+        self._refuse_unknown(items, f"{name}: item_id,", first=first)
+        return self._predict(offsets, clicked, items, np.arange(len(items)))
 
     def _predict(self, offsets: np.ndarray, clicked: np.ndarray, items: np.ndarray, history: np.ndarray) -> np.ndarray:
         from mmctr_kedro.common.machine import reproducible
@@ -195,12 +200,12 @@ class Scorer:
             )
         return levels.astype(np.int8)
 
-    def _refuse_unknown(self, ids: np.ndarray, what: str, offsets: np.ndarray | None = None) -> None:
+    def _refuse_unknown(self, ids: np.ndarray, what: str, offsets: np.ndarray | None = None, first: int = 0) -> None:
         if len(bad := np.flatnonzero((ids < 1) | (ids > self.items))):
             row = bad[0] if offsets is None else np.searchsorted(offsets, bad[0], "right") - 1
             raise MmctrError(
-                f"{what} row {row}: {ids[bad[0]]} is no item; known are 1..{self.items} ({len(bad)} such ids in all)."
-                " Give new items to add_items first."
+                f"{what} row {first + row}: {ids[bad[0]]} is no item; known are 1..{self.items} ({len(bad)} such ids "
+                "in all). Give new items to add_items first."
             )
 
 
