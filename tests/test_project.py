@@ -1,5 +1,6 @@
 """The project as a whole: what is registered, what it costs to look, how it says a user's mistake."""
 
+import os
 import re
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_looking_at_the_registry_and_the_catalog_imports_no_heavy_library():
 def test_an_unknown_environment_is_a_message_not_a_traceback(command):
     result = python("-m", *command, "--env", "smok")
     assert result.returncode != 0
-    assert "conf/smok" in result.stderr
+    assert result.stderr == "Error: There is no environment smok. Did you mean smoke?\n"
     assert "Traceback" not in result.stderr + result.stdout
 
 
@@ -131,6 +132,18 @@ def test_the_lock_pins_every_dependency_and_leaves_torchs_build_to_the_machine()
 
 def test_telemetry_is_off():
     assert (ROOT / ".telemetry").read_text().strip() == "consent: false"
+
+
+def test_outside_a_project_the_log_is_as_quiet_and_telemetry_off(tmp_path):
+    """As of an installed wheel, which brings the project's logging.yml."""
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert packaged["mmctr_kedro"] == ["logging.yml"]
+    words = ["-m", "mmctr_kedro", "--conf-source", ROOT / "conf", "--env", "microlens", "--pipeline", "data_processing"]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=os.environ | path)
+    assert done.stderr.startswith("Error: 4 problems in the input files:")
+    assert done.stderr.count("train.parquet is missing") == 1
+    assert done.stdout == ""
 
 
 def test_a_misspelt_setting_on_the_command_line_is_a_message_not_a_traceback():

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study import data, page, scoring
+from benchmarks.study import files, page
 from benchmarks.study.plan import CHOICES, ROOT, Choices, Run, plan, read_choices
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write
@@ -65,18 +65,24 @@ class Study:
         return [run for run in self.runs if kind in (None, run.kind) and self.record(run) is None]
 
 
-def prepare(choices: Choices, roots: dict[str, Path], out: Path) -> Study:
-    """Have every data set, made if it is missing; those that cannot be are left out, with the reason printed."""
+def prepare(choices: Choices, roots: dict[str, Path], out: Path, make: bool = True) -> Study:
+    """Have every data set, made if it is missing; those that cannot be are left out, with the reason printed.
+
+    Without ``make`` nothing is made, and the runs of what is not there are missing.
+    """
     out.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, choice in choices.data.items():
         root = roots.get(name, ROOT / choice.root)
-        if reason := data.provide(choice, root):
+        if make and (reason := files.provide(choice, root)):
             say(f"{name} is left out: {reason}")
         else:
             found[name] = root
     runs = [run for run in plan(choices) if run.data in found]
-    digests = {name: data.data_digest(root, choices.embedding_file(name)) for name, root in found.items()}
+    digests = {
+        name: files.data_digest(root, choices.embedding_file(name)) if files.present(choices.data[name], root) else ""
+        for name, root in found.items()
+    }
     keys = {run.name: {"settings": run.settings_digest(), "data": digests[run.data]} for run in runs}
     return Study(choices, runs, keys, found, out)
 
@@ -134,6 +140,8 @@ Comparisons = list[dict[str, Any]]
 
 def results_of(study: Study, described: dict[str, Any], comparisons: Comparisons) -> dict[str, Any]:
     """Everything the page says, in an order that does not depend on when what was finished."""
+    from benchmarks.study import scoring  # which brings torch
+
     choices = study.choices
     return {
         "ours": choices.ours,
@@ -159,6 +167,8 @@ def write(results: dict[str, Any], results_file: Path, page_file: Path) -> None:
 
 def score_test(study: Study, threads: int, reason: str | None = None) -> tuple[dict[str, Any], Comparisons]:
     """Freeze, score test and compare; nothing where a training is still missing."""
+    from benchmarks.study import scoring
+
     known: dict[str, Any] = {}
     found: Comparisons = []
     for kind in scoring.FROZEN:
@@ -180,7 +190,14 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := set(roots) - set(choices.data):
         raise MmctrError(f"--root names {sorted(unknown)}; known: {', '.join(choices.data)}.")
     given = {name: Path(root).resolve() for name, root in roots.items()}
-    study = prepare(choices, given, options.out.resolve())
+    study = prepare(choices, given, options.out.resolve(), make=not options.list)
+    if options.list:
+        say(f"{len(study.runs)} runs, {len(study.missing())} missing")
+        for run in study.runs:
+            print(f"{'missing ' if study.record(run) is None else 'finished'}  {run.name}")
+        return 0
+    from benchmarks.study import data
+
     described = {name: data.describe(choices.data[name], root) for name, root in study.roots.items()}
 
     def update(comparisons: Comparisons | None = None) -> None:
@@ -188,16 +205,12 @@ def main(arguments: list[str] | None = None) -> int:
         comparisons = comparisons or _kept(old, study, described)
         write(results_of(study, described, comparisons), options.results, options.page_file)
 
-    if options.again and not options.list:
+    if options.again:
         for run in study.runs:
             if fnmatch.fnmatch(run.name, options.again):
                 (study.out / f"{run.name}.json").unlink(missing_ok=True)
     chosen = [run for run in study.missing() if fnmatch.fnmatch(run.name, options.only)]
     say(f"{len(study.runs)} runs, {len(study.missing())} missing, {len(chosen)} to do")
-    if options.list:
-        for run in study.runs:
-            print(f"{'missing ' if study.record(run) is None else 'finished'}  {run.name}")
-        return 0
     failed: list[str] = []
     if not (options.score_test or options.page):
         failed = train_all(study, chosen, options.jobs, options.threads, update)

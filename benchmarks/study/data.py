@@ -1,20 +1,18 @@
-"""The study's data sets: where they lie, what makes them, and the test labels that only scoring may see."""
+"""What the study's data sets hold, and the test labels that only scoring may see."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from benchmarks.study.plan import ROOT, DataChoice
+from benchmarks.study import files
+from benchmarks.study.files import SPLITS
+from benchmarks.study.plan import DataChoice
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.clicks import Clicks, own_levels
@@ -23,8 +21,6 @@ from mmctr_kedro.datasets.arrays import ClicksDataset, load_array
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.training.trained_model import with_own_levels
 from mmctr_kedro.worlds.settings import WorldParams
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -49,18 +45,6 @@ def load(root: Path, embedding: str, kind: str = "model") -> Tables:
 
 def _clicks(root: Path, split: str) -> Clicks:
     return ClicksDataset(filepath=str(root / "03_primary" / f"clicks_{split}")).load()
-
-
-def data_digest(root: Path, *more: str) -> str:
-    """Of every byte a training and its scoring read, ``more`` being the files beside clicks and tags."""
-    folders = [root / "03_primary" / f"clicks_{split}" for split in SPLITS]
-    files = [*(file for folder in folders for file in sorted(folder.glob("*.npy")))]
-    digest = hashlib.sha256()
-    for file in [*files, root / "03_primary/item_tags.npy", *(root / file for file in more)]:
-        content = file.read_bytes()
-        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()[:16]
 
 
 def describe(choice: DataChoice, root: Path) -> dict[str, Any]:
@@ -93,40 +77,6 @@ def best_auc(root: Path, split: str, label: np.ndarray) -> float | None:
     return None if found is None else found["posterior"]
 
 
-# --- building --------------------------------------------------------------------------------------------
-
-
-def provide(choice: DataChoice, root: Path) -> str | None:
-    """Have the data below ``root``, made by kedro if missing; why not, if that cannot be."""
-    log = _log_folder(choice)
-    if log is not None and not log.is_dir():
-        return f"it needs the interaction log in {_log_name(choice)}, which is not there"
-    wanted = [root / "03_primary/clicks_test/item.npy", *(root / file for file in choice.embeddings.values())]
-    if all(path.is_file() for path in wanted):
-        return None
-    command = [
-        "run",
-        "--env",
-        choice.env,
-        "--pipeline",
-        choice.build,
-        "--params",
-        f"root={root}" + (f",{choice.params}" if choice.params else ""),
-    ]
-    print(f"making the data of {choice.env}: kedro {' '.join(command)}", flush=True)
-    subprocess.run([sys.executable, "-m", "kedro", *command], cwd=ROOT, check=True)
-    return None
-
-
-def _log_name(choice: DataChoice) -> str | None:
-    return yaml.safe_load((ROOT / "conf" / choice.env / "globals.yml").read_text()).get("log_folder")
-
-
-def _log_folder(choice: DataChoice) -> Path | None:
-    name = _log_name(choice)
-    return None if name is None else ROOT / name
-
-
 # --- scoring alone ---------------------------------------------------------------------------------------
 
 
@@ -152,7 +102,7 @@ def _labels_of_log(choice: DataChoice, challenge: Path, clicks: Clicks) -> np.nd
     from mmctr_kedro.data.importing.log_files import read_log
 
     params = InteractionLogParams(**json.loads((challenge / "import_log.json").read_text())["params"])
-    folder = _log_folder(choice)
+    folder = files.log_folder(choice)
     assert folder is not None
     log, items = read_log(RawFolder(folder).path, params)
     width = len(items.ids) + 1

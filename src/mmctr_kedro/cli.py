@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
+from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
+from kedro.pipeline.pipeline import CircularDependencyError, OutputNotUniqueError
+from kedro.utils import find_kedro_project, load_obj
+from yaml import YAMLError
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.running.credentials import redacted
@@ -26,20 +33,49 @@ RUNNERS = ("SequentialRunner", "ParallelRunner")
 
 
 class _Run(click.Command):
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _plainly():
+            try:
+                return super().make_context(*arguments, **more)
+            except (YAMLError, LookupError, AttributeError) as error:  # nothing else is read here
+                why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                raise MmctrError(f"--config: {why}. Expected `run:` and below it options: `env: smoke`.") from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        if twice := next((option.opts[0] for option in given if given.count(option) > 1), None):
+            raise MmctrError(f"{twice} is given twice, and only the last would count. Give it once, with commas.")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _plainly():
             _refuse_unknown(ctx.params)
             return super().invoke(ctx)
-        except Exception as error:
-            cause: BaseException | None = error
-            while cause is not None:  # Kedro wraps what a dataset raises
-                if isinstance(cause, MmctrError | MissingConfigException):  # the latter: an unknown --env
-                    raise click.ClickException(redacted(str(cause))) from error
-                if isinstance(cause, FileNotFoundError):
-                    said = f"A file is missing: {cause}. Make it first; kedro run makes everything."
-                    raise click.ClickException(redacted(said)) from error
-                cause = cause.__cause__
-            raise
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Say a user's mistake in one message, without traceback."""
+    try:
+        yield
+    except Exception as error:
+        raise click.ClickException(redacted(_said(error))) from error
+
+
+def _said(error: Exception) -> str:
+    """What a user's mistake is, in the words of whoever found it; anything else is raised as it came."""
+    cause: BaseException | None = error
+    while cause is not None:  # Kedro wraps what a dataset raises
+        if isinstance(cause, MmctrError | MissingConfigException):
+            return str(cause)
+        if isinstance(cause, FileNotFoundError):
+            return f"A file is missing: {cause}. Make it first; kedro run makes everything."
+        cause = cause.__cause__
+    if isinstance(error, DatasetError):  # of another process, where the cause stayed, or of a file that cannot be read
+        return f"{error}\nWhat is missing or damaged can be made again: kedro run makes everything."
+    if isinstance(error, KedroCliError):  # which Kedro would show without its message
+        return str(error)
+    raise error
 
 
 def _refuse_unknown(given: dict[str, Any]) -> None:
@@ -50,18 +86,40 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
             "ThreadRunner and --async give other results: torch's seed and threads belong to the whole process. "
             f"Take {' or '.join(RUNNERS)}."
         )
-    _known("runner", [] if "." in runner else [runner], RUNNERS)  # one with a dot is somebody's own
-    chosen = _chosen(given)
-    _known("node", [*given["node_names"], *given["from_nodes"], *given["to_nodes"]], [n.name for n in chosen.nodes])
-    _known("tag", given["tags"], {tag for node in chosen.nodes for tag in node.tags})
-    _known("namespace", given["namespaces"], {name for node in chosen.nodes for name in node.namespace_prefixes})
-    _known("dataset", [*given["from_inputs"], *given["to_outputs"]], chosen.datasets())
+    try:
+        load_obj(runner, "kedro.runner")
+    except (ImportError, AttributeError, ValueError):
+        _known("runner", [runner], RUNNERS)
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    conf = Path(given["conf_source"] or project / settings.CONF_SOURCE)
+    if not conf.exists():
+        raise MmctrError(
+            f"There are no settings: {conf} is missing. Run in a clone of the project, or name its conf folder or "
+            "archive: --conf-source path/to/conf"
+        )
+    if given["env"] and conf.is_dir():
+        _known("environment", [given["env"]], [folder.name for folder in conf.iterdir() if folder.is_dir()])
+    _chosen(given)
 
 
 def _chosen(given: dict[str, Any]) -> Pipeline:
+    """The nodes that these options choose."""
     names = [given["pipeline"]] if given["pipeline"] else given["pipelines"] or ["__default__"]
     _known("pipeline", names, pipelines)
-    return sum((pipelines[name] for name in names), Pipeline([]))
+    try:
+        whole = sum((pipelines[name] for name in names), Pipeline([]))
+    except (OutputNotUniqueError, CircularDependencyError) as error:
+        each = " && ".join(f"kedro run --pipeline {name}" for name in names)
+        raise MmctrError(f"{' and '.join(names)} cannot run together: {error} One after the other: {each}") from error
+    _known("node", [*given["node_names"], *given["from_nodes"], *given["to_nodes"]], [n.name for n in whole.nodes])
+    _known("tag", given["tags"], {tag for node in whole.nodes for tag in node.tags})
+    _known("namespace", given["namespaces"], {name for node in whole.nodes for name in node.namespace_prefixes})
+    _known("dataset", [*given["from_inputs"], *given["to_outputs"], *given["load_versions"]], whole.datasets())
+    filters = {key: given[key] for key in ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs")}
+    try:
+        return whole.filter(node_namespaces=given["namespaces"], **filters)
+    except ValueError as error:  # of names that are there
+        raise MmctrError(f"No node of {', '.join(names)} is left by these options together; leave one out.") from error
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -83,14 +141,12 @@ def _update(dry_run: bool, **given: Any) -> object:
         assert kedro_run.callback is not None
         runner = "mmctr_kedro.running.planner.recorder.UpdateRunner"
         return kedro_run.callback(runner=runner, is_async=False, runner_params={}, only_missing_outputs=False, **given)
-    filters = {key: given[key] for key in ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs")}
-    chosen = _chosen(given).filter(node_namespaces=given["namespaces"], **filters)
     session = KedroSession.create(env=given["env"], conf_source=given["conf_source"], runtime_params=given["params"])
     with session:
         _ = session.load_context().catalog  # Kedro makes it when asked, and the recorder its planner then
     planner = next(hooks.planner for hooks in settings.HOOKS if isinstance(hooks, Recorder))
     assert planner is not None
-    for node, verdict, reasons in planner.plan(chosen):
+    for node, verdict, reasons in planner.plan(_chosen(given)):
         click.echo(in_words(node.name, verdict, reasons))
     planner.contents.save()
     return None

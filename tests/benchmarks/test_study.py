@@ -1,6 +1,8 @@
 """The study runs from choices to page on a tiny world, goes on where it was stopped, and scores test once."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import yaml
 from benchmarks.study import data, page, scoring
 from benchmarks.study import train as training
 from benchmarks.study.__main__ import PAGE, RESULTS, main, prepare
-from benchmarks.study.plan import Budget, Choices, plan, read_choices
+from benchmarks.study.plan import ROOT, Budget, Choices, plan, read_choices
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import RawFolder
 from mmctr_kedro.data.processing.raw_files import describe
@@ -76,6 +78,19 @@ def train_here(study, runs) -> list[dict]:
 
 
 # --- from choices to page --------------------------------------------------------------------------------
+
+
+def test_the_list_makes_no_data_and_imports_no_torch(tmp_path):
+    (tmp_path / "study.yml").write_text(yaml.safe_dump(CHOICES))
+    code = (
+        "import sys; from benchmarks.study.__main__ import main; "
+        f"main(['--list', '--choices', {str(tmp_path / 'study.yml')!r}, '--root', {f'tiny={tmp_path}'!r}]); "
+        "sys.exit(str({'torch', 'pandas', 'kedro'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "missing   tiny.provided.model.evidence.1" in done.stdout
+    assert done.stderr == "set()\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yml"]
 
 
 def test_the_whole_study_runs_and_its_second_start_has_nothing_to_do(root, tmp_path, capsys):
@@ -263,7 +278,7 @@ def test_the_labels_of_a_log_are_those_it_writes_where_it_writes_any(tmp_path, c
     import_log(InteractionLogParams(**few), RawFolder(log), RawFolder(challenge))
     raw_files = describe(SourceParams(name="interaction_log"), RawFolder(challenge))
     *_, valid, test, _ = process_raw_files(ProcessingParams(), raw_files, RawFolder(challenge))
-    monkeypatch.setattr(data, "_log_folder", lambda choice: log)
+    monkeypatch.setattr(data.files, "log_folder", lambda choice: log)
     labels = {}
     for split, clicks in (("valid", valid), ("test", test)):
         ClicksDataset(filepath=str(tmp_path / "data" / "03_primary" / f"clicks_{split}")).save(clicks)

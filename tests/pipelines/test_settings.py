@@ -4,6 +4,7 @@ import pytest
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.pipelines.settings import check_settings
+from mmctr_kedro.running.configuration import pass_on
 
 GLOBALS = {"root": "data", "log_folder": "logs", "embedding": {"variant": "concat_pca"}}
 
@@ -24,6 +25,32 @@ def test_a_misspelt_block_is_refused_with_the_nearest_known_one():
 
 def test_a_misspelt_block_inside_a_task_names_its_place():
     assert "task1: unknown setting 'ctrr'. Did you mean 'ctr'?" in problems({"task1": {"ctrr": {}}})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"epochs": 1}, "unknown setting 'epochs'. Did you mean ctr.epochs or finetune.epochs or task1.ctr.epochs?"),
+        ({"task1": {"epochs": 1}}, "task1: unknown setting 'epochs'. Did you mean task1.ctr.epochs?"),
+        ({"max_history": 9}, "Did you mean ctr.max_history or processing.max_history or"),
+        ({"embedding": {"dim": 3}}, "embedding: unknown setting 'dim'. Known: variant"),
+    ],
+)
+def test_a_setting_without_its_block_is_refused_with_its_whole_name(parameters, said):
+    assert said in problems(parameters)
+
+
+@pytest.mark.parametrize("value", [{"epoch": 1}, {"epochs": 0}, {"model": {"name": "dinn"}}])
+def test_what_is_wrong_with_the_default_of_two_tasks_is_said_once(value):
+    parameters = {"ctr": value}
+    pass_on(parameters)
+    assert problems(parameters).startswith("1 wrong setting(s)")
+    with_task1 = parameters | {"task1": {"ctr": value}}
+    assert problems(with_task1).startswith("2 wrong setting(s)")
+
+
+def test_a_value_where_a_block_is_expected_is_told_so():
+    assert "ctr.model: expected a block of settings: set those in it, got 'din'" in problems({"ctr": {"model": "din"}})
 
 
 def test_a_misspelt_key_deep_inside_a_block_is_refused():

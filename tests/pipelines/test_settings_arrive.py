@@ -22,12 +22,13 @@ READ = [name for name in SETTINGS if name != "ctr"]  # which is the default of t
 PLACES = ["base", "env", "local", "command line"]
 HUB = {"model": "some/model", "revision": "0" * 40}
 NO_DEFAULT = {"embedding_learning_rate": 0.01, "weight_decay": 0.01, "evaluate_every": 5}
+TEXT_TABLE = {"separator": ";", "encoding": "cp1252", "quotes": True, "columns": ["a", "b"]}
 # Where the default is none at all, or several settings must fit each other.
 CHOSEN: dict[str, dict[str, Any]] = {
     "simulate": {"user_seed": 5},
     "import_log": {
-        "log": {"format": "rows", "separator": ";", "columns": ["a", "b"], "rating": "stars", "label": None},
-        "items": {"separator": ";", "columns": ["a", "b"], "no_tags": ["-"]},
+        "log": {**TEXT_TABLE, "format": "rows", "rating": "stars", "label": None},
+        "items": {**TEXT_TABLE, "no_tags": ["-"]},
         "covers": "pictures",
         "positive_rating": 3.5,
         "train_clicks_per_user": 7,

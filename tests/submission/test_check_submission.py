@@ -1,5 +1,6 @@
 """Any csv or zip is told what the challenge would say to it; a zip of our own is accepted."""
 
+import bz2
 import gzip
 import io
 import json
@@ -87,7 +88,11 @@ BROKEN = {
     "byte order mark": (b"\xef\xbb\xbf" + GOOD.encode(), "line 1: a byte order mark"),
     "no UTF-8": (GOOD.replace("0.5", "0.\xff").encode("latin-1"), "line 3: a byte that is no UTF-8 (0xff)"),
     "gzip": (gzip.compress(GOOD.encode()), "this is gzip; expected a csv as UTF-8 text, or a zip of one"),
+    "bzip2": (bz2.compress(GOOD.encode()), "this is an archive that is no zip; expected a csv"),
+    "parquet": (b"PAR1\x15\x04\x15\x10PAR1", "this is parquet; expected a csv as UTF-8 text, or a zip of one"),
+    "a page to sign in": ("<!DOCTYPE html>\n<html></html>\n", "this is a web page; expected a csv"),
     "UTF-16": (GOOD.encode("utf-16"), "this is UTF-16; expected a csv as UTF-8 text"),
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), "this is UTF-16; expected a csv as UTF-8 text"),
     "NUL byte": (GOOD.replace("0.5", "0.\0"), "line 3: a NUL byte"),
     "an absurd line": (GOOD.replace("0.5", "0." + "5" * 20_000), "line 3: 20,004 bytes; expected 10,000 at most"),
     "nothing": ("", "there is no text in it"),
@@ -173,6 +178,7 @@ def test_a_zip_of_one_prediction_is_accepted(zipped):
     ("members", "message"),
     [
         ([], "the zip holds nothing; expected prediction.csv"),
+        ([("xl/workbook.xml", "<workbook/>")], "this is an Excel workbook; expected a csv as UTF-8 text"),
         ([("answer.csv", GOOD)], "the zip holds 'answer.csv'; expected prediction.csv"),
         ([("x/prediction.csv", GOOD)], "the zip holds 'x/prediction.csv'; expected prediction.csv, in no folder"),
         ([("../../prediction.csv", GOOD)], "the zip holds '../../prediction.csv'"),
@@ -185,6 +191,11 @@ def test_a_zip_of_other_members_is_refused(members, message, zipped):
     found = zipped(*members)
     assert not found["accepted"]
     assert [problem for problem in found["problems"] if message in problem], found["problems"]
+
+
+def test_another_archive_that_is_called_a_zip_is_called_by_its_name(tmp_path):
+    (tmp_path / "a.zip").write_bytes(gzip.compress(GOOD.encode()))
+    assert report(tmp_path / "a.zip")["problems"] == ["this is gzip; expected a csv as UTF-8 text, or a zip of one"]
 
 
 def test_a_csv_in_the_wrong_place_is_still_checked(zipped):

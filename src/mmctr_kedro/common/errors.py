@@ -11,9 +11,12 @@ class InvalidDataError(MmctrError):
     """All problems found in a set of input files, each naming file, column, row and expected value."""
 
     def __init__(self, problems: Iterable[str], advice: str = "") -> None:
-        self.problems = list(problems)
+        self.problems, self.advice = list(problems), advice
+        super().__init__(self.problems, advice)  # what another process makes it of again
+
+    def __str__(self) -> str:
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the input files:"
-        super().__init__("\n".join([count, *(f"  - {problem}" for problem in self.problems), advice]).rstrip())
+        return "\n".join([count, *(f"  - {problem}" for problem in self.problems), self.advice]).rstrip()
 
 
 class DiskError(MmctrError):

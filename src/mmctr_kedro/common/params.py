@@ -6,7 +6,8 @@ an environment chooses. A room's classes are in its ``settings.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,9 +17,16 @@ from mmctr_kedro.common.words import did_you_mean
 TASKS = ("task1", "task2", "task1_and_2")  # the submission types; also namespaces and blocks of parameters
 
 
-def suggest(unknown: str, known: list[str]) -> str:
-    """Say that a key is unknown, with the nearest known one and the full list."""
-    return f"unknown setting '{unknown}'.{did_you_mean(unknown, known)} Known: {', '.join(known)}."
+def suggest(unknown: str, known: list[str], inner: Sequence[str] = ()) -> str:
+    """Say that a key is unknown, with the nearest known one and the full list.
+
+    ``inner`` are settings by their whole names; those whose last word is this key are nearest.
+    """
+    whole = sorted(
+        (name for name in inner if name.rpartition(".")[2] == unknown), key=lambda name: (name.count("."), len(name))
+    )
+    hint = f" Did you mean {' or '.join(whole[:3])}?" if whole else did_you_mean(unknown, known)
+    return f"unknown setting '{unknown}'.{hint} Known: {', '.join(known)}."
 
 
 class Params(BaseModel):
@@ -70,3 +78,10 @@ def leaves(values: Any, at: str = "", dot: str = ".") -> Iterator[tuple[str, Any
         return
     for key, value in values.items():
         yield from leaves(value, f"{at}{dot}{key}" if at else str(key), dot)
+
+
+def at_home(values: Any) -> Any:
+    """A tree of settings with the home folder for a path's ``~/``, which a shell leaves after ``root=``."""
+    if isinstance(values, dict):
+        return {key: at_home(value) for key, value in values.items()}
+    return os.path.expanduser(values) if isinstance(values, str) and values.startswith("~/") else values

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A question to end a sentence about an unknown ``name`` with; empty where no known one is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -30,7 +30,7 @@ MOST_BYTES = 64 << 20  # of one cover: 50 million pixels as a good JPEG are 25 M
 MOST_MEMBERS = 500_000  # of one container: five times the challenge's covers; an index entry takes some 300 bytes
 MOST_EXPANSION = 200  # pictures are compressed already, so that an archive of them hardly shrinks: beyond is a bomb
 
-_COVER_NAME = re.compile(r"(?:.*[/\\])?(\d{1,18})\.(?:jpg|jpeg|png|webp)", re.IGNORECASE | re.DOTALL)
+_COVER_NAME = re.compile(r"(?:.*[/\\])?(\d{1,19})\.(?:jpg|jpeg|png|webp)", re.IGNORECASE | re.DOTALL)
 
 
 class _Member(NamedTuple):
@@ -57,7 +57,7 @@ class Covers:
         self.ignored = 0
         claims: dict[int, list[_Member]] = defaultdict(list)
         for member in self._list():
-            if match := _COVER_NAME.fullmatch(member.name):
+            if (match := _COVER_NAME.fullmatch(member.name)) and int(match[1]) < 1 << 63:
                 claims[int(match[1])].append(member)
             else:
                 self.ignored += 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import codecs
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mmctr_kedro.common.params import Params
 
@@ -15,18 +16,54 @@ class SourceParams(Params):
     name: Literal["simulated", "interaction_log", "challenge_files"] = "simulated"
 
 
-class LogTableParams(Params):
+def _one_character(value: object) -> object:
+    if value in ("tab", "\\t"):  # as a command line has it
+        return "\t"
+    if not value:
+        raise ValueError(
+            "expected one character and got none: the command line drops a bare tab, blank, comma or |. Write tab for "
+            "a tab, and others in quotation marks: 'separator=\"|\"'"
+        )
+    if isinstance(value, str) and len(value) > 1:
+        raise ValueError(
+            f"expected one character, got {value!r}. Rewrite the file: sed 's/{value}/\\t/g' FILE > NEW, and set tab."
+        )
+    return value
+
+
+class TextTableParams(Params):
+    """How a text file of rows is written."""
+
+    separator: Annotated[str, BeforeValidator(_one_character)] = Field(
+        ",", description="One character; tab or \\t: a tab."
+    )
+    encoding: str = Field("utf-8", description="As Python names it: latin-1, cp1252, utf-16, gb18030, ...")
+    quotes: bool | None = Field(
+        None,
+        description="Values may stand in quotation marks. None: they may, but where rows seem swallowed by a mark that "
+        "is never closed, the file is refused. false: such marks are letters.",
+    )
+    columns: tuple[str, ...] | None = Field(None, description="Column names of a file without a header.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError as error:
+            raise ValueError(f"{error}; expected one that Python knows, such as latin-1 or utf-16") from error
+
+
+class LogTableParams(TextTableParams):
     """The log of an interaction log: one interaction per row, or one user's items per row."""
 
     file: str = Field("interactions.csv", description="A file in log_folder.")
     format: Literal["rows", "sequences"] = Field(
-        "rows", description="sequences: a user, a separator, the items in order of time with blanks between."
+        "rows", description="sequences: a user, a separator, the items in order of time with blanks or commas between."
     )
-    separator: str = Field(",", min_length=1, max_length=1)
-    columns: tuple[str, ...] | None = Field(None, description="Column names of a file without a header.")
     user: str = "user"
     item: str = "item"
-    timestamp: str = Field("timestamp", description="A column of integers, in any unit.")
+    timestamp: str = Field("timestamp", description="A column of numbers, in any one unit.")
     rating: str | None = Field(None, description="A column of numbers; read where positive_rating is set.")
     label: str | None = Field(None, description="A column of 0 and 1: rows are impressions, nothing is sampled.")
 
@@ -37,12 +74,10 @@ class LogTableParams(Params):
         return self
 
 
-class ItemTableParams(Params):
+class ItemTableParams(TextTableParams):
     """The item table of an interaction log: what items are called and tagged."""
 
     file: str = Field("items.csv", description="A file in log_folder.")
-    separator: str = Field(",", min_length=1, max_length=1)
-    columns: tuple[str, ...] | None = Field(None, description="Column names of a file without a header.")
     item: str = "item"
     title: str = "title"
     tags: str | None = "tags"
@@ -56,6 +91,17 @@ class InteractionLogParams(Params):
     seed: int = Field(20242025, ge=0)
     log: LogTableParams = LogTableParams()
     items: ItemTableParams = ItemTableParams()
+    ids: Literal["auto", "words"] = Field(
+        "auto",
+        description="auto: whole numbers, or else words, whatever quotation marks or .0 they are written with. words: "
+        "exactly as they are written.",
+    )
+    most_unmatched: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of the log's items without a row in the item table, or of covers without an item.",
+    )
     covers: str | None = Field(
         None,
         description="Folder or archive of covers in log_folder; None: item_images, as a folder or archive.",

@@ -77,6 +77,8 @@ def check_settings(parameters: dict[str, Any], one_line_choices: dict[str, Any],
     ]
     for name, settings in SETTINGS.items():
         problems += _problems_of(name, settings, find(ours, name, {}))
+    # What is wrong with `ctr` is wrong with those that it is the default of.
+    problems = [line for line in problems if line.startswith("task1.") or line.partition(".")[2] not in problems]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise MmctrError(f"{len(problems)} wrong setting(s) in conf/ or --params:\n{listed}")
@@ -114,7 +116,8 @@ def _unknown_blocks(values: Any, tree: dict[str, Any], at: str = "", extra: Sequ
         return
     for key, value in values.items():
         if key not in tree:
-            yield (f"{at}: " if at else "") + suggest(str(key), [*tree, *extra])
+            inner = [name for name, _ in leaves(resolved({})) if name.startswith(f"{at}." if at else "")]
+            yield (f"{at}: " if at else "") + suggest(str(key), [*tree, *extra], inner)
         elif tree[key] is not None:
             yield from _unknown_blocks(value, tree[key], f"{at}.{key}".lstrip("."))
 
@@ -132,6 +135,8 @@ def _problems_of(name: str, settings: type[Params], block: Any, only: set[str] |
             message = problem["msg"].removeprefix("Value error, ")
             if problem["type"] == "union_tag_invalid":
                 message = suggest(problem["ctx"]["tag"], list(MODEL_PARAMS)).replace("setting", "model")
+            if problem["type"] in ("model_type", "model_attributes_type"):
+                message = "expected a block of settings: set those in it"
             seen = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
             hint = " (a block without any line is written {})" if problem["input"] is None and block is None else ""
             yield f"{place}: {message}{seen}{hint}"

@@ -33,8 +33,8 @@ class Project:
 
     @property
     def changes(self) -> list[str]:
-        """Files that differ from the commit or are not in it; what git ignores is left out."""
-        found = self._git("status", "--porcelain", "--untracked-files=all", "-z") or b""
+        """Files that differ from the commit or are not in it; what git ignores is left out, and data/, link or not."""
+        found = self._git("status", "--porcelain", "--untracked-files=all", "-z", "--", ".", ":(exclude)data") or b""
         entries = found.decode(errors="surrogateescape").split("\0")
         return sorted({entry[3:] for entry in entries if len(entry) > 3 and entry[2] == " "})
 

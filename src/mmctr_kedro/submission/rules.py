@@ -132,7 +132,7 @@ def listing(name: str, verdicts: Sequence[Verdict]) -> str:
 @Rule(
     "The code is a commit, and nothing else.",
     source="organisers' page, final round: training and inference must be reproducible from the submitted code",
-    remedy="In a git clone of the project: git add the files named and git commit",
+    remedy="In a git clone of the project: git add and git commit what is code; secrets and the rest into .gitignore",
 )
 def committed(found: Finished) -> Found:
     commit, changes = found.project.commit, found.project.changes

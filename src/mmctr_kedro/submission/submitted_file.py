@@ -28,6 +28,22 @@ MOST_BYTES = 256 << 20  # of a file and of what is unpacked; the challenge's 379
 MOST_MEMBERS = 1_000
 LONGEST_LINE = 10_000  # bytes
 SHOWN = 5
+# What else is handed in, by its first bytes.
+OTHERS: dict[str, bytes | tuple[bytes, ...]] = {
+    "gzip": b"\x1f\x8b",
+    "an archive that is no zip": (
+        b"BZh",
+        b"\xfd7zXZ",
+        b"\x28\xb5\x2f\xfd",
+        b"7z\xbc\xaf",
+        b"Rar!",
+        b"prediction.csv\0",
+    ),
+    "UTF-16": (b"\xff\xfe", b"\xfe\xff", b"I\0D\0", b"\0I\0D"),
+    "parquet": b"PAR1",
+    "an Excel workbook": b"\xd0\xcf\x11\xe0",
+    "a web page": b"<",
+}
 
 
 @dataclass
@@ -72,6 +88,7 @@ def read_submitted(path: Path) -> Submitted:
     try:
         if len(data) > MOST_BYTES:
             raise _Unreadable(f"the file is larger than {MOST_BYTES:,} bytes")
+        _refuse_others(data)
         if data.startswith(b"PK") or path.suffix.lower() == ".zip":
             found.facts["container"] = "zip"
             data = _unpacked(data, found)
@@ -107,6 +124,12 @@ def read_test_ids(path: Path) -> np.ndarray:
     return ids
 
 
+def _refuse_others(data: bytes) -> None:
+    for name, start in OTHERS.items():
+        if data.startswith(start):
+            raise _Unreadable(f"this is {name}; expected a csv as UTF-8 text, or a zip of one")
+
+
 def _unpacked(data: bytes, found: Submitted) -> bytes:
     """The bytes of the zip's member that holds the predictions."""
     if data.count(b"PK\1\2") > MOST_MEMBERS:  # before a directory of millions becomes objects
@@ -129,6 +152,8 @@ def _unpacked(data: bytes, found: Submitted) -> bytes:
     if mark is not None:
         found.facts["not_submittable"] = mark
         found.problems.append(f"the zip is marked not submittable: {mark or 'no reason is given'}")
+    if chosen is None and "xl/workbook.xml" in names:
+        raise _Unreadable("this is an Excel workbook; expected a csv as UTF-8 text, or a zip of one")
     if chosen is None:
         raise _Unreadable(f"the zip holds {_some(names) or 'nothing'}; expected {MEMBER}")
     if chosen != MEMBER:
@@ -148,9 +173,7 @@ def _some(names: list[str]) -> str:
 
 def _read_text(data: bytes, found: Submitted) -> None:
     """Header, rows and what is odd about the text."""
-    for start, name in ((b"\x1f\x8b", "gzip"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
-        if data.startswith(start):
-            raise _Unreadable(f"this is {name}; expected a csv as UTF-8 text, or a zip of one")
+    _refuse_others(data)
     if data.startswith(codecs.BOM_UTF8):
         found.problems.append("line 1: a byte order mark stands before the header")
         data = data.removeprefix(codecs.BOM_UTF8)

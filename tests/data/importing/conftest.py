@@ -59,13 +59,15 @@ class Imported:
 def imported(tmp_path):
     """Write a log and its items as files, import them and hand back the result."""
 
-    def run(rows: str = LOG, items: str = ITEMS, item_table: dict | None = None, **params: object) -> Imported:
+    def run(
+        rows: str | bytes = LOG, items: str | bytes = ITEMS, item_table: dict | None = None, **params: object
+    ) -> Imported:
         source = tmp_path / "log"
         source.mkdir(exist_ok=True)
         few = {"train_negatives_per_click": 1, "eval_negatives_per_click": 1, "items": item_table or {}}
         settings = InteractionLogParams(**{**few, **params})
-        (source / settings.log.file).write_text(rows)
-        (source / settings.items.file).write_text(items)
+        for table, content in ((settings.log, rows), (settings.items, items)):
+            (source / table.file).write_bytes(content.encode() if isinstance(content, str) else content)
         truth = import_log(settings, RawFolder(source), RawFolder(tmp_path / "out"))
         assert len(truth) == 0
         assert truth.dtypes.equals(unknown_truth().dtypes)

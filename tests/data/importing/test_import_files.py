@@ -155,7 +155,8 @@ def test_covers_are_found_for_numbers_among_words(imported, tmp_path):
     (tmp_path / "log" / "item_images").mkdir(parents=True)
     (tmp_path / "log" / "item_images" / "10.jpg").write_bytes(picture((9, 9, 9)))
     log = "user,item,timestamp\n" + "".join(f"5,{item},{n}\n" for n, item in enumerate([*range(20, 90, 10), 10, "x"]))
-    out = imported(log, "item,title,tags\n" + "".join(f"{n},,\n" for n in range(100, 103)))
+    items = "item,title,tags\n" + "".join(f"{n},,\n" for n in (*range(10, 90, 10), "y"))
+    out = imported(log, items, ids="words")
     ours = {source: item for item, source in out.source("item").items()}
     assert Covers.find(out.path).item_ids.tolist() == [ours["10"]]
 

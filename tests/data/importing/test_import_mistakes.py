@@ -20,14 +20,14 @@ GOOD = "".join(f"5,{10 * n},{n}\n" for n in range(1, 9))
             {},
             r"no column 'timestamp'. Did you mean 'time_stamp'\?",
         ),
+        (HEADER.replace(",", ";") + GOOD.replace(",", ";"), {}, r"no column 'user'. It has: user;item;timestamp"),
         (
             HEADER + "5,10,2024-01-01\n" + GOOD,
             {},
-            r"interactions.csv:2: timestamp '2024-01-01', expected an integer",
+            r"interactions.csv:2: timestamp '2024-01-01', expected a number",
         ),
-        (HEADER + GOOD + "5,10,1.5\n", {}, r"interactions.csv:10: timestamp '1.5', expected an integer"),
-        (HEADER + GOOD + "\n\n5,10,\n", {}, r"interactions.csv:12: timestamp '', expected an integer"),
-        (HEADER + GOOD + "5,10,+9\n", {}, r"interactions.csv:10: timestamp '\+9', expected an integer"),
+        (HEADER + GOOD + "\n\n5,10,\n", {}, r"interactions.csv:12: timestamp '', expected a number"),
+        (HEADER + GOOD + "5,10,+9\n", {}, r"interactions.csv:10: timestamp '\+9', expected a number"),
         (
             "user,item,timestamp,item\n" + GOOD.replace("\n", ",7\n"),
             {},
@@ -66,6 +66,11 @@ def test_a_mistake_in_the_log_is_named(imported, rows, params, message):
         imported(rows, **params)
 
 
+def test_bytes_that_are_no_text_are_named_with_line_and_setting(imported):
+    with pytest.raises(MmctrError, match=r"items\.csv:2: b'10,Am\\xe9lie,.*items\.encoding; by latin-1.*'10,Amélie,'"):
+        imported(items="item,title,tags\n10,Amélie,\n".encode("latin-1"))
+
+
 @pytest.mark.parametrize(
     ("items", "message"),
     [
@@ -85,13 +90,6 @@ def test_all_problems_of_the_log_are_listed_at_once(imported):
         imported(HEADER + "5,10,x\n,10,3\n" + GOOD)
     assert "interactions.csv:3: user ''" in str(error.value)
     assert "interactions.csv:2: timestamp 'x'" in str(error.value)
-
-
-def test_bytes_that_are_no_text_are_named(imported, tmp_path):
-    imported()
-    (tmp_path / "log" / "items.csv").write_bytes(b"item,title,tags\n10,\xff\xfe,\n")
-    with pytest.raises(MmctrError, match=r"items\.csv is no UTF-8 table"):
-        import_log(InteractionLogParams(), RawFolder(tmp_path / "log"), RawFolder(tmp_path / "out"))
 
 
 def test_a_missing_file_is_named_with_its_columns_and_the_next_step(tmp_path):

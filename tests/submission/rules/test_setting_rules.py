@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission.rules import committed, fixed_model, listing, separate_embedding
+from mmctr_kedro.submission.rules import RULES, committed, fixed_model, listing, separate_embedding
 from tests.submission.rules.conftest import git
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -81,6 +84,26 @@ def test_a_changed_file_is_named_and_so_is_a_new_one(task, tree, finished, broke
     (tree.path / "new file.py").write_text("")
     (found,) = broken(task, replace(finished[task], project=tree)).values()
     assert "not in it: code.py, new file.py" in found
+
+
+def test_data_on_another_disk_is_no_change_of_the_code(tree, tmp_path):
+    """data/ as a link matches no pattern for folders in .gitignore, and what the commit has in it is gone."""
+    (tree.path / "data").mkdir()
+    (tree.path / "data" / ".gitkeep").touch()
+    git(tree.path, "add", "-A")
+    git(tree.path, "commit", "-qm", "two")
+    shutil.rmtree(tree.path / "data")
+    (tree.path / "data").symlink_to(tmp_path)
+    assert tree.changes == []
+
+
+def test_nobody_is_told_to_commit_a_file_of_secrets(tree):
+    shutil.copy(ROOT / ".gitignore", tree.path)
+    (tree.path / ".env").write_text("WORD=x\n")
+    (tree.path / "notes.txt").touch()
+    assert tree.changes == [".gitignore", "notes.txt"]
+    (remedy,) = (rule.remedy for rule, test in RULES if test is committed)
+    assert "git commit what is code; secrets and the rest into .gitignore" in remedy
 
 
 def test_a_folder_without_git_is_no_commit(tmp_path, finished):

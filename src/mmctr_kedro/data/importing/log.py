@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,18 @@ import pyarrow.parquet as pq
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.words import percent, some
 from mmctr_kedro.data.challenge import RawFolder, unknown_truth
 from mmctr_kedro.data.covers import Covers
-from mmctr_kedro.data.importing.log_files import read_log
-from mmctr_kedro.data.importing.log_items import levels_of, write_items
+from mmctr_kedro.data.importing.log_files import ItemTable, read_log
+from mmctr_kedro.data.importing.log_items import levels_of, with_item, write_items
 from mmctr_kedro.data.importing.negatives import Negatives
 from mmctr_kedro.data.importing.splits import split_log, write_rows, write_sequences
 from mmctr_kedro.data.settings import InteractionLogParams
+
+logger = logging.getLogger(__name__)
+
+A_FEW = 0.05  # a larger share without a match is said
 
 RECORD = "import_log.json"  # in the challenge folder: that it was imported, and what was found
 
@@ -55,6 +61,7 @@ def import_interaction_log(
             "params:import_log.covers, or unset it to use item_images/ or an archive of that name, if any."
         )
     log, items = read_log(log_folder.path, params)
+    _check_matches(items, covers, params)
     split = split_log(log, params, np.random.default_rng([params.seed, 0]))
     count = len(items.ids)
     clicks = np.bincount(split.clicked[split.early_click] - 1, minlength=count)
@@ -71,8 +78,16 @@ def import_interaction_log(
         table = pa.table({f"{kind}_id": np.arange(1, len(source) + 1), f"source_{kind}_id": source_ids})
         with atomic_write(challenge_folder.path / f"{kind}_ids.parquet") as path:
             pq.write_table(table, path, compression="zstd")
+    rows = split.rows.values()
+    idle = np.delete(log.users, np.unique(log.user[np.concatenate([r.event for r in rows])]) - 1)
+    _say_lost(len(idle), len(log.users), f"users have too few clicks for a row: {some(idle.tolist())}")
+    alone = np.concatenate([r.begin == r.end for r in rows])
+    _say_lost(
+        int(alone.sum()), len(alone), "clicks have no history: what was clicked at one time, or day, is not parted"
+    )
     found |= {
         "users": len(log.users),
+        "users_without_rows": len(idle),
         "interactions": len(log.user),
         "clicks": len(split.clicked),
         "repeated_clicks_left_out": split.repeats,
@@ -85,6 +100,34 @@ def import_interaction_log(
     }
     _write_record({**record, "finished": True, "found": found}, challenge_folder)
     return unknown_truth()
+
+
+def _check_matches(items: ItemTable, covers: Covers, params: InteractionLogParams) -> None:
+    """Say which items and covers find no match, and stop where they are more than the settings allow."""
+    lost, unused = items.in_log & ~items.in_table, items.in_table & ~items.in_log
+    text = f"items of {params.log.file} have no row in {params.items.file}: {some(items.ids[lost].tolist())}"
+    text += f"; without a click there: {some(items.ids[unused].tolist()) or 'none'}"
+    _say_lost(int(lost.sum()), int(items.in_log.sum()), text, params.most_unmatched)
+    files, matched = len(covers) + covers.ignored, with_item(covers, items.ids)
+    # Covers of some items only, or of many more, are no loss: those that are fewer should find the others.
+    fewer, text = min((files, "files among the covers are no item's"), (len(items.ids), "items have no cover"))
+    strangers = some(np.setdiff1d(covers.item_ids, matched).tolist()) or "none"
+    text += (
+        f": items are {some(items.ids.tolist())}; covers of no item: {strangers}, and {covers.ignored:,} that are no "
+    )
+    _say_lost(fewer - len(matched), fewer, f"{text}NUMBER.jpg, .jpeg, .png or .webp", params.most_unmatched)
+
+
+def _say_lost(lost: int, total: int, what: str, most: float = 1.0) -> None:
+    """Warn where more than a few of ``total`` are lost, and raise beyond the share ``most``."""
+    text = f"{lost:,} of {total:,} {what}"
+    if lost > most * total:
+        raise MmctrError(
+            f"{text}. That is more than params:import_log.most_unmatched={most:g}. Write ids alike in all files, or "
+            "go on without these: --params import_log.most_unmatched=1"
+        )
+    if lost > A_FEW * total:
+        logger.warning("%s (%s)", text, percent(lost / total))
 
 
 def _write_record(content: dict[str, Any], folder: RawFolder) -> None:

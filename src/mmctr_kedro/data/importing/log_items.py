@@ -51,14 +51,19 @@ def write_items(
     return {"tags": len(tag_words), **found}
 
 
+def with_item(covers: Covers, ids: np.ndarray) -> np.ndarray:
+    """Those of ``covers.item_ids`` that are among the source ids of items."""
+    # Some ids are words: covers are found for those that are numbers all the same.
+    names = covers.item_ids if ids.dtype.kind == "i" else covers.item_ids.astype(str)
+    return covers.item_ids[np.isin(names, ids)]
+
+
 def _write_covers(ids: np.ndarray, covers: Covers, folder: RawFolder) -> tuple[np.ndarray, dict[str, int]]:
     """Copy the covers under our ids, byte for byte; return pixel statistics ``[N, d]`` float32, and counts.
 
     Items without a readable cover get the mean of the others, which standardising makes zeros.
     """
-    # Some ids are words: covers are found for those that are numbers all the same.
-    names = covers.item_ids if ids.dtype.kind == "i" else covers.item_ids.astype(str)
-    matched = covers.item_ids[np.isin(names, ids)]
+    matched = with_item(covers, ids)
     width = vectors.image_statistics(np.zeros((1, vectors.THUMBNAIL, vectors.THUMBNAIL, 3), np.uint8)).shape[1]
     statistics = np.zeros((len(ids), width), dtype=np.float32)
     readable = np.zeros(len(ids), dtype=bool)
