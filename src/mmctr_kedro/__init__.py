@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mmctr_kedro.data.challenge import RawFolder as RawFolder
     from mmctr_kedro.data.clicks import Batch as Batch
     from mmctr_kedro.data.clicks import Clicks as Clicks
+    from mmctr_kedro.data.clicks import own_levels as own_levels
     from mmctr_kedro.data.covers import Covers as Covers
     from mmctr_kedro.data.importing.log import import_interaction_log as import_interaction_log
     from mmctr_kedro.data.processing.read_challenge import ChallengeData as ChallengeData
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mmctr_kedro.models.settings import FixedCtrParams as FixedCtrParams
     from mmctr_kedro.models.settings import QinParams as QinParams
     from mmctr_kedro.models.settings import TransformerDcnParams as TransformerDcnParams
+    from mmctr_kedro.scoring.scorer import Scorer as Scorer
     from mmctr_kedro.submission.check_submission import check_submission as check_submission
     from mmctr_kedro.submission.submission_zip import write_submission as write_submission
     from mmctr_kedro.training.batches import make_batch as make_batch
@@ -56,7 +58,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "common.errors": "MmctrError",
     "data.challenge": "RawFolder",
-    "data.clicks": "Batch Clicks",
+    "data.clicks": "Batch Clicks own_levels",
     "data.covers": "Covers",
     "data.importing.log": "import_interaction_log",
     "data.processing.read_challenge": "ChallengeData read_challenge",
@@ -71,6 +73,7 @@ _HOMES = {
     "models": "TrainedModel build_model restore_model",
     "models.model_file": "load_model save_model",
     "models.settings": "CtrParams DinParams EvidenceParams FixedCtrParams QinParams TransformerDcnParams",
+    "scoring.scorer": "Scorer",
     "submission.check_submission": "check_submission",
     "submission.submission_zip": "write_submission",
     "training.batches": "make_batch",

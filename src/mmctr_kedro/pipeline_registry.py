@@ -13,6 +13,7 @@ from mmctr_kedro.pipelines import (
     import_log,
     reporting,
     rules,
+    score,
     simulate,
     submission,
     verify,
@@ -54,6 +55,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             (rules.create_pipeline(task) + submission.create_task_pipeline(task) for task in TASKS),
             submission.create_pipeline(),
         ),
+        "score": sum((score.create_pipeline(task) for task in TASKS), Pipeline([])),
         "verify": verify.create_pipeline(),
         "check_submission": check_submission.create_pipeline(),
     }

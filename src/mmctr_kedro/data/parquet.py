@@ -8,7 +8,7 @@ counts are compared with the file's size and the machine's memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,6 +73,30 @@ def open_parquet(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetF
             f"Expected at most {most:,} in all and {memory:,}, this machine's memory, in a group."
         )
     return parquet
+
+
+class Parts:
+    """Tables one after another, never all in memory; asked again, it begins anew."""
+
+    def __init__(self, begin: Callable[[], Iterable[pa.Table]]) -> None:
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return iter(self._begin())
+
+
+def read_parts(path: Path, rows: int) -> Parts:
+    """A file that ``open_parquet`` takes, so many rows at a time; one table without rows where it has none."""
+
+    def parts() -> Iterator[pa.Table]:
+        parquet = open_parquet(path)
+        with damage_named(path):
+            for batch in parquet.iter_batches(rows):
+                yield pa.Table.from_batches([batch])
+            if parquet.metadata.num_rows == 0:
+                yield parquet.schema_arrow.empty_table()
+
+    return Parts(parts)
 
 
 def read_columns(path: Path, columns: list[str]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -13,6 +14,7 @@ from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 from pyarrow import parquet
 
 from mmctr_kedro.common.seals import check_seal, sealed_write
+from mmctr_kedro.data.parquet import Parts, read_parts
 
 T = TypeVar("T")
 _UTF8 = {"open_args_save": {"mode": "w", "encoding": "utf-8", "newline": "\n"}, "open_args_load": {"encoding": "utf-8"}}
@@ -59,6 +61,22 @@ class ArrowTableDataset(SealedDataset[pa.Table]):
 
     def _write(self, data: pa.Table, path: Path) -> None:
         parquet.write_table(data, path, write_page_checksum=True)
+
+
+class PartsDataset(SealedDataset[Parts]):
+    """A parquet file of any size, read and written a part at a time; takes any iterable of tables of one schema."""
+
+    ROWS: ClassVar[int] = 1 << 16
+
+    def _read(self, path: Path) -> Parts:
+        return read_parts(path, self.ROWS)
+
+    def _write(self, data: Parts, path: Path) -> None:
+        parts = iter(data)
+        first = next(parts)
+        with parquet.ParquetWriter(path, first.schema, write_page_checksum=True) as writer:
+            for table in chain([first], parts):
+                writer.write_table(table)
 
 
 class _LibraryDataset(SealedDataset[Any]):

@@ -38,7 +38,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kedro.data.clicks import LEVELS, Batch
-from mmctr_kedro.models.layers import CtrModel, Dropout, mlp, of_recurring_size, sum_by_row, xavier_linear
+from mmctr_kedro.models.layers import (
+    CtrModel,
+    Dropout,
+    GivenItems,
+    IdTable,
+    mlp,
+    of_recurring_size,
+    sum_by_row,
+    xavier_linear,
+)
 from mmctr_kedro.models.settings import EvidenceParams
 
 SMALL = 64  # hidden units of what is guessed from content about an item of its own
@@ -106,25 +115,20 @@ class Evidence(CtrModel):
         return loss
 
 
-class Content(nn.Module):
+class Content(GivenItems):
     """What is known of items ``[U]`` beside their id: ``[U, K]``, the given embedding and the mean of the tags.
 
     The embedding is held as a frozen table, centred, and scaled to a mean standard deviation of 1.
     """
 
-    tag_table: Tensor
-    content_table: Tensor
-
     def __init__(self, params: EvidenceParams, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int) -> None:
-        super().__init__()
         content = item_embedding[1:].astype(np.float64)
-        scale = float(content.std(axis=0).mean()) or 1.0
-        table = np.concatenate([np.zeros((1, content.shape[1])), (content - content.mean(axis=0)) / scale])
-        self.register_buffer("content_table", torch.tensor(table, dtype=torch.get_default_dtype()), persistent=False)
-        self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)
+        super().__init__(
+            item_tags, item_embedding, shift=content.mean(axis=0), scale=float(content.std(axis=0).mean()) or 1.0
+        )
         self.tag = nn.EmbeddingBag(tags, params.tag_width, mode="mean", padding_idx=0)
         nn.init.normal_(self.tag.weight[1:], std=0.1)
-        self.width = table.shape[1] + params.tag_width
+        self.width = content.shape[1] + params.tag_width
 
     def forward(self, items_U: Tensor) -> Tensor:
         return torch.cat([self.content_table[items_U], self.tag(self.tag_table[items_U])], dim=-1)
@@ -179,8 +183,7 @@ class CoClicks(nn.Module):
 
     def __init__(self, items: int, width: int) -> None:
         super().__init__()
-        self.target = nn.Embedding(items, width, padding_idx=0)
-        self.click = nn.Embedding(items, width, padding_idx=0)
+        self.target, self.click = IdTable(items, width), IdTable(items, width)
         for table in (self.target, self.click):
             nn.init.normal_(table.weight[1:], std=0.1)
 
@@ -234,9 +237,9 @@ class Levels(nn.Module):
         return GAIN * self.alike(batch.items.index_select(0, batch.target)).squeeze(-1)
 
 
-def table_of_zeros(items: int, width: int) -> nn.Embedding:
+def table_of_zeros(items: int, width: int) -> IdTable:
     """Numbers of each item that begin at 0; row 0 is padding and stays there."""
-    table = nn.Embedding(items, width, padding_idx=0)
+    table = IdTable(items, width)
     nn.init.zeros_(table.weight)
     return table
 

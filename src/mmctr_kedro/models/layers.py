@@ -28,6 +28,14 @@ class CtrModel(nn.Module):
         clicks."""
         return click_loss(self(batch))
 
+    def add_items(self, item_tags: np.ndarray, item_embedding: np.ndarray) -> None:
+        """Take M items that training never saw, by ``[M, T]`` tags and ``[M, D]`` embedding; their ids say nothing."""
+        for module in self.modules():
+            if isinstance(module, IdTable):
+                module.add_rows(len(item_tags))
+            elif isinstance(module, GivenItems):
+                module.add_rows(item_tags, item_embedding)
+
     def embedding_parameters(self) -> list[nn.Parameter]:
         """The parameters that ``embedding_regularizer`` covers: all tables, unless a model says otherwise.
 
@@ -37,26 +45,60 @@ class CtrModel(nn.Module):
         return [weight for table in tables for weight in table.parameters()]
 
 
-class ItemVectors(nn.Module):
-    """What the model knows of an item: id ``[width]``, mean of tags ``[width]``, projected embedding ``[D]``.
+class IdTable(nn.Embedding):
+    """A row of weights for each item id; row 0 is padding: zero, and never moved."""
 
-    Maps ids ``[U]`` to ``[U, 2 * width + D]``. The given embedding and tags are frozen tables, not weights.
+    def __init__(self, items: int, width: int) -> None:
+        super().__init__(items, width, padding_idx=0)
+
+    def add_rows(self, count: int) -> None:
+        """Rows of zeros, which is what is known of ids that no training has met."""
+        self.weight = nn.Parameter(torch.cat([self.weight.detach(), self.weight.new_zeros(count, self.embedding_dim)]))
+        self.num_embeddings += count
+
+
+class GivenItems(nn.Module):
+    """What is given of the items and never trained: ``tag_table`` ``[N, T]`` int64, ``content_table`` ``[N, D]``.
+
+    Content is held as ``(embedding - shift) / scale``, by the items of training; row 0 is zeros.
     """
 
     tag_table: Tensor
     content_table: Tensor
 
-    def __init__(self, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int, width: int) -> None:
+    def __init__(
+        self, item_tags: np.ndarray, item_embedding: np.ndarray, shift: np.ndarray | float = 0.0, scale: float = 1.0
+    ) -> None:
         super().__init__()
+        self.shift, self.scale = shift, scale
+        self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)
+        self.register_buffer("content_table", self._content(item_embedding), persistent=False)
+        self.content_table[0] = 0
+
+    def _content(self, item_embedding: np.ndarray) -> Tensor:
+        scaled = (item_embedding.astype(np.float64) - self.shift) / self.scale
+        return torch.tensor(scaled, dtype=torch.get_default_dtype())
+
+    def add_rows(self, item_tags: np.ndarray, item_embedding: np.ndarray) -> None:
+        """The same of more items."""
+        tags = torch.tensor(item_tags, dtype=torch.int64, device=self.tag_table.device)
+        self.tag_table = torch.cat([self.tag_table, tags])
+        self.content_table = torch.cat([self.content_table, self._content(item_embedding).to(self.content_table)])
+
+
+class ItemVectors(GivenItems):
+    """What the model knows of an item: id ``[width]``, mean of tags ``[width]``, projected embedding ``[D]``.
+
+    Maps ids ``[U]`` to ``[U, 2 * width + D]``. The given embedding and tags are frozen tables, not weights.
+    """
+
+    def __init__(self, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int, width: int) -> None:
+        super().__init__(item_tags, item_embedding)
         items, content_width = item_embedding.shape
         self.item = embedding_table(items, width)
         self.tag = nn.EmbeddingBag(tags, width, mode="mean", padding_idx=0)  # padding does not count in the mean
         self.content = xavier_linear(content_width, content_width, bias=False)
         nn.init.normal_(self.tag.weight[1:], std=EMBEDDING_STD)
-        self.register_buffer("tag_table", torch.tensor(item_tags, dtype=torch.int64), persistent=False)
-        self.register_buffer(
-            "content_table", torch.tensor(item_embedding, dtype=torch.get_default_dtype()), persistent=False
-        )
         self.width = 2 * width + content_width
 
     def forward(self, items_U: Tensor) -> Tensor:
@@ -74,8 +116,8 @@ class FeatureModel(CtrModel):
     def __init__(self, item_tags: np.ndarray, item_embedding: np.ndarray, tags: int, width: int) -> None:
         super().__init__()
         self.items = ItemVectors(item_tags, item_embedding, tags, width)
-        self.likes_level = embedding_table(LEVELS, width)
-        self.views_level = embedding_table(LEVELS, width)
+        self.likes_level = level_table(width)
+        self.views_level = level_table(width)
 
     def levels(self, batch: Batch) -> Tensor:
         """``[B, 2 * width]``."""
@@ -119,9 +161,16 @@ def mlp(widths: list[int], dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers, xavier_linear(widths[-1], 1))
 
 
-def embedding_table(rows: int, width: int) -> nn.Embedding:
-    """An id table whose row 0 is padding: zero, and never moved."""
-    table = nn.Embedding(rows, width, padding_idx=0)
+def embedding_table(rows: int, width: int) -> IdTable:
+    """An id table as FuxiCTR initialises it."""
+    table = IdTable(rows, width)
+    nn.init.normal_(table.weight[1:], std=EMBEDDING_STD)
+    return table
+
+
+def level_table(width: int) -> nn.Embedding:
+    """The same for levels: 0 is none."""
+    table = nn.Embedding(LEVELS, width, padding_idx=0)
     nn.init.normal_(table.weight[1:], std=EMBEDDING_STD)
     return table
 

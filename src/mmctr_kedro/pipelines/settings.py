@@ -13,6 +13,7 @@ from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, So
 from mmctr_kedro.encoders.settings import FinetuneParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams, FixedCtrParams
+from mmctr_kedro.scoring.settings import ScoreParams
 from mmctr_kedro.submission.settings import CheckSubmissionParams, VerifyParams
 from mmctr_kedro.worlds.settings import WorldParams
 
@@ -27,6 +28,7 @@ SETTINGS: dict[str, type[Params]] = {
     "task1.ctr": FixedCtrParams,
     "task2.ctr": CtrParams,
     "task1_and_2.ctr": CtrParams,
+    "score": ScoreParams,
     "verify": VerifyParams,
     "check_submission": CheckSubmissionParams,
 }
