@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mmctr_kedro.encoders.settings import TextEncoderParams as TextEncoderParams
     from mmctr_kedro.encoders.store import VectorStore as VectorStore
     from mmctr_kedro.evaluation.evaluate import evaluate as evaluate
+    from mmctr_kedro.export.export_model import export_model as export_model
+    from mmctr_kedro.export.settings import ExportParams as ExportParams
     from mmctr_kedro.fusion.embedding import fuse_items as fuse_items
     from mmctr_kedro.fusion.settings import EmbeddingParams as EmbeddingParams
     from mmctr_kedro.models import TrainedModel as TrainedModel
@@ -68,6 +70,8 @@ _HOMES = {
     "encoders.settings": "ImageEncoderParams TextEncoderParams",
     "encoders.store": "VectorStore",
     "evaluation.evaluate": "evaluate",
+    "export.export_model": "export_model",
+    "export.settings": "ExportParams",
     "fusion.embedding": "fuse_items",
     "fusion.settings": "EmbeddingParams",
     "models": "TrainedModel build_model restore_model",

@@ -9,6 +9,7 @@ from mmctr_kedro.pipelines import (
     data_diagnostics,
     data_processing,
     embedding,
+    export,
     finetune,
     import_log,
     reporting,
@@ -56,6 +57,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             submission.create_pipeline(),
         ),
         "score": sum((score.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "export": sum((export.create_pipeline(task) for task in TASKS), Pipeline([])),
         "verify": verify.create_pipeline(),
         "check_submission": check_submission.create_pipeline(),
     }

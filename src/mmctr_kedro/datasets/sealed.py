@@ -79,6 +79,18 @@ class PartsDataset(SealedDataset[Parts]):
                 writer.write_table(table)
 
 
+class FilesDataset(SealedDataset[dict[str, bytes]]):
+    """A folder of files by name."""
+
+    def _read(self, path: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+
+    def _write(self, data: dict[str, bytes], path: Path) -> None:
+        path.mkdir()
+        for name, content in data.items():
+            (path / name).write_bytes(content)
+
+
 class _LibraryDataset(SealedDataset[Any]):
     """A dataset of kedro-datasets' own behind the seal, with our defaults; takes its ``save_args`` and the like.
 

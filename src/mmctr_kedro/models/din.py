@@ -85,7 +85,30 @@ class TargetAttention(nn.Module):
             self.last.bias,
         )
         cast = [tensor.to(compute_dtype(items_UD)) for tensor in tensors]
+        if torch.compiler.is_exporting():
+            return _pool_plainly(history_P, offsets, *cast)
         return _pool(*cast, history_P, offsets, dropout, torch.is_grad_enabled())
+
+
+def _pool_plainly(
+    history_P: Tensor,
+    offsets: Tensor,
+    target_BD: Tensor,
+    items_UD: Tensor,
+    query_part_BH: Tensor,
+    key_part_UH: Tensor,
+    product_HD: Tensor,
+    second_GH: Tensor,
+    second_bias_G: Tensor,
+    last_G: Tensor,
+    last_bias: Tensor,
+) -> Tensor:
+    """The forward of ``_Pool`` in one piece and without dropout, as exporters can follow it."""
+    row_P = row_of_position(offsets, history_P.shape[0])
+    pairs_PD = target_BD.index_select(0, row_P) * items_UD.index_select(0, history_P)
+    hidden_PH = query_part_BH.index_select(0, row_P) + key_part_UH.index_select(0, history_P)
+    hidden_PG = F.linear((hidden_PH + F.linear(pairs_PD, product_HD)).relu(), second_GH, second_bias_G).relu()
+    return sum_by_row(items_UD, history_P, offsets, hidden_PG @ last_G + last_bias)
 
 
 @torch.compiler.disable  # its chunks would be unrolled and compiled, for minutes, for every number of positions

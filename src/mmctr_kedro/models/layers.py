@@ -204,7 +204,10 @@ def of_recurring_size(items_U: Tensor) -> Tensor:
 
 def row_of_position(offsets: Tensor, positions: int) -> Tensor:
     """The row each history position belongs to: ``[P]`` int64, from offsets ``[B + 1]``."""
-    rows = torch.arange(len(offsets) - 1, device=offsets.device)
+    if torch.compiler.is_exporting():  # ONNX repeats nothing by a tensor
+        begins = offsets.new_zeros(positions + 1).index_add(0, offsets[1:], torch.ones_like(offsets[1:]))
+        return begins.cumsum(0)[:-1]
+    rows = torch.arange(offsets.shape[0] - 1, device=offsets.device)
     return torch.repeat_interleave(rows, offsets.diff(), output_size=positions)
 
 
@@ -213,6 +216,12 @@ def sum_by_row(items_UD: Tensor, history_P: Tensor, offsets: Tensor, weights_P: 
 
     Added up in float32 or wider.
     """
+    if torch.compiler.is_exporting():  # ONNX has no bags
+        weighted_PD = items_UD.index_select(0, history_P)
+        if weights_P is not None:
+            weighted_PD = weighted_PD * weights_P.unsqueeze(1)
+        row_P = row_of_position(offsets, history_P.shape[0])
+        return items_UD.new_zeros(offsets.shape[0] - 1, items_UD.shape[1]).index_add(0, row_P, weighted_PD)
     return F.embedding_bag(
         history_P, items_UD, offsets, mode="sum", per_sample_weights=weights_P, include_last_offset=True
     )

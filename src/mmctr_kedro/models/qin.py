@@ -69,7 +69,7 @@ class ReluAttention(nn.Module):
 
     def forward(self, target_BD: Tensor, items_UD: Tensor, history_P: Tensor, offsets: Tensor) -> Tensor:
         query_BD = F.linear(self.query(target_BD), self.key.weight.t()) / math.sqrt(self.key.out_features)
-        row_P = row_of_position(offsets, len(history_P))
+        row_P = row_of_position(offsets, history_P.shape[0])
         query_PD, key_PD = query_BD.index_select(0, row_P), items_UD.index_select(0, history_P)
         scores_P = (query_PD * key_PD).sum(-1).relu()
         pooled_BD = sum_by_row(items_UD, history_P, offsets, scores_P.to(items_UD.dtype))

@@ -55,7 +55,8 @@ class TransformerDcn(FeatureModel):
         self.head = Head(2 * params.width + self.items.width + token, token, params)
 
     def forward(self, batch: Batch) -> Tensor:
-        tokens = tokens_of(batch, self.params.last, self.params.published_mask)
+        sorted_or_padded = padded_tokens if torch.compiler.is_exporting() else tokens_of
+        tokens = sorted_or_padded(batch, self.params.last, self.params.published_mask)
         items_UD = self.items(of_recurring_size(batch.items))
         target_BD = items_UD.index_select(0, batch.target.index_select(0, tokens.rows))
         levels_BW = self.levels(batch).index_select(0, tokens.rows)
@@ -63,7 +64,10 @@ class TransformerDcn(FeatureModel):
         encoded_PE = first.join(F.pad(items_UD, (0, 0, 0, 1)), target_BD, tokens)
         for layer in others:
             encoded_PE = layer(encoded_PE, tokens)
-        longest_BE = self.pooled(torch.cat([part.amax(1) for part in by_length(encoded_PE, tokens)]))
+        seen_PE = encoded_PE
+        if tokens.there is not None:
+            seen_PE = encoded_PE.masked_fill(~tokens.there.view(-1, 1), -torch.inf)
+        longest_BE = self.pooled(torch.cat([part.amax(1) for part in by_length(seen_PE, tokens)]))
         always = torch.cat([levels_BW, target_BD, longest_BE], dim=-1)
         logits = self.head(always, newest_clicks(encoded_PE, tokens, self.params.last), tokens)
         return torch.empty_like(logits).index_copy(0, tokens.rows, logits)
@@ -82,19 +86,43 @@ class Tokens:
     slot: Tensor  # [P] int64
     groups: list[tuple[int, int]]  # rows and length of each run of equally long rows
     users: list[int]  # how many rows fill slot 0, 1, ...
+    there: Tensor | None = None  # [B, length] bool, where they are padded: all rows are one group, in their order
+
+
+def padded_tokens(batch: Batch, last: int, published_mask: bool) -> Tokens:
+    """The same padded to the longest, as exporters can follow it: they know no lists of sizes."""
+    real, length, first = encoded_of(batch, published_mask)
+    rows, most = torch.arange(length.shape[0], device=length.device), cast(int, length.max().item())
+    torch._check(most >= 1)
+    age = torch.arange(most, device=length.device)
+    there = age < length.unsqueeze(1)
+    is_click = there & real.unsqueeze(1)
+    place = torch.where(is_click, batch.offsets[1:].unsqueeze(1) - 1 - age, batch.history.shape[0])
+    item = torch.where(is_click, F.pad(batch.history, (0, 1))[place], batch.items.shape[0])
+    slot = torch.where(there, first.unsqueeze(1) + age, last)
+    return Tokens(
+        rows=rows,
+        item=item.flatten(),
+        row=rows.unsqueeze(1).expand_as(place).flatten(),
+        slot=slot.flatten(),
+        groups=[(length.shape[0], most)],
+        users=[],
+        there=there,
+    )
+
+
+def encoded_of(batch: Batch, published_mask: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether real clicks are encoded, how many tokens, and the slot of the first: ``[B]`` each."""
+    clicks = batch.offsets.diff()
+    if published_mask:
+        real = clicks >= HISTORY_WIDTH
+        return real, torch.where(real, 1, HISTORY_WIDTH - clicks), torch.where(real, 0, clicks)
+    return clicks > 0, clicks.clamp(min=1), torch.zeros_like(clicks)
 
 
 def tokens_of(batch: Batch, last: int, published_mask: bool) -> Tokens:
     """Real clicks, newest first, or with ``published_mask`` what the published code attends to instead."""
-    clicks = batch.offsets.diff()
-    if published_mask:
-        real = clicks >= HISTORY_WIDTH
-        length = torch.where(real, 1, HISTORY_WIDTH - clicks)
-        first = torch.where(real, 0, clicks)
-    else:
-        real = clicks > 0
-        length = clicks.clamp(min=1)
-        first = torch.zeros_like(clicks)
+    real, length, first = encoded_of(batch, published_mask)
     filled = torch.where(first < last, (first + length).clamp(max=last), 0)
     rows = (filled * (length.max() + 1) + length).argsort(descending=True, stable=True)
     real, length, first, end = (values.index_select(0, rows) for values in (real, length, first, batch.offsets[1:]))
@@ -124,8 +152,8 @@ def newest_clicks(x_PE: Tensor, tokens: Tokens, last: int) -> Tensor:
     """The first ``last`` slots of every row, side by side, zero where nothing fills them: ``[B, last * E]``."""
     kept = (tokens.slot < last).nonzero().squeeze(-1)
     place = (tokens.row * last + tokens.slot).index_select(0, kept)
-    empty = x_PE.new_zeros(len(tokens.rows) * last, x_PE.shape[-1])
-    return empty.index_copy(0, place, x_PE.index_select(0, kept)).view(len(tokens.rows), -1)
+    empty = x_PE.new_zeros(tokens.rows.shape[0] * last, x_PE.shape[-1])
+    return empty.index_copy(0, place, x_PE.index_select(0, kept)).view(tokens.rows.shape[0], -1)
 
 
 class EncoderLayer(nn.Module):
@@ -157,16 +185,18 @@ class EncoderLayer(nn.Module):
         )
 
     def _after_projection(self, x_PE: Tensor, projected: Tensor, tokens: Tokens) -> Tensor:
-        attended = self.output(torch.cat([self._attend(part) for part in by_length(projected, tokens)]))
+        attended = self.output(torch.cat([self._attend(part, tokens.there) for part in by_length(projected, tokens)]))
         x_PE = self.norm_attention(x_PE + self.dropout(attended))
         hidden = self.dropout(self.widen(x_PE).relu())
         return self.norm_feed_forward(x_PE + self.dropout(self.narrow(hidden)))
 
-    def _attend(self, projected: Tensor) -> Tensor:
-        """Self-attention of equally long rows: ``[rows, length, 3 E]`` to ``[rows * length, E]``."""
+    def _attend(self, projected: Tensor, there: Tensor | None) -> Tensor:
+        """Self-attention of equally long rows, to what is there: ``[rows, length, 3 E]`` to ``[rows * length, E]``."""
         rows, length, width = projected.shape
         query, key, value = projected.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5)
+        if there is not None:
+            scores = scores.masked_fill(~there[:, None, None], -torch.inf)
         attended = self.dropout(scores.softmax(-1)).to(value.dtype) @ value
         return attended.transpose(1, 2).reshape(rows * length, width // 3)
 
@@ -186,7 +216,7 @@ class Head(nn.Module):
 
     def forward(self, always: Tensor, newest: Tensor, tokens: Tokens) -> Tensor:
         x_BX = torch.cat([always, newest], dim=-1)
-        blocks = staircase_blocks(len(x_BX), self.always, tokens.users, self.token)
+        blocks = staircase_blocks(x_BX.shape[0], self.always, tokens.users, self.token)
         crossed = x_BX
         for layer in linears(self.cross):
             factor = staircase_linear(crossed, layer.weight, layer.bias, blocks, square=True)

@@ -11,6 +11,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import Params, find, leaves, nested, suggest
 from mmctr_kedro.data.settings import InteractionLogParams, ProcessingParams, SourceParams
 from mmctr_kedro.encoders.settings import FinetuneParams
+from mmctr_kedro.export.settings import ExportParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams, FixedCtrParams
 from mmctr_kedro.scoring.settings import ScoreParams
@@ -29,6 +30,7 @@ SETTINGS: dict[str, type[Params]] = {
     "task2.ctr": CtrParams,
     "task1_and_2.ctr": CtrParams,
     "score": ScoreParams,
+    "export": ExportParams,
     "verify": VerifyParams,
     "check_submission": CheckSubmissionParams,
 }

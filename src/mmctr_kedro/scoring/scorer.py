@@ -62,14 +62,14 @@ class Scorer:
             )
         self._reads_levels = self.params.model.without_leak() != self.params.model
         self._tags, self._width = model.settings["tags"], model.settings["embedding_width"]
-        self._levels = self._checked_levels(item_levels, len(item_embedding), first=0)
+        self.item_levels = self._checked_levels(item_levels, len(item_embedding), first=0)
         with reproducible(self.params) as device:
-            self._network = restore_model(model, item_tags, item_embedding).to(device).eval()
+            self.network = restore_model(model, item_tags, item_embedding).to(device).eval()
 
     @property
     def items(self) -> int:
         """N: the largest item id it knows."""
-        return len(self._levels) - 1
+        return len(self.item_levels) - 1
 
     def add_items(
         self, item_tags: np.ndarray, item_embedding: np.ndarray, item_levels: np.ndarray | None = None
@@ -93,9 +93,9 @@ class Scorer:
                 f"New items: a tag in rows {some(bad.tolist())} is none of 0..{self._tags - 1}, which are trained."
             )
         levels = self._checked_levels(item_levels, len(tags), first=self.items + 1)
-        self._network.add_items(tags, embedding)
-        self._levels = np.concatenate([self._levels, levels])
-        return np.arange(len(self._levels) - len(tags), len(self._levels))
+        self.network.add_items(tags, embedding)
+        self.item_levels = np.concatenate([self.item_levels, levels])
+        return np.arange(len(self.item_levels) - len(tags), len(self.item_levels))
 
     def score(self, histories: Histories, items: np.ndarray, history: np.ndarray | None = None) -> np.ndarray:
         """The probability of a click for every row.
@@ -169,7 +169,7 @@ class Scorer:
         from mmctr_kedro.common.machine import reproducible
         from mmctr_kedro.training.loop import predict
 
-        likes_level, views_level = self._levels[items].T
+        likes_level, views_level = self.item_levels[items].T
         rows = Clicks(
             history_user=np.arange(len(offsets) - 1),
             history_offsets=offsets,
@@ -181,7 +181,7 @@ class Scorer:
             row_id=np.arange(len(items)),
         )
         with reproducible(self.params):
-            return predict(self._network, rows, self.params)
+            return predict(self.network, rows, self.params)
 
     def _checked_levels(self, levels: np.ndarray | None, rows: int, first: int) -> np.ndarray:
         """Levels of items from id ``first`` on; zeros where none are needed."""
