@@ -12,7 +12,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from mmctr_kedro.common.params import TASKS, at_home, leaves
+from mmctr_kedro.common.params import TASKS, leaves
 from mmctr_kedro.pipelines.settings import check_settings, refuse_idle
 from mmctr_kedro.reports.text import about_ceilings
 from mmctr_kedro.running.credentials import blot_out, redact_logs, refuse_credentials
@@ -27,12 +27,10 @@ class ProjectHooks:
         """Refuse credentials in settings, then unknown, misspelt or impossible ones, used by this run or not."""
         redact_logs()
         loader = context.config_loader
-        given = loader.runtime_params = at_home(loader.runtime_params or {})
+        given = loader.runtime_params
         refuse_credentials(given, "--params")
         with suppress(MissingConfigException):  # nobody has to have any
             blot_out(value for _, value in leaves(loader["credentials"]) if isinstance(value, str))
-        for name in ("globals", "parameters"):  # before the catalog, which takes paths from them
-            loader[name] = at_home(loader[name])
         trees = {name: loader[name] for name in ("globals", "catalog", "parameters")}
         for name, tree in trees.items():
             refuse_credentials(tree, f"the {name} of conf/")

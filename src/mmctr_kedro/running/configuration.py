@@ -16,7 +16,7 @@ from kedro.framework.context import KedroContext
 from omegaconf import OmegaConf
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.params import find
+from mmctr_kedro.common.params import at_home, find
 
 
 class ConfigLoader(OmegaConfigLoader):
@@ -24,7 +24,7 @@ class ConfigLoader(OmegaConfigLoader):
 
     Kedro resolves ``${...}`` in each environment before it merges them, and knows no parameters in the catalog. So what
     is a default of other blocks is passed on here, once all is merged, and the catalog may say
-    ``${parameters:verify.bundle, otherwise}``.
+    ``${parameters:verify.bundle, otherwise}``. A setting's ``~/`` is the home folder.
 
     Each kind of file is read once: that takes a tenth of a second, and is asked for up to three times.
     """
@@ -33,12 +33,15 @@ class ConfigLoader(OmegaConfigLoader):
         self._read: dict[str, Any] = {}
         with _naming_the_file(conf_source):
             super().__init__(conf_source, *arguments, **settings)
+        self.runtime_params = at_home(self.runtime_params or {})
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._read or key in self:  # the latter: set by hand
             with _naming_the_file(self.conf_source):
                 OmegaConf.register_new_resolver("parameters", self._parameter, replace=True)
                 self._read[key] = super().__getitem__(key)
+                if key in ("globals", "parameters"):  # the catalog takes paths from them
+                    self._read[key] = at_home(self._read[key])
                 if key == "parameters":
                     pass_on(self._read[key])
         return deepcopy(self._read[key])
