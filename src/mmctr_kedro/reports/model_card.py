@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmctr_kedro.reports.rendering import templates
+
 
 def model_card(
     task: str,
@@ -21,17 +23,16 @@ def model_card(
         measured: What ``measure`` found; the scorer first.
         data_report: Of the data it was trained on.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    jinja = Environment(
-        loader=PackageLoader("mmctr_kedro.reports"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     without_leak = metrics["without_leak"] or {name: metrics[name] for name in ("auc", "auc_standard_error")}
-    return jinja.get_template("model_card.md.j2").render(
-        task=task,
-        settings=settings,
-        metrics=metrics,
-        without_leak=without_leak,
-        measured=measured,
-        data=data_report,
+    return (
+        templates(autoescape=False)
+        .get_template("model_card.md.j2")
+        .render(
+            task=task,
+            settings=settings,
+            metrics=metrics,
+            without_leak=without_leak,
+            measured=measured,
+            data=data_report,
+        )
     )

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 from mmctr_kedro.reports import text
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from plotly.graph_objects import Figure
+
+
+def templates(autoescape: bool) -> Environment:
+    """The templates; one that mentions what it is not given is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("mmctr_kedro.reports"),
+        autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
 
 
 def page(template: str, figures: Mapping[str, Figure], **contents: Any) -> str:
@@ -20,13 +31,9 @@ def page(template: str, figures: Mapping[str, Figure], **contents: Any) -> str:
         figures: Drawn where the template has an element of that id.
         contents: What the template mentions; ``title`` always.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    jinja = Environment(
-        loader=PackageLoader("mmctr_kedro.reports"),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    jinja = templates(autoescape=True)
     jinja.filters |= dict(inspect.getmembers(text, inspect.isfunction))
     jinja.tests["figure"] = lambda value: value is None or isinstance(value, int | float)
     plotly, drawn = "", {}
