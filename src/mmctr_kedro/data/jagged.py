@@ -30,10 +30,12 @@ def late_zeros(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return falls[~np.isin(falls, offsets)]  # a fall at the start of a list is its own padding
 
 
-def strip_padding(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take the zeros out of left-padded lists: new offsets, and items as int32."""
+def strip_padding(
+    values: np.ndarray, offsets: np.ndarray, dtype: type[np.integer] = np.int32
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take the zeros out of padded lists: new offsets, and items as ``dtype``, which is to hold them all."""
     real = np.flatnonzero(values)
-    return np.searchsorted(real, offsets).astype(np.int64), values[real].astype(np.int32)
+    return np.searchsorted(real, offsets).astype(np.int64), values[real].astype(dtype)
 
 
 def keep_newest(offsets: np.ndarray, items: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.jagged import offsets_of, positions
@@ -76,7 +77,7 @@ def measure(files: dict[str, bytes], scorer: Scorer, clicks: Clicks) -> list[dic
     """
     assert clicks.label is not None
     rows, padded = np.asarray(clicks.item, np.int64), padded_histories(clicks)
-    histories = np.split(clicks.history_items, clicks.history_offsets[1:-1])
+    histories = pa.LargeListArray.from_arrays(clicks.history_offsets, clicks.history_items)
     began = time.perf_counter()
     exact = scorer.score(histories, rows, clicks.history)
     seconds = {"": time.perf_counter() - began}

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.words import some
 from mmctr_kedro.data.clicks import LEVELS, Clicks
-from mmctr_kedro.data.jagged import offsets_of
+from mmctr_kedro.data.jagged import offsets_of, strip_padding
 from mmctr_kedro.models import TrainedModel, restore_model
 from mmctr_kedro.models.settings import CtrParams
 
@@ -219,5 +219,4 @@ def _flat(histories: Histories) -> tuple[np.ndarray, np.ndarray]:
     else:
         offsets = offsets_of(np.array([len(history) for history in histories], np.int64))
         flat = np.concatenate([np.empty(0, np.int64), *map(np.asarray, histories)]).astype(np.int64)
-    real = np.flatnonzero(flat)
-    return np.searchsorted(real, offsets).astype(np.int64), flat[real]
+    return strip_padding(flat, offsets, np.int64)  # of ids that nobody has checked
