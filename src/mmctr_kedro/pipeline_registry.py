@@ -16,6 +16,7 @@ from mmctr_kedro.pipelines import (
     score,
     simulate,
     submission,
+    tune,
     verify,
 )
 
@@ -56,6 +57,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             submission.create_pipeline(),
         ),
         "score": sum((score.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "tune": sum((tune.create_pipeline(task) for task in TASKS), Pipeline([])),
         "verify": verify.create_pipeline(),
         "check_submission": check_submission.create_pipeline(),
     }
