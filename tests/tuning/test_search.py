@@ -127,3 +127,19 @@ def test_the_page_says_by_how_much_the_rows_mislead_what_mattered_and_auc_by_sli
     page = write_tuning_report(tuning, draw(study), "task1")
     for part in ("80 valid rows mislead", 'id="importances"', 'id="values"', "clicks in the history", "kedro adopt"):
         assert part in page
+
+
+def test_what_is_no_finalist_any_more_is_not_repeated(find_settings, monkeypatch):
+    def interrupted(self, part):
+        if part == module.REPEATS:
+            raise KeyboardInterrupt
+
+    find_settings(trials=4, seeds=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Search, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            find_settings(trials=4)  # two finalists wait
+    one, _ = find_settings(trials=4, finalists=1)
+    assert [of["trainings"] for of in one["finalists"]] == [2]
+    two, _ = find_settings(trials=4)
+    assert [of["trainings"] for of in two["finalists"]] == [2, 2]

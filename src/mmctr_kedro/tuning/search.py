@@ -98,6 +98,8 @@ class Search:
     def repeat(self, trial: Trial) -> float:
         """Train with a finalist's values and another seed, to the end."""
         number, repeat = trial.suggest_int("trial", 0, 10**9), trial.suggest_int("repeat", 1, 10**6)
+        if trial.params not in trial.study.user_attrs["wanted"]:  # of a finalist that has been beaten since
+            raise optuna.TrialPruned
         values = self.study().trials[number].params | {"seed": self.params.seed + repeat}
         _, history = trained_model.train(*self.data, with_values(self.params, values))
         return float(max(entry["valid_auc"] for entry in history))
@@ -181,9 +183,12 @@ def search(
         raise MmctrError(f"No trial came to its end. {errors[0] if errors else 'Give it more tune.minutes.'}")
     finalists = sorted(complete, key=_auc, reverse=True)[: tune.finalists]
     repeats = search.study(REPEATS)
-    for trial in finalists:
-        for repeat in range(1, tune.seeds):
-            repeats.enqueue_trial({"trial": trial.number, "repeat": repeat}, skip_if_exists=True)
+    wanted = [{"trial": of.number, "repeat": number} for of in finalists for number in range(1, tune.seeds)]
+    there = [of.system_attrs.get("fixed_params") for of in repeats.trials if of.state != TrialState.PRUNED]
+    repeats.set_user_attr("wanted", wanted)
+    for values in wanted:
+        if values not in there:
+            repeats.enqueue_trial(values)
     search.run(REPEATS)
     aucs = {trial.number: [_auc(trial)] for trial in finalists}
     for trial in repeats.get_trials(states=(TrialState.COMPLETE,)):
@@ -219,6 +224,8 @@ def _name(params: CtrParams | FixedCtrParams, space: Space, data: tuple[Any, ...
 
 def _say(study: optuna.Study, trial: FrozenTrial) -> None:
     if "repeat" in trial.params:
+        if trial.state == TrialState.PRUNED:
+            return
         logger.info("trial %d again, seed + %d: %s", trial.params["trial"], trial.params["repeat"], _form(trial.value))
         return
     became = {
