@@ -301,10 +301,14 @@ def draw(study: optuna.Study) -> dict[str, Any]:
     from optuna import visualization
 
     figures = {
-        "trials": visualization.plot_optimization_history(study),
-        "evaluations": visualization.plot_intermediate_values(study),
-        "values": visualization.plot_slice(study),
+        "trials": visualization.plot_optimization_history(study, target_name="valid AUC"),
+        "evaluations": visualization.plot_intermediate_values(study).update_layout(
+            xaxis_title="evaluations", yaxis_title="valid AUC so far"
+        ),
+        "values": visualization.plot_slice(study, target_name="valid AUC"),
     }
     if _vary(study.get_trials(states=(TrialState.COMPLETE,))):
         figures["importances"] = visualization.plot_param_importances(study)
-    return {name: figure.update_layout(template="none", title=None) for name, figure in figures.items()}
+    for figure in figures.values():  # as wide as the page
+        figure.update_layout(template="none", title=None, width=None, margin_t=30).update_yaxes(automargin=True)
+    return figures
