@@ -30,6 +30,7 @@ from mmctr_kedro.tuning.settings import Range, Space, TuneParams
 from mmctr_kedro.tuning.spaces import the_space, the_starts, widened, with_values
 
 logger = logging.getLogger(__name__)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats, since optuna 2.8
 
 # A trial whose process was killed is known by its silence, and tried again.
 HEARTBEAT, SILENCE = 5, 20  # seconds
@@ -54,14 +55,12 @@ class Search:
         """The study of this search, or of what is repeated of it; made if there is none."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         locks = {"connect_args": {"timeout": 60}} if self.url.startswith("sqlite") else {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats, since optuna 2.8
-            alive: dict[str, Any] = {
-                "heartbeat_interval": HEARTBEAT,
-                "grace_period": SILENCE,
-                "heartbeat_stale_trial_callback": optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
-            }
-            storage = optuna.storages.RDBStorage(self.url, locks, **alive)
+        alive: dict[str, Any] = {
+            "heartbeat_interval": HEARTBEAT,
+            "grace_period": SILENCE,
+            "heartbeat_stale_trial_callback": optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+        }
+        storage = optuna.storages.RDBStorage(self.url, locks, **alive)
         study = optuna.create_study(
             study_name=f"{self.name} {part}",
             storage=storage,
