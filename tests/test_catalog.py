@@ -34,7 +34,7 @@ def used(kind: str) -> set[str]:
 
 def is_store(name: str) -> bool:
     """Whether the catalog has an entry for what is drawn among the parameters."""
-    return name == "params:project" or name.endswith(("vector_store", "checkpoint"))
+    return name == "params:project" or name.endswith(("vector_store", "checkpoint", "study"))
 
 
 def matched() -> dict[str, str | None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,9 +20,11 @@ from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.pipeline import CircularDependencyError, OutputNotUniqueError
 from kedro.utils import find_kedro_project, load_obj
+from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.running.credentials import redacted
 from mmctr_kedro.running.planner.plan import in_words
 from mmctr_kedro.running.planner.recorder import Recorder
@@ -152,6 +155,32 @@ def _update(dry_run: bool, **given: Any) -> object:
     return None
 
 
+def _adopt(name: str, task: str, **given: Any) -> None:
+    """Write what `--pipeline tune` found as the environment NAME.
+
+    It is that of --env, or conf/local, with the settings found in place of its own. Another task's can be added to it.
+    """
+    session = KedroSession.create(env=given["env"], conf_source=given["conf_source"], runtime_params=given["params"])
+    with session, _plainly():
+        context = session.load_context()
+        conf, found = Path(context.config_loader.conf_source), context.catalog.load(f"{task}.tuning")
+        folder = conf / name
+        if not name.replace("-", "_").isidentifier() or name in ("base", "local", given["env"]):
+            raise MmctrError(f"{name} is no name of a new environment. Choose another: kedro adopt tuned")
+        shutil.copytree(conf / (given["env"] or "local"), folder, dirs_exist_ok=True, ignore=_there(folder))
+        files = sorted(folder.glob("parameters*.yml"))
+        own = next((file for file in files if task in OmegaConf.load(file)), folder / "parameters_ctr.yml")
+        settings: Any = OmegaConf.to_container(OmegaConf.load(own)) if own.exists() else {}
+        settings[task] = {**settings.get(task, {}), "ctr": found["settings"]}
+        OmegaConf.save(OmegaConf.create(settings), own)
+    click.echo(f"{own}: valid AUC {found['found']['auc']:.4f}. Next: kedro run --env {name} --pipeline {task}")
+
+
+def _there(folder: Path) -> Callable[[str, list[str]], list[str]]:
+    """What a copy into ``folder`` leaves alone."""
+    return lambda _, names: [name for name in names if (folder / name).exists() or not name.endswith(".yml")]
+
+
 # Kedro finds `cli` and `run` by these names.
 run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)
 _OURS = {"runner", "is_async", "runner_params", "only_missing_outputs"}  # options of kedro run that update decides
@@ -164,4 +193,14 @@ update = _Run(
     callback=_update,
     help=_update.__doc__,
 )
-cli = click.Group("mmctr_kedro", [run, update], help="Commands of this project.")
+adopt = click.Command(
+    name="adopt",
+    params=[
+        click.Argument(["name"]),
+        click.Option(["--task"], type=click.Choice(TASKS), default=TASKS[0], show_default=True),
+        *(option for option in kedro_run.params if option.name in {"env", "conf_source", "params"}),
+    ],
+    callback=_adopt,
+    help=_adopt.__doc__,
+)
+cli = click.Group("mmctr_kedro", [run, update, adopt], help="Commands of this project.")

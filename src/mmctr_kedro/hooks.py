@@ -65,7 +65,7 @@ class ProjectHooks:
         lines = [_score(task, of) for task, of in metrics.items()]
         if ceilings := next(map(about_ceilings, metrics.values()), ""):  # of the world, the same for each task
             lines.append(ceilings)
-        kinds = ("report", "submission", "bundle", "scored", "exported")
+        kinds = ("report", "submission", "bundle", "scored", "exported", "tuning_report")
         # The combined one says it all; single ones are named when they are all there is.
         places = {kind: [kind] if kind in made else [f"{task}.{kind}" for task in TASKS] for kind in kinds}
         wanted = [name for names in places.values() for name in names if name in made]

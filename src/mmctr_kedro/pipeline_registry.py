@@ -17,6 +17,7 @@ from mmctr_kedro.pipelines import (
     score,
     simulate,
     submission,
+    tune,
     verify,
 )
 
@@ -58,6 +59,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         ),
         "score": sum((score.create_pipeline(task) for task in TASKS), Pipeline([])),
         "export": sum((export.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "tune": sum((tune.create_pipeline(task) for task in TASKS), Pipeline([])),
         "verify": verify.create_pipeline(),
         "check_submission": check_submission.create_pipeline(),
     }

@@ -41,6 +41,10 @@ CHOSEN: dict[str, dict[str, Any]] = {
     },
     "finetune": {"target_modules": ["query"]},
     "check_submission": {"file": "a.zip", "test": "b.parquet"},
+    "tune": {
+        "storage": "postgresql://host/name",
+        "space": {"batch_size": [64], "model": {"width": {"low": 1, "high": 9}}},
+    },
     "ctr": {**NO_DEFAULT, "compile": False},  # compile and another embedding_update exclude each other
     "task2.ctr": {**NO_DEFAULT, "embedding_update": "dense"},
     "task1_and_2.ctr": {**NO_DEFAULT, "compile": False},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import groupby
 from operator import itemgetter
@@ -46,11 +46,13 @@ def fit(
     device: torch.device,
     name: str = "ctr",
     checkpoints: Checkpoints | None = None,
+    after_evaluation: Callable[[list[Entry]], None] | None = None,
 ) -> list[Entry]:
     """Train ``model`` in place and leave it with the weights of its best evaluation.
 
     Call it inside ``machine.reproducible``: dropout draws from torch's global random state. With
     ``checkpoints`` it goes on where a killed run of the same training was, and ends with the same weights.
+    ``after_evaluation`` is called with the history so far; what it raises ends the training.
 
     Returns:
         One entry per evaluation: ``epoch`` (from 1), ``step`` (of all epochs, from 1), ``train_loss`` (mean over
@@ -69,6 +71,8 @@ def fit(
                     with progress.paused():
                         training.evaluate(epoch)
                         training.save()
+                    if after_evaluation:
+                        after_evaluation(training.history)
                 elif training.checkpoint_is_due():
                     training.save()
     model.load_state_dict(training.best_weights)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def train(
     params: CtrParams | FixedCtrParams | None = None,
     *,
     checkpoints: Checkpoints | None = None,
+    after_evaluation: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> tuple[TrainedModel, list[dict[str, Any]]]:
     """Train a CTR model; the same arguments on the same machine give the same weights, bit for bit.
 
@@ -38,6 +40,7 @@ def train(
         item_embedding: ``[N+1, D]`` float32, finite, row 0 zeros; frozen.
         params: The model and its training; ``FixedCtrParams`` is Task 1's fixed DIN. None: ``CtrParams()``, a DIN.
         checkpoints: Where a killed training left its state, to go on from, and this one leaves its own.
+        after_evaluation: Called with the history so far; what it raises ends the training.
 
     Returns:
         model: With the weights of the evaluation of best valid AUC.
@@ -64,7 +67,7 @@ def train(
         store = checkpoints.of(next(numbers)) if checkpoints else None
         with reproducible(ctr) as device:
             model = build_model(ctr, item_tags, item_embedding)
-            history = fit(model, clicks_train, clicks_valid, ctr, device, ctr.model.name, store)
+            history = fit(model, clicks_train, clicks_valid, ctr, device, ctr.model.name, store, after_evaluation)
             weights = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
             return Training(ctr, weights, history, predict_rows(model, clicks_valid, ctr))
 

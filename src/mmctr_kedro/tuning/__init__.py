@@ -1,0 +1,1 @@
+"""Settings that are found: a search over what a CTR model is trained with."""
