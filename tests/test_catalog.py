@@ -14,7 +14,9 @@ from mmctr_kedro.running.project import Project
 from mmctr_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"
-ENVIRONMENTS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"base", "local"})
+ENVIRONMENTS = sorted(
+    path.name for path in CONF.iterdir() if (path / "globals.yml").exists() and path.name not in {"base", "local"}
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
