@@ -15,6 +15,7 @@ from kedro.io import DatasetError
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.datasets.zips import BundleDataset
+from mmctr_kedro.models.model_file import load_model
 
 PROJECT = Path(__file__).parents[1]
 PARTS = ["src", "conf", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", "Makefile"]
@@ -91,6 +92,13 @@ def test_the_settings_in_a_bundle_are_an_environment_that_makes_the_same_submiss
     with zipfile.ZipFile(made / "08_reporting" / "task1" / "submission.zip") as archive:
         assert b"no git repository of this project here" in archive.read("NOT_SUBMITTABLE.txt")
     assert (made / "06_models" / "task1" / "ctr_model.safetensors").read_bytes() == files["task1/ctr_model.safetensors"]
+
+
+def test_the_model_to_put_to_use_is_loaded_from_a_bundle(official):
+    model = load_model(official / "bundle.zip", "task1/leak_free_model.safetensors")
+    assert model.settings["leak_free"]
+    with pytest.raises(MmctrError, match="has no task2/x; it has task1/ctr_model"):
+        load_model(official / "bundle.zip", "task2/x")
 
 
 @pytest.mark.parametrize("mode", ["quick", "full"])

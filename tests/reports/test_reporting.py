@@ -281,14 +281,16 @@ def task_page(metrics: dict, history: list, **settings) -> str:
 def bundled(task: str, metrics: dict, history: list) -> Bundle:
     """As much of a task's bundle as the page of all tasks is made from."""
     model = trained(fixed=task == "task1")
-    made = {task: Results(model, history, metrics, HELD)}
+    made = {task: Results(model, model, history, metrics, HELD)}
     manifest = {
         "tasks": [task],
         "metrics": {task: {name: value for name, value in metrics.items() if name != "run"}},
         "rules": {task: HELD},
         "run": {"training": {task: metrics["run"]}, "evaluations": {task: history}},
     }
-    bundle = Bundle(manifest, {f"{task}/ctr_model.safetensors": model_bytes(model)})
+    bundle = Bundle(
+        manifest, {f"{task}/{name}.safetensors": model_bytes(model) for name in ("ctr_model", "leak_free_model")}
+    )
     assert bundle.results() == made
     return bundle
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 from mmctr_kedro.common.errors import MmctrError
@@ -19,13 +20,23 @@ def save_model(model: TrainedModel, file: Path | str) -> None:
         temporary.write_bytes(model_bytes(model))
 
 
-def load_model(file: Path | str) -> TrainedModel:
-    """The trained model in a file of ``save_model`` or of a run (``06_models/{task}/ctr_model.safetensors``).
+def load_model(file: Path | str, member: str | None = None) -> TrainedModel:
+    """The trained model in a file of ``save_model``, of a run, or of a bundle.
+
+    Args:
+        file: Such as ``06_models/task2/leak_free_model.safetensors``, or a bundle's zip.
+        member: Which file of the zip, such as ``task2/leak_free_model.safetensors``.
 
     Raises:
-        MmctrError: It is no such file.
+        MmctrError: It is no such file, or the zip has no such member.
     """
-    return read_model(Path(file).read_bytes(), file)
+    if member is None:
+        return read_model(Path(file).read_bytes(), file)
+    with zipfile.ZipFile(file) as bundle:
+        if member not in (names := bundle.namelist()):
+            models = [name for name in names if name.endswith(".safetensors")]
+            raise MmctrError(f"{file} has no {member}; it has {', '.join(models) or 'no model'}.")
+        return read_model(bundle.read(member), f"{file}: {member}")
 
 
 def model_bytes(model: TrainedModel) -> bytes:

@@ -27,7 +27,7 @@ from mmctr_kedro.running.project import LOCK, Project
 from mmctr_kedro.submission.reproduce_md import reproduce
 from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
@@ -38,6 +38,7 @@ class Results(NamedTuple):
     """What a task made."""
 
     ctr_model: TrainedModel
+    leak_free_model: TrainedModel
     training_history: list[dict[str, Any]]
     metrics: dict[str, Any]
     rules: list[dict[str, Any]]
@@ -60,7 +61,7 @@ class Bundle:
         manifest, run = self.manifest, self.manifest["run"]
         return {
             task: Results(
-                read_model(self.files[f"{task}/ctr_model.safetensors"], f"{task}/ctr_model.safetensors"),
+                *(read_model(self.files[name], name) for name in _models_of(task)),
                 run["evaluations"][task],
                 manifest["metrics"][task] | {"run": run["training"][task]},
                 manifest["rules"][task],
@@ -99,7 +100,7 @@ def bundle(
         np.save(array, item_embedding, allow_pickle=False)
         files["item_embedding.npy"] = array.getvalue()
     for task, made in results.items():
-        files[f"{task}/ctr_model.safetensors"] = model_bytes(made.ctr_model)
+        files |= dict(zip(_models_of(task), map(model_bytes, (made.ctr_model, made.leak_free_model)), strict=True))
     files["REPRODUCE.md"] = reproduce(
         list(results), project, submission, raw_files, settings["source"]["name"]
     ).encode()
@@ -136,6 +137,11 @@ def bundle(
         },
     }
     return Bundle(redacted(manifest), files)
+
+
+def _models_of(task: str) -> list[str]:
+    """Its models' members: the one that predicted what was submitted, and the one to put to use."""
+    return [f"{task}/{name}.safetensors" for name in ("ctr_model", "leak_free_model")]
 
 
 def bundle_bytes(bundle: Bundle) -> bytes:

@@ -8,7 +8,7 @@ from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
 from mmctr_kedro.pipelines.submission.nodes import combine_bundles, combine_submissions, make_bundle, make_submission
 
 _SURROUNDINGS = ["parameters", "params:project", "data_report", "submission"]
-_RESULTS = ["ctr_model", "training_history", "metrics", "rules"]
+_RESULTS = ["ctr_model", "leak_free_model", "training_history", "metrics", "rules"]
 
 
 def create_task_pipeline(task: str) -> Pipeline:
