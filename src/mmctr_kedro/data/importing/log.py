@@ -15,6 +15,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write, scratch
 from mmctr_kedro.common.words import percent, some
 from mmctr_kedro.data.challenge import SPLITS, RawFolder, unknown_truth
+from mmctr_kedro.data.challenge_writer import chunks
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.data.importing.log_files import SHOWN, ItemTable, count_rows, read_log
 from mmctr_kedro.data.importing.log_items import levels_of, with_item, write_items
@@ -63,7 +64,7 @@ def import_interaction_log(
     with scratch(challenge_folder.path / "log") as room, duckdb.connect(room / "log.duckdb", config=limit) as database:
         try:
             _import(params, log_folder, challenge_folder, covers, database)
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             raise MmctrError(
                 f"{log_folder.path / params.log.file} cannot be sorted in params:import_log.memory_gib="
                 f"{params.memory_gib:g} GiB and the disk at {challenge_folder.path}: {error}. Raise that setting, or "
@@ -92,13 +93,14 @@ def _import(
     write_sequences(log, folder)
     for kind in ("user", "item"):
         ids = database.sql(f"select id as {kind}_id, key as source_{kind}_id from {kind}s order by id")
+        schema = ids.limit(0).to_arrow_table().schema
         with (
             atomic_write(folder.path / f"{kind}_ids.parquet") as path,
-            ids.to_arrow_reader(1 << 20) as reader,
-            pq.ParquetWriter(path, reader.schema, compression="zstd") as writer,
+            pq.ParquetWriter(path, schema, compression="zstd") as writer,
         ):
-            for batch in reader:
-                writer.write_batch(batch)
+            for part in chunks(count_rows(database, f"{kind}s"), 1 << 20):
+                rows = ids.filter(f"{kind}_id > {part.start} and {kind}_id <= {part.stop}")
+                writer.write_table(rows.to_arrow_table().combine_chunks())
     with_row = " union all ".join(f"select user from {name}" for name in SPLITS)
     idle = f"users where id not in ({with_row})"
     few = database.execute(f"select key from {idle} order by id limit {SHOWN}").fetchall()
