@@ -99,12 +99,15 @@ def hidden_labels(choice: DataChoice, root: Path, split: str = "test") -> np.nda
 
 def _labels_of_log(choice: DataChoice, challenge: Path, clicks: Clicks) -> np.ndarray:
     """An item of a row is a click if its user clicks it anywhere: negatives are never such items."""
-    from mmctr_kedro.data.importing.log_files import read_log
+    import duckdb
+
+    from mmctr_kedro.data.importing.log_files import arrays, read_log
 
     params = InteractionLogParams(**json.loads((challenge / "import_log.json").read_text())["params"])
     folder = files.log_folder(choice)
     assert folder is not None
-    log, items = read_log(RawFolder(folder).path, params)
+    database = duckdb.connect()
+    _, items = read_log(RawFolder(folder).path, params, database)
     width = len(items.ids) + 1
-    pairs = np.unique(log.user[log.click].astype(np.int64) * width + log.item[log.click])
+    pairs = arrays(database, f"select distinct user::bigint * {width} + item as pair from log where click")["pair"]
     return np.isin(clicks.user.astype(np.int64) * width + clicks.item, pairs).astype(np.int8)

@@ -10,7 +10,7 @@ import pytest
 
 from mmctr_kedro.common import files
 from mmctr_kedro.common.errors import DiskError
-from mmctr_kedro.common.files import atomic_write, remove, sweep_below
+from mmctr_kedro.common.files import atomic_write, remove, scratch, sweep_below
 
 
 @pytest.fixture
@@ -54,6 +54,14 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(TypeError), atomic_write(tmp_path / "b.txt") as temporary:
         temporary.open("w").write(b"not text")
     assert contents(tmp_path) == {"b.txt": "old"}
+
+
+def test_a_scratch_folder_goes_with_its_block_after_an_error_too(tmp_path):
+    with scratch(tmp_path / "deep" / "log") as room:
+        (room / "file").write_bytes(b"some")
+    with pytest.raises(TypeError), scratch(tmp_path / "deep" / "log") as room:
+        (room / "file").open("w").write(b"not text")
+    assert not list((tmp_path / "deep").iterdir())
 
 
 @pytest.mark.parametrize("swap", [True, False])

@@ -29,11 +29,8 @@ _MANY = 64  # files
 
 
 @contextmanager
-def atomic_write(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
-
-    The block may create a file or a folder there. Contents are synced before the rename; on an error the
-    temporary is removed and whatever was at ``path`` stays.
+def scratch(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` for whatever is only needed meanwhile; it goes with the block.
 
     Raises:
         DiskError: If the disk is full or may not be written.
@@ -44,12 +41,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise _refusal(error, path) from error
     try:
-        temporary = room / path.name
-        yield temporary
-        _sync(temporary, *temporary.rglob("*"))
-        _replace(temporary, path, room)
-        _written[path.absolute()] = monotonic_ns()
-        _sync(path.parent)
+        yield room
     except Exception as error:
         last: BaseException | None = error
         try:
@@ -63,6 +55,26 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         raise _refusal(last, path) from error
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+
+    The block may create a file or a folder there. Contents are synced before the rename; on an error the
+    temporary is removed and whatever was at ``path`` stays.
+
+    Raises:
+        DiskError: If the disk is full or may not be written.
+    """
+    path = Path(path)
+    with scratch(path) as room:
+        temporary = room / path.name
+        yield temporary
+        _sync(temporary, *temporary.rglob("*"))
+        _replace(temporary, path, room)
+        _written[path.absolute()] = monotonic_ns()
+        _sync(path.parent)
 
 
 def remove(path: Path) -> None:

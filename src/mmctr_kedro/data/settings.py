@@ -111,6 +111,9 @@ class InteractionLogParams(Params):
         description="Folder or archive of covers in log_folder; None: item_images, as a folder or archive.",
     )
     most_unusable_covers: MostUnusable = 0.9
+    memory_gib: float = Field(
+        1, gt=0, description="What sorting and joining may hold in memory; the rest lies beside the output meanwhile."
+    )
     positive_rating: float | None = Field(None, description="Ratings from here on are clicks; None: all are.")
     min_history: int = Field(3, ge=1, description="Clicks a user has before the first that becomes a row.")
     train_negatives: Literal["uniform", "popularity"] = "uniform"

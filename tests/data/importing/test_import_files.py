@@ -14,6 +14,7 @@ from PIL import Image
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import PATHS, SCHEMAS, RawFolder
 from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.data.importing import log_files
 from mmctr_kedro.data.processing.raw_files import describe
 from mmctr_kedro.data.settings import ProcessingParams, SourceParams
 from mmctr_kedro.pipelines.data_processing.nodes import process_raw_files
@@ -39,6 +40,26 @@ def test_the_same_import_twice_gives_the_same_bytes(imported):
     first = hashes(imported().path)
     assert hashes(imported().path) == first
     assert hashes(imported(seed=1).path)["MicroLens_1M_x1/train.parquet"] != first["MicroLens_1M_x1/train.parquet"]
+
+
+def test_neither_parts_nor_memory_change_a_byte(imported, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.integers(1, 2_000, 30_000), rng.integers(1, 99, 30_000), rng.integers(0, 99, 30_000)])
+    log = "user,item,timestamp\n" + "\n".join(",".join(row) for row in rows.astype(str).tolist())
+    items = "item,title,tags\n" + "".join(f"{n},,\n" for n in range(1, 99))
+    whole = hashes(imported(log, items).path)
+    monkeypatch.setattr(log_files, "PART", 1_000)
+    parted = hashes(imported(log, items, memory_gib=0.03).path)
+    assert parted.pop("import_log.json") != whole.pop("import_log.json")
+    assert parted == whole
+
+
+def test_too_little_memory_is_a_message_with_its_setting_and_leaves_nothing_behind(imported, tmp_path):
+    with pytest.raises(
+        MmctrError, match=r"interactions\.csv cannot be sorted in params:import_log\.memory_gib=1e-06 GiB"
+    ):
+        imported(memory_gib=1e-6)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_ids_run_from_1_in_the_order_of_the_source_ids_and_the_mapping_is_kept(imported):

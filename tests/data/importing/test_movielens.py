@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -39,8 +40,9 @@ def _without_covers(path: Path) -> RawFolder:
 
 
 def test_the_log_is_read_whole(params):
-    log, items = read_log(SOURCE, params)
-    assert (len(log.user), len(log.users), len(items.ids), int(log.click.sum())) == (
+    log, items = read_log(SOURCE, params, duckdb.connect())
+    [part] = log.parts()
+    assert (len(part.user), log.users, len(items.ids), int(part.click.sum())) == (
         100_836,
         610,
         9_742,
@@ -49,8 +51,8 @@ def test_the_log_is_read_whole(params):
 
 
 def test_no_history_holds_a_click_of_its_targets_time_or_later(params, folder):
-    log, _ = read_log(SOURCE, params)
-    time = {(u, i): t for u, i, t in zip(log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True)}
+    [part] = read_log(SOURCE, params, duckdb.connect())[0].parts()
+    time = {(u, i): t for u, i, t in zip(part.user.tolist(), part.item.tolist(), part.time.tolist(), strict=True)}
     for name in ("train", "valid"):
         table = pq.read_table(folder.file(name))
         click = table["label"].to_numpy() == 1

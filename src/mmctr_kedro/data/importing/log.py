@@ -6,19 +6,19 @@ import json
 import logging
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.common.files import atomic_write
+from mmctr_kedro.common.files import atomic_write, scratch
 from mmctr_kedro.common.words import percent, some
-from mmctr_kedro.data.challenge import RawFolder, unknown_truth
+from mmctr_kedro.data.challenge import SPLITS, RawFolder, unknown_truth
+from mmctr_kedro.data.challenge_writer import chunks
 from mmctr_kedro.data.covers import Covers
-from mmctr_kedro.data.importing.log_files import ItemTable, read_log
+from mmctr_kedro.data.importing.log_files import SHOWN, ItemTable, count_rows, read_log
 from mmctr_kedro.data.importing.log_items import levels_of, with_item, write_items
-from mmctr_kedro.data.importing.negatives import Negatives
 from mmctr_kedro.data.importing.splits import split_log, write_rows, write_sequences
 from mmctr_kedro.data.settings import InteractionLogParams
 
@@ -60,46 +60,70 @@ def import_interaction_log(
             f"{path} is missing: expected a folder or archive of covers named by item id. Correct "
             "params:import_log.covers, or unset it to use item_images/ or an archive of that name, if any."
         )
-    log, items = read_log(log_folder.path, params)
+    limit: dict[str, Any] = {"memory_limit": f"{params.memory_gib}GiB"}
+    with scratch(challenge_folder.path / "log") as room, duckdb.connect(room / "log.duckdb", config=limit) as database:
+        try:
+            _import(params, log_folder, challenge_folder, covers, database)
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise MmctrError(
+                f"{log_folder.path / params.log.file} cannot be sorted in params:import_log.memory_gib="
+                f"{params.memory_gib:g} GiB and the disk at {challenge_folder.path}: {error}. Raise that setting, or "
+                "make room."
+            ) from error
+    return unknown_truth()
+
+
+def _import(
+    params: InteractionLogParams,
+    log_folder: RawFolder,
+    folder: RawFolder,
+    covers: Covers,
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    """The import, in an empty database."""
+    log, items = read_log(log_folder.path, params, database)
     _check_matches(items, covers, params)
-    split = split_log(log, params, np.random.default_rng([params.seed, 0]))
     count = len(items.ids)
-    clicks = np.bincount(split.clicked[split.early_click] - 1, minlength=count)
-    views = np.bincount(log.item[split.early_event] - 1, minlength=count)
-    levels = levels_of(clicks), levels_of(views)
+    split = split_log(log, count, params, np.random.default_rng([params.seed, 0]))
+    levels = levels_of(split.clicks), levels_of(split.views)
     record = {"made_by": "import_log", "params": params.model_dump()}
-    _write_record({**record, "finished": False}, challenge_folder)
-    found: dict[str, Any] = write_items(items, levels, views > 0, covers, params.most_unusable_covers, challenge_folder)
-    negatives = Negatives(split.clicker, split.clicked, clicks)
-    found |= write_rows(log, split, negatives, levels, params, challenge_folder)
-    write_sequences(log, split, count, challenge_folder)
-    for kind, source in (("user", log.users), ("item", items.ids)):
-        source_ids = pa.array(source if source.dtype.kind == "i" else source.tolist())
-        table = pa.table({f"{kind}_id": np.arange(1, len(source) + 1), f"source_{kind}_id": source_ids})
-        with atomic_write(challenge_folder.path / f"{kind}_ids.parquet") as path:
-            pq.write_table(table, path, compression="zstd")
-    rows = split.rows.values()
-    idle = np.delete(log.users, np.unique(log.user[np.concatenate([r.event for r in rows])]) - 1)
-    _say_lost(len(idle), len(log.users), f"users have too few clicks for a row: {some(idle.tolist())}")
-    alone = np.concatenate([r.begin == r.end for r in rows])
-    _say_lost(
-        int(alone.sum()), len(alone), "clicks have no history: what was clicked at one time, or day, is not parted"
-    )
+    _write_record({**record, "finished": False}, folder)
+    found: dict[str, Any] = write_items(items, levels, split.views > 0, covers, params.most_unusable_covers, folder)
+    found |= write_rows(log, split.clicks, levels, params, folder)
+    write_sequences(log, folder)
+    for kind in ("user", "item"):
+        ids = database.sql(f"select id as {kind}_id, key as source_{kind}_id from {kind}s order by id")
+        schema = ids.limit(0).to_arrow_table().schema
+        with (
+            atomic_write(folder.path / f"{kind}_ids.parquet") as path,
+            pq.ParquetWriter(path, schema, compression="zstd") as writer,
+        ):
+            for part in chunks(count_rows(database, f"{kind}s"), 1 << 20):
+                rows = ids.filter(f"{kind}_id > {part.start} and {kind}_id <= {part.stop}")
+                writer.write_table(rows.to_arrow_table().combine_chunks())
+    with_row = " union all ".join(f"select user from {name}" for name in SPLITS)
+    idle = f"users where id not in ({with_row})"
+    few = database.execute(f"select key from {idle} order by id limit {SHOWN}").fetchall()
+    users_without_rows = count_rows(database, idle)
+    shown = some([key for (key,) in few], total=users_without_rows)
+    _say_lost(users_without_rows, log.users, f"users have too few clicks for a row: {shown}")
+    alone = sum(count_rows(database, f"{name} where oldest = newest") for name in SPLITS)
+    targets = sum(count_rows(database, name) for name in SPLITS)
+    _say_lost(alone, targets, "clicks have no history: what was clicked at one time, or day, is not parted")
     found |= {
-        "users": len(log.users),
-        "users_without_rows": len(idle),
-        "interactions": len(log.user),
-        "clicks": len(split.clicked),
+        "users": log.users,
+        "users_without_rows": users_without_rows,
+        "interactions": count_rows(database, "log"),
+        "clicks": count_rows(database, "clicked"),
         "repeated_clicks_left_out": split.repeats,
         "items": count,
         "items_not_in_item_table": int((~items.in_table).sum()),
         "items_not_in_log": int((~items.in_log).sum()),
-        "items_not_in_training_time": int((views == 0).sum()),
+        "items_not_in_training_time": int((split.views == 0).sum()),
         "cover_files_ignored": covers.ignored,
         "items_with_several_covers": len(covers.duplicates),
     }
-    _write_record({**record, "finished": True, "found": found}, challenge_folder)
-    return unknown_truth()
+    _write_record({**record, "finished": True, "found": found}, folder)
 
 
 def _check_matches(items: ItemTable, covers: Covers, params: InteractionLogParams) -> None:

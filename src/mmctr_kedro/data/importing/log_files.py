@@ -1,6 +1,7 @@
-"""From the files of a log folder to arrays in our own ids; a mistake is named with file, line, value and expectation.
+"""From the files of a log folder to sorted tables in our own ids; a mistake is named with file, line and expectation.
 
-An interaction is one row of the log; a click is an interaction that counts as positive.
+An interaction is one row of the log; a click is an interaction that counts as positive. Arrow reads the files a piece
+at a time; DuckDB checks, numbers, joins and sorts, on disk where memory is too little.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import csv
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from mmctr_kedro.common.errors import InvalidDataError, MmctrError
@@ -27,30 +29,43 @@ from mmctr_kedro.data.settings import InteractionLogParams, TextTableParams
 logger = logging.getLogger(__name__)
 
 SHOWN = 5  # problems of one kind that an error lists
-TEXT = pa.string()
-ID = pa.dictionary(pa.int32(), pa.string())  # ids are few against the rows they stand in
+PART = 500_000  # interactions
 
+# As DuckDB's RE2 reads them.
 _INTEGER = r"^-?0*([0-8]?\d{1,18}|9[01]\d{17})$"  # fits int64
 _FLOAT = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _TIME = rf"{_INTEGER}|^-?\d{{1,15}}\.\d*$"
 _ROUNDED = r"^-?(\d(\.\d+)?[eE]\+\d+|\d{16,}\.0*)$"  # what a float makes of a long id
-_MISSING = pa.array(["nan", "none", "null", "<na>"])
-_OBJECT = r"^\s*\[?\s*\{"
+_BLANK = r"\x09-\x0d\x1c-\x1f\x{85}\pZ"  # every one of Unicode
 _LISTED = re.compile(r"""'([^']*)'|"([^"]*)"|([^\s,'"][^,]*)""")  # the words of a list that Python or JSON wrote
 
-# The log as its file gives it: user, item, time [E] int64 or float64, click [E] bool.
-_Columns = tuple[pa.DictionaryArray, pa.DictionaryArray, np.ndarray, np.ndarray]
+
+@dataclass(frozen=True)
+class Interactions:
+    """E interactions in order of user, then time, then place in the file: all of the users ``first`` to ``end`` - 1."""
+
+    first: int
+    end: int
+    user: np.ndarray  # [E] int32
+    item: np.ndarray  # [E] int32, 1..N
+    time: np.ndarray  # [E] int64 or float64
+    click: np.ndarray  # [E] bool
 
 
 @dataclass(frozen=True)
 class Log:
-    """E interactions in order of user, then time, then place in the file."""
+    """Tables of a database: ``log`` (user, item, time, click), sorted, and ``users`` (id 1..U, key: the source id)."""
 
-    user: np.ndarray  # [E] int32, 1..U
-    item: np.ndarray  # [E] int32, 1..N
-    time: np.ndarray  # [E] int64 or float64
-    click: np.ndarray  # [E] bool
-    users: np.ndarray  # [U] source ids, ascending; our id is the place + 1
+    database: duckdb.DuckDBPyConnection
+    users: int
+
+    def parts(self) -> Iterator[Interactions]:
+        """All interactions, about ``PART`` at a time; no user's are parted."""
+        starts = f"select distinct user from log where rowid % {PART} = 0 order by user offset 1"
+        users = [1, *(user for (user,) in self.database.execute(starts).fetchall()), self.users + 1]
+        for first, end in pairwise(users):
+            rows = f"select user, item, time, click from log where user >= {first} and user < {end}"
+            yield Interactions(first, end, **arrays(self.database, rows))
 
 
 @dataclass(frozen=True)
@@ -64,131 +79,156 @@ class ItemTable:
     in_log: np.ndarray  # [N] bool
 
 
-def read_log(folder: Path, params: InteractionLogParams) -> tuple[Log, ItemTable]:
-    """Read both tables and number users and items from 1, in the order of their source ids."""
-    sequences = params.log.format == "sequences"
-    names = ("user", "items") if sequences else params.log.columns
-    source = _TextTable(folder / params.log.file, params.log, names, "params:import_log.log")
-    user, item, time, click = (_read_sequences if sequences else _read_rows)(source, params)
-    if not len(time):
-        raise MmctrError(f"{source.path} has no interactions below its header.")
-    of = params.items
-    item_source = _TextTable(folder / of.file, of, of.columns, "params:import_log.items")
-    table_ids, titles, tags = _read_items(item_source, params)
-    users, user_place = _sorted_ids(user.dictionary, params.ids)
-    ids, place = _sorted_ids(pa.concat_arrays([item.dictionary.cast(TEXT), table_ids]), params.ids)
-    log_place, table_place = np.split(place, [len(item.dictionary)])
-    again = pd.Series(table_place).duplicated().to_numpy()  # "7" and "007" are one
-    if problems := item_source.bad_values(of.item, table_ids, again, "one row per item"):
-        raise InvalidDataError(problems, f"Leave one row per item in {item_source.path}.")
-    user_id, item_id = user_place[user.indices.to_numpy()] + 1, log_place[item.indices.to_numpy()] + 1
-    order = np.lexsort((time, user_id))  # stable: equal times stay in the order of the file
-    log = Log(user_id[order], item_id[order], time[order], click[order], users)
-    all_titles, all_tags = [""] * len(ids), [list[str]() for _ in ids]
-    for at, title, words in zip(table_place.tolist(), titles, tags, strict=True):
-        all_titles[at], all_tags[at] = title, words
-    numbers = np.arange(len(ids))
-    return log, ItemTable(ids, all_titles, all_tags, np.isin(numbers, table_place), np.isin(numbers + 1, log.item))
+def read_log(folder: Path, params: InteractionLogParams, database: duckdb.DuckDBPyConnection) -> tuple[Log, ItemTable]:
+    """Read both tables into an empty database; number users and items from 1, in the order of their source ids."""
+    time, click = (_load_sequences if params.log.format == "sequences" else _load_rows)(folder, params, database)
+    if not count_rows(database, "interactions"):
+        raise MmctrError(f"{folder / params.log.file} has no interactions below its header.")
+    source = _load_items(folder, params, database)
+    _number(database, "users", ["log_users"], params.ids)
+    _number(database, "items", ["log_items", "table_items"], params.ids)
+    again = (  # "7" and "007" are one
+        "place in (select place from item_rows join items_texts on text = item "
+        "qualify row_number() over (partition by id order by place) > 1)"
+    )
+    if problems := source.bad_values("item", again, "one row per item"):
+        raise InvalidDataError(problems, f"Leave one row per item in {source.path}.")
+    database.execute(
+        f"create table log as select u.id::integer as user, i.id::integer as item, {time} as time, {click} as click "
+        "from interactions join users_texts u on u.text = interactions.user join items_texts i on i.text = item "
+        "order by 1, 3, place"
+    )
+    database.execute("drop table interactions")
+    ids = arrays(database, "select key from items order by id")["key"]
+    ids = ids if ids.dtype.kind == "i" else ids.astype(str)
+    titles, tags, in_table, in_log = [""] * len(ids), [list[str]() for _ in ids], *np.zeros((2, len(ids)), dtype=bool)
+    in_log[arrays(database, "select distinct item - 1 as place from log")["place"]] = True
+    rows = "select id - 1, title, tags from item_rows join items_texts on text = item"
+    for place, title, text in database.execute(rows).fetchall():
+        titles[place], tags[place], in_table[place] = title.strip(), _tags(text, params), True
+    return Log(database, count_rows(database, "users")), ItemTable(ids, titles, tags, in_table, in_log)
 
 
-def _read_rows(source: _TextTable, params: InteractionLogParams) -> _Columns:
-    """One interaction per row."""
-    names = params.log
-    rating = names.rating if params.positive_rating is not None else None
-    wanted = {names.user: ID, names.item: ID, names.timestamp: TEXT}
-    wanted |= {name: TEXT for name in (rating, names.label) if name}
-    table = source.read(wanted)
-    checks = [(name, *check) for name in (names.user, names.item) for check in _id_checks(table[name], params.ids)]
-    checks.append((names.timestamp, ~_matches(table[names.timestamp], _TIME), "a number, as seconds since 1970 are"))
-    if rating:
-        checks.append((rating, ~_matches(table[rating], _FLOAT), "a number"))
-    if names.label:
-        known = pc.is_in(table[names.label], pa.array(["0", "1"])).to_numpy(zero_copy_only=False)
-        checks.append((names.label, ~known, "0 or 1"))
-    if problems := [line for name, bad, kind in checks for line in source.bad_values(name, table[name], bad, kind)]:
-        raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
-    text = table[names.timestamp]
-    time = text.cast(pa.int64() if _matches(text, _INTEGER).all() else pa.float64()).to_numpy()
-    if (odd := _other_unit(time)).any():
-        expected = f"the unit of most others, as in {text[odd.argmin()]}"
-        problems = source.bad_values(names.timestamp, text, odd, expected)
-        raise InvalidDataError(problems, f"Give all times in {source.path} in one unit.")
-    if names.label:
-        click = pc.equal(table[names.label], "1").to_numpy(zero_copy_only=False)
-    elif rating:
-        click = table[rating].cast(pa.float64()).to_numpy() >= params.positive_rating
-    else:
-        click = np.ones(len(table[names.user]), dtype=bool)
-    return table[names.user], table[names.item], time, click
+def arrays(database: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:
+    """The columns that a query gives; texts as objects."""
+    return {name: np.asarray(values) for name, values in database.execute(query).fetchnumpy().items()}
 
 
-def _read_sequences(source: _TextTable, params: InteractionLogParams) -> _Columns:
-    """One user per row, its items in order of time: an item's time is its place in the file."""
-    table = source.read({"user": ID, "items": TEXT})
-    users = table["user"]
-    # "3, 5, 7" and "[3, 5, 7]" are 3 5 7.
-    texts = pc.replace_substring_regex(table["items"], r"^\s*\[|\]\s*$|,", " ")
-    items = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
-    item, row = items.flatten(), pc.list_parent_indices(items)
-    kept = pc.not_equal(item, "")  # an empty row splits to one ""
-    item, row = item.filter(kept).dictionary_encode(), row.filter(kept)
-    repeated = pd.Series(users.indices.to_numpy()).duplicated().to_numpy()
-    problems = source.bad_values("user", users, repeated, "one row per user")
-    for bad, expected in _id_checks(users, params.ids):
-        problems += source.bad_values("user", users, bad, expected)
-    for bad, expected in _id_checks(item, params.ids):
-        problems += source.bad_values("items", item, bad, expected, row.to_numpy())
+def count_rows(database: duckdb.DuckDBPyConnection, table: str) -> int:
+    """How many rows a table has, or what stands after FROM."""
+    [(count,)] = database.execute(f"select count(*) from {table}").fetchall()
+    return int(count)
+
+
+def _load_rows(folder: Path, params: InteractionLogParams, database: duckdb.DuckDBPyConnection) -> tuple[str, str]:
+    """One interaction per row, to table ``interactions``; returns its time, and whether it is a click, in SQL."""
+    of = params.log
+    rating = of.rating if params.positive_rating is not None else None
+    columns = {"user": of.user, "item": of.item, "time": of.timestamp, "rating": rating, "label": of.label}
+    wanted = {ours: name for ours, name in columns.items() if name}
+    source = _TextTable(database, "interactions", folder / of.file, of, of.columns, "params:import_log.log", wanted)
+    source.load()
+    problems = source.bad_ids("user", "log_users", params.ids) + source.bad_ids("item", "log_items", params.ids)
+    checks = [("time", _is("time", _TIME), "a number, as seconds since 1970 are")]
+    checks += [("rating", _is("rating", _FLOAT), "a number")] if rating else []
+    checks += [("label", "label in ('0', '1')", "0 or 1")] if of.label else []
+    problems += [line for name, good, kind in checks for line in source.bad_values(name, f"not ({good})", kind)]
     if problems:
         raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
-    user = pa.DictionaryArray.from_arrays(users.indices.take(row), users.dictionary)
-    return user, item, np.arange(len(item)), np.ones(len(item), dtype=bool)
+    [(whole,)] = database.execute(f"select bool_and({_is('time', _INTEGER)}) from interactions").fetchall()
+    time = "time::bigint" if whole else "time::double"
+    # Dates from 1973 on, as seconds, milli-, micro- or nanoseconds, lie decades apart and leave one empty in between.
+    decade = f"floor(log10(greatest({time}, 1)))::integer"
+    counts = f"select {decade} as decade, count(*) from interactions where decade >= 8 group by decade order by decade"
+    present = database.execute(counts).fetchall()
+    if any(after - before > 1 for (before, _), (after, _) in pairwise(present)):
+        units = Counter[int]()
+        for found, count in present:
+            units[(found + 1) // 3] += count
+        odd = f"{decade} >= 8 and ({decade} + 1) // 3 != {units.most_common(1)[0][0]}"
+        [(usual,)] = database.execute(
+            f"select time from interactions where not ({odd}) order by place limit 1"
+        ).fetchall()
+        problems = source.bad_values("time", odd, f"the unit of most others, as in {usual}")
+        raise InvalidDataError(problems, f"Give all times in {source.path} in one unit.")
+    return time, f"rating::double >= {params.positive_rating}" if rating else "label = '1'" if of.label else "true"
 
 
-def _read_items(source: _TextTable, params: InteractionLogParams) -> tuple[pa.Array, list[str], list[list[str]]]:
-    """Source ids, titles and tags of the item table, as its rows have them."""
-    names = params.items
-    table = source.read({name: TEXT for name in (names.item, names.title, names.tags) if name})
-    ids = table[names.item]
-    checks = [(names.item, *check) for check in _id_checks(ids, params.ids)]
-    if names.tags:
-        texts, separator = table[names.tags], names.tag_separator
-        checks.append((names.tags, _matches(texts, _OBJECT), "words or a list of words"))
-        if _matches(texts, r"^[^\[].*[,;]").sum() > len(ids) / 2 and not _matches(texts, re.escape(separator)).any():
+def _load_sequences(folder: Path, params: InteractionLogParams, database: duckdb.DuckDBPyConnection) -> tuple[str, str]:
+    """One user per row, its items in order of time: the same, an item's time being its place in the row."""
+    of, names = params.log, {"user": "user", "item": "items"}
+    source = _TextTable(database, "lines", folder / of.file, of, tuple(names.values()), "params:import_log.log", names)
+    source.load()
+    # "3, 5, 7" and "[3, 5, 7]" are 3 5 7.
+    words = rf"regexp_extract_all(regexp_replace(item, '^\s*\[|\]\s*$', '', 'g'), '[^,{_BLANK}]+')"
+    database.execute(
+        "create table interactions as select place, user, unnest(words) as item, generate_subscripts(words, 1) as time "
+        f"from (select place, user, {words} as words from lines)"
+    )
+    again = "place in (select place from lines qualify row_number() over (partition by user order by place) > 1)"
+    problems = source.bad_values("user", again, "one row per user") + source.bad_ids("user", "log_users", params.ids)
+    if problems := problems + source.bad_ids("item", "log_items", params.ids, "interactions"):
+        raise InvalidDataError(problems, f"Correct {source.path}, or what {source.block} says about it.")
+    return "time", "true"
+
+
+def _load_items(folder: Path, params: InteractionLogParams, database: duckdb.DuckDBPyConnection) -> _TextTable:
+    """The item table's rows, to table ``item_rows``."""
+    of = params.items
+    wanted = {"item": of.item, "title": of.title, **({"tags": of.tags} if of.tags else {})}
+    source = _TextTable(database, "item_rows", folder / of.file, of, of.columns, "params:import_log.items", wanted)
+    source.load()
+    problems = source.bad_ids("item", "table_items", params.ids)
+    if of.tags:
+        problems += source.bad_values("tags", _is("tags", r"^\s*\[?\s*\{"), "words or a list of words")
+        comma = _is("tags", r"^[^\[].*[,;]")
+        most = f"2 * count(*) filter ({comma}) > count(*) and not bool_or(contains(tags, ?))"
+        if database.execute(f"select 1 from item_rows having {most}", [of.tag_separator]).fetchall():
             said = "%s: most %s hold a comma or semicolon, none %r: is %s.tag_separator right?"
-            logger.warning(said, source.path, names.tags, separator, source.block)
-    if problems := [line for name, bad, kind in checks for line in source.bad_values(name, table[name], bad, kind)]:
+            logger.warning(said, source.path, of.tags, of.tag_separator, source.block)
+    else:
+        database.execute("alter table item_rows add column tags varchar default ''")
+    if problems:
         raise InvalidDataError(problems, f"Correct these rows of {source.path}, or leave them out.")
-    tags = []
-    for text in table[names.tags].to_pylist() if names.tags else [""] * len(ids):
-        parts = text.split(names.tag_separator)
-        if len(parts) == 1 and text.startswith("[") and text.endswith("]"):
-            parts = ["".join(found) for found in _LISTED.findall(text[1:-1])]
-        words = (word.strip() for word in parts)
-        tags.append(list(dict.fromkeys(word for word in words if word and word not in names.no_tags)))
-    return ids, [title.strip() for title in table[names.title].to_pylist()], tags
+    return source
+
+
+def _tags(text: str, params: InteractionLogParams) -> list[str]:
+    parts = text.split(params.items.tag_separator)
+    if len(parts) == 1 and text.startswith("[") and text.endswith("]"):
+        parts = ["".join(found) for found in _LISTED.findall(text[1:-1])]
+    words = (word.strip() for word in parts)
+    return list(dict.fromkeys(word for word in words if word and word not in params.items.no_tags))
 
 
 @dataclass(frozen=True)
 class _TextTable:
     """A text file of rows: where it lies, how it is written, and the names of its columns where no header has them."""
 
+    database: duckdb.DuckDBPyConnection
+    table: str  # which of its tables the file becomes
     path: Path
     written: TextTableParams
     names: tuple[str, ...] | None
     block: str  # the settings that describe it, for errors: "params:import_log.log"
+    columns: dict[str, str]  # those wanted: our names, and the file's
 
-    def read(self, wanted: dict[str, pa.DataType]) -> dict[str, pa.Array]:
-        """Read the ``wanted`` columns (name: type) as they are written, values unparsed."""
-        self._require_columns(list(wanted))
-        written, misshapen = self.written, False
+    def load(self) -> None:
+        """Fill the table: ``place``, which counts rows from 0, and the columns as they are written, values unparsed."""
+        wanted = list(self.columns.values())
+        self._require_columns(wanted)
+        written, misshapen, rows = self.written, False, 0
 
         def refuse(_: arrow_csv.InvalidRow) -> str:
             nonlocal misshapen
             misshapen = True
             return "skip"
 
+        columns = ", ".join(f"{name} varchar" for name in self.columns)
+        self.database.execute(f"create table {self.table} (place bigint, {columns})")
+        self.database.begin()
         try:
-            table = arrow_csv.read_csv(
+            for batch in arrow_csv.open_csv(
                 self.path,
                 arrow_csv.ReadOptions(column_names=self.names, encoding=written.encoding),
                 arrow_csv.ParseOptions(
@@ -197,31 +237,60 @@ class _TextTable:
                     newlines_in_values=written.quotes is not False,
                     invalid_row_handler=refuse,
                 ),
-                arrow_csv.ConvertOptions(column_types=wanted, include_columns=list(wanted), strings_can_be_null=False),
-            )
+                arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
+                ),
+            ):
+                places = pa.array(np.arange(rows, rows := rows + len(batch)))
+                piece = pa.Table.from_arrays([places, *batch.columns], ["place", *self.columns])
+                self.database.register("piece", piece)
+                self.database.execute(f"insert into {self.table} from piece")
         except (pa.ArrowInvalid, UnicodeError) as error:
             raise self._unreadable(error) from error
-        if misshapen or self._spans_lines(table.num_rows):
+        self.database.commit()
+        if misshapen or self._spans_lines(rows):
             problems = list(self._misshapen())
             if problems or misshapen:
                 raise InvalidDataError(_first(problems, len(problems)) or [f"{self.path.name}: unbalanced quotes"])
-        table = table.unify_dictionaries()
-        return {name: table[name].combine_chunks() for name in wanted}
 
-    def bad_values(
-        self, column: str, values: pa.Array, bad: np.ndarray, expected: str, row: np.ndarray | None = None
-    ) -> list[str]:
-        """One problem per value where ``bad`` ``[n]`` is True, with its line in the file; ``row``: where it stands."""
-        if not bad.any():
+    def bad_values(self, column: str, bad: str, expected: str, table: str = "") -> list[str]:
+        """One problem per value where ``bad``, a condition in SQL, holds, with its line in the file."""
+        rows = f"from {table or self.table} where {bad} order by place limit {SHOWN}"
+        found = self.database.execute(f"select place, {column}, count(*) over () {rows}").fetchall()
+        if not found:
             return []
-        places = np.flatnonzero(bad)
-        rows = (places if row is None else row[places])[:SHOWN] + (not self.names)
-        lines = {number: line for number, (line, _) in enumerate(self._rows()) if number in rows}
+        numbers = {place + (not self.names) for place, *_ in found}
+        lines = {number: line for number, (line, _) in enumerate(self._rows()) if number in numbers}
         problems = [
-            f"{self.path.name}:{lines.get(number, '?')}: {column} {str(values[place])!r}, expected {expected}"
-            for number, place in zip(rows.tolist(), places.tolist(), strict=False)
+            f"{self.path.name}:{lines.get(place + (not self.names), '?')}: {self.columns[column]} {value!r}, "
+            f"expected {expected}"
+            for place, value, _ in found
         ]
-        return _first(problems, len(places))
+        return _first(problems, found[0][2])
+
+    def bad_ids(self, column: str, distinct: str, ids: str, table: str = "") -> list[str]:
+        """What is wrong with a column's ids; they go to table ``distinct``: ``text``, as written, and ``plain``."""
+        self.database.execute(
+            f"create table {distinct} as select text, {_plain('text', ids)} as plain "
+            f"from (select distinct {column} as text from {table or self.table})"
+        )
+        nothing = _is("plain", r"^$|\x00")  # numpy would cut off NUL
+        checks = [(nothing, "an id")]
+        if ids == "auto":
+            missing = "lower(plain) in ('nan', 'none', 'null', '<na>')"
+            number, rounded = _is("plain", _INTEGER), _is("plain", _ROUNDED)
+            most = f"(select 2 * count(*) filter ({number}) > count(*) from {distinct})"
+            stray = f"not ({number} or {nothing} or {missing} or {rounded}) and {most}"
+            kinds = ("an id", "all its digits", "a whole number below 2^63, as most are")
+            alternatives = [f"{kind}, or import_log.ids=words" for kind in kinds]
+            checks += zip([missing, rounded, stray], alternatives, strict=True)
+        return [
+            line
+            for bad, expected in checks
+            for line in self.bad_values(
+                column, f"{column} in (select text from {distinct} where {bad})", expected, table
+            )
+        ]
 
     def _spans_lines(self, rows: int) -> bool:
         """Whether some of the rows may be several lines long, and nobody has said that this is meant."""
@@ -316,57 +385,28 @@ def _first(problems: list[str], count: int) -> list[str]:
     return [*problems[:SHOWN], *more]
 
 
-def _matches(values: pa.Array, pattern: str) -> np.ndarray:
-    """Which strings are of this form: ``[n]`` bool."""
-    return pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
+def _is(column: str, pattern: str) -> str:
+    """In SQL: whether a column's text is of this form."""
+    return f"regexp_matches({column}, '{pattern}')"
 
 
-def _other_unit(time: np.ndarray) -> np.ndarray:
-    """Which times are in another unit than most: ``[n]`` bool.
+def _plain(text: str, ids: str) -> str:
+    """In SQL: an id without what is only its writing: blanks around; if not ``words``, quotes, BOM and ".0" too."""
+    edge = _BLANK if ids == "words" else rf"{_BLANK}\x{{feff}}''\""
+    trimmed = f"regexp_replace({text}, '^[{edge}]+|[{edge}]+$', '', 'g')"
+    return trimmed if ids == "words" else rf"regexp_replace({trimmed}, '^(-?\d{{1,15}})\.0*$', '\1')"
 
-    Dates from 1973 on, as seconds, milli-, micro- or nanoseconds, lie decades apart and leave one empty in between.
+
+def _number(database: duckdb.DuckDBPyConnection, name: str, texts: list[str], ids: str) -> None:
+    """Number the distinct ids of tables that ``bad_ids`` made, from 1 in their order.
+
+    They become table ``name`` (id, key) and ``name``_texts (text, id). Ids that are all whole numbers are compared,
+    ordered and kept as such ("007" is 7), others as strings.
     """
-    decade = np.log10(np.maximum(time, 1)).astype(np.int8)
-    present = np.flatnonzero(np.bincount(decade[decade >= 8], minlength=1))
-    if np.diff(present).max(initial=0) <= 1:
-        return np.zeros(len(time), dtype=bool)
-    unit = np.where(decade >= 8, (decade + 1) // 3, 0)
-    return (unit > 0) & (unit != np.bincount(unit[unit > 0]).argmax())
-
-
-def _id_checks(values: pa.Array, ids: str) -> list[tuple[np.ndarray, str]]:
-    """What may be wrong with ids, in a dictionary or not: which are, ``[n]`` bool, and what was expected."""
-    if pa.types.is_dictionary(values.type):
-        return [(bad[values.indices.to_numpy()], expected) for bad, expected in _id_checks(values.dictionary, ids)]
-    plain = _plain(values, ids)
-    nothing = _matches(plain, r"^$|\x00")  # numpy would cut off NUL
-    if ids == "words":
-        return [(nothing, "an id")]
-    missing = pc.is_in(pc.utf8_lower(plain), _MISSING).to_numpy(zero_copy_only=False)
-    rounded, number = _matches(plain, _ROUNDED), _matches(plain, _INTEGER)
-    stray = ~(number | nothing | missing | rounded) & (number.sum() > len(number) / 2)
-    checks = [(missing, "an id"), (rounded, "all its digits"), (stray, "a whole number below 2^63, as most are")]
-    return [(nothing, "an id"), *((bad, f"{kind}, or import_log.ids=words") for bad, kind in checks)]
-
-
-def _plain(values: pa.Array, ids: str) -> pa.Array:
-    """Ids without what is only their writing: blanks around; if not ``words``, quotation marks, BOM and ".0" too."""
-    values = pc.utf8_trim_whitespace(values)
-    if ids == "words":
-        return values
-    values = pc.utf8_trim_whitespace(pc.utf8_trim(values, "\ufeff'\""))
-    return pc.replace_substring_regex(values, r"^(-?\d{1,15})\.0*$", r"\1")
-
-
-def _sorted_ids(values: pa.Array, ids: str) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct ids in order, and the place of each of ``values`` among them.
-
-    Ids that are all whole numbers are compared, ordered and kept as int64 ("007" is 7), others as strings.
-    """
-    plain = _plain(values, ids)
-    if ids == "auto" and len(values) and _matches(plain, _INTEGER).all():
-        sortable = plain.cast(pa.int64()).to_numpy()
-    else:
-        sortable = plain.to_numpy(zero_copy_only=False).astype(str)
-    distinct, place = np.unique(sortable, return_inverse=True)
-    return distinct, place.astype(np.int32)
+    every = " union ".join(f"select text, plain from {table}" for table in texts)
+    [(whole,)] = database.execute(f"select bool_and({_is('plain', _INTEGER)}) from ({every})").fetchall()
+    key = "plain::bigint" if whole and ids == "auto" else "plain"
+    database.execute(
+        f"create table {name}_texts as select text, {key} as key, dense_rank() over (order by key) as id from ({every})"
+    )
+    database.execute(f"create table {name} as select distinct id, key from {name}_texts order by id")

@@ -20,57 +20,100 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import HISTORY_WIDTH, SPLITS, RawFolder
-from mmctr_kedro.data.challenge_writer import chunks, table_writer, write_item_seq
-from mmctr_kedro.data.importing.log_files import Log
+from mmctr_kedro.data.challenge_writer import chunks, table_writer
+from mmctr_kedro.data.importing.log_files import Interactions, Log, arrays, count_rows
 from mmctr_kedro.data.importing.negatives import Negatives
+from mmctr_kedro.data.jagged import offsets_of
 from mmctr_kedro.data.settings import InteractionLogParams
 
 CHUNK = 50_000  # target interactions per row group
-
-
-@dataclass(frozen=True)
-class Rows:
-    """R interactions that are rows of one split, in log order; histories are slices of ``Split.clicked``."""
-
-    event: np.ndarray  # [R] int64, place in the log
-    begin: np.ndarray  # [R] int64
-    end: np.ndarray  # [R] int64
+USERS = 200_000  # users per row group of item_seq
 
 
 @dataclass(frozen=True)
 class Split:
-    """The log, split. C clicks count, in the log's order."""
+    """What there is to count in a split log. The split itself is tables of the log's database, in the log's order.
 
-    clicked: np.ndarray  # [C] int32 items
-    clicker: np.ndarray  # [C] int32 users
-    rows: dict[str, Rows]
-    early_click: np.ndarray  # [C] bool, before the user's first valid or test target
-    early_event: np.ndarray  # [E] bool, the same for every interaction
+    ``clicked`` (user, item) holds the clicks that count; ``train``, ``valid`` and ``test`` (user, item, label, oldest,
+    newest) the interactions that are rows, whose histories are their user's clicks from number ``oldest`` to before
+    ``newest``, counted from 0; ``sequences`` (user_id, item_seq) each user's clicks of training time, oldest first,
+    without any item of their valid and test rows.
+    """
+
+    clicks: np.ndarray  # [N] int64, those before the user's first valid or test target
+    views: np.ndarray  # [N] int64, the same of every interaction
     repeats: int  # clicks that did not count
 
 
-def split_log(log: Log, params: InteractionLogParams, rng: np.random.Generator) -> Split:
-    """Split by the rules above."""
-    labelled = params.log.label is not None
-    events = np.arange(len(log.user))
-    click = log.click.copy()
-    if not labelled:  # only a user's first click on an item counts
-        click[click] = ~pd.DataFrame({"user": log.user[click], "item": log.item[click]}).duplicated().to_numpy()
-    new_time = np.ones(len(events), dtype=bool)
-    new_time[1:] = (np.diff(log.user) != 0) | (np.diff(log.time) != 0)
-    same_time = np.maximum.accumulate(np.where(new_time, events, 0))  # [E], the user's first event at that time
-    event_start = np.searchsorted(log.user, np.arange(1, len(log.users) + 2))  # [U + 1]
-    clicks_before = np.concatenate([[0], np.cumsum(click)])  # [E + 1]
-    click_start = clicks_before[event_start]
-    if not click.any() or np.diff(click_start).max() <= params.min_history:
+def split_log(log: Log, items: int, params: InteractionLogParams, rng: np.random.Generator) -> Split:
+    """Split by the rules above, some users at a time."""
+    database, most, may = log.database, 0, np.zeros(log.users, dtype=bool)
+    for part in log.parts():
+        clicks = np.bincount(part.user[_counted(part, params)] - part.first, minlength=part.end - part.first)
+        most, may[part.first - 1 : part.end - 1] = max(most, int(clicks.max())), clicks > params.min_history
+    if not may.any():
         raise MmctrError(
-            f"no user has {params.min_history + 1} clicks: the most are {np.diff(click_start).max(initial=0)}. Each "
+            f"no user has {params.min_history + 1} clicks: the most are {most}. Each "
             f"row needs {params.min_history} clicks before it. Lower params:import_log.positive_rating (now "
             f"{params.positive_rating}) or params:import_log.min_history, or bring a longer log."
         )
+    in_valid, in_test = (_drawn(may, count, rng) for count in (params.valid_users, params.test_users))
+    columns = {"clicked": "user integer, item integer", "sequences": "user_id bigint, item_seq bigint[]"}
+    columns |= dict.fromkeys(SPLITS, "user integer, item integer, label boolean, oldest integer, newest integer")
+    for name, of in columns.items():
+        database.execute(f"create table {name} ({of})")
+    clicks, views, repeats = *np.zeros((2, items), dtype=np.int64), 0
+    database.begin()
+    for part in log.parts():
+        users, counted = slice(part.first - 1, part.end - 1), _counted(part, params)
+        tables, early = _split_users(part, counted, in_valid[users], in_test[users], params)
+        for name, rows in tables.items():
+            database.register("rows", rows)
+            database.execute(f"insert into {name} from rows")
+        clicks += np.bincount(part.item[counted & early] - 1, minlength=items)
+        views += np.bincount(part.item[early] - 1, minlength=items)
+        repeats += int(part.click.sum() - counted.sum())
+    database.commit()
+    for name in SPLITS:
+        if not count_rows(database, name):
+            raise MmctrError(
+                f"no rows for {name}: the most clicks of a user are {most}, of which "
+                f"{params.min_history} are only history, the last {params.eval_clicks_per_user} are test and "
+                "as many before them valid. Lower params:import_log.eval_clicks_per_user or bring a longer log."
+            )
+    return Split(clicks, views, repeats)
+
+
+def _counted(part: Interactions, params: InteractionLogParams) -> np.ndarray:
+    """The clicks that count, ``[E]`` bool: without labels, only a user's first click on an item."""
+    click = part.click.copy()
+    if not params.log.label:
+        pairs = part.user[click].astype(np.int64) << 32 | part.item[click]
+        click[click] = ~pd.Series(pairs).duplicated().to_numpy()
+    return click
+
+
+def _split_users(
+    part: Interactions, click: np.ndarray, in_valid: np.ndarray, in_test: np.ndarray, params: InteractionLogParams
+) -> tuple[dict[str, pa.Table], np.ndarray]:
+    """Split the interactions of some users, of which ``click`` count.
+
+    Returns:
+        tables: What they add to the tables of ``Split``.
+        early: What comes before their first valid or test target, ``[E]`` bool.
+    """
+    labelled, user = params.log.label is not None, part.user - part.first
+    events = np.arange(len(user))
+    new_time = np.ones(len(events), dtype=bool)
+    new_time[1:] = (np.diff(user) != 0) | (np.diff(part.time) != 0)
+    same_time = np.maximum.accumulate(np.where(new_time, events, 0))  # [E], the user's first event at that time
+    event_start = np.searchsorted(user, np.arange(part.end - part.first + 1))  # [U + 1]
+    clicks_before = np.concatenate([[0], np.cumsum(click)])  # [E + 1]
+    click_start = clicks_before[event_start]
     click_event = np.append(np.flatnonzero(click), len(events))
 
     def begins_at(place: np.ndarray) -> np.ndarray:
@@ -81,7 +124,6 @@ def split_log(log: Log, params: InteractionLogParams, rng: np.random.Generator) 
 
     # The number of every user's first click in each split.
     room = np.maximum(np.diff(click_start) - params.min_history, 0)  # clicks that may be targets
-    in_valid, in_test = (_drawn(room > 0, count, rng) for count in (params.valid_users, params.test_users))
     tests = np.where(in_test, np.minimum(room, params.eval_clicks_per_user), 0)
     valids = np.where(in_valid, np.minimum(room - tests, params.eval_clicks_per_user), 0)
     first_test = click_start[1:] - tests
@@ -90,26 +132,27 @@ def split_log(log: Log, params: InteractionLogParams, rng: np.random.Generator) 
     if params.train_clicks_per_user is not None:
         begin["train"] = begins_at(first_valid - np.minimum(room - tests - valids, params.train_clicks_per_user))
     # The number of the split that every event falls into; -1 before train begins.
-    falls_into = sum((events >= begin[name][log.user - 1]).astype(np.int64) for name in SPLITS) - 1
-    target = clicks_before[:-1] - click_start[log.user - 1] >= params.min_history
+    falls_into = sum((events >= begin[name][user]).astype(np.int64) for name in SPLITS) - 1
+    target = clicks_before[:-1] - click_start[user] >= params.min_history
     if not labelled:
         target &= click
-    rows = {}
+    tables = {"clicked": pa.table({"user": part.user[click], "item": part.item[click]})}
     for number, name in enumerate(SPLITS):
         event = np.flatnonzero(target & (falls_into == number))
-        if not len(event):
-            raise MmctrError(
-                f"no rows for {name}: the most clicks of a user are {np.diff(click_start).max()}, of which "
-                f"{params.min_history} are only history, the last {params.eval_clicks_per_user} are test and "
-                "as many before them valid. Lower params:import_log.eval_clicks_per_user or bring a longer log."
-            )
-        user = log.user[event] - 1
-        end = clicks_before[same_time[event]]
+        newest = clicks_before[same_time[event]]
         if name != "train":
-            end = np.minimum(end, clicks_before[begin[name][user]])
-        rows[name] = Rows(event, np.maximum(click_start[user], end - HISTORY_WIDTH), end)
-    early = events < begin["valid"][log.user - 1]
-    return Split(log.item[click], log.user[click], rows, early[click], early, int(log.click.sum() - click.sum()))
+            newest = np.minimum(newest, clicks_before[begin[name][user[event]]])
+        newest = newest - click_start[user[event]]
+        columns = {"user": part.user, "item": part.item, "label": part.click}
+        rows = {column: values[event] for column, values in columns.items()}
+        tables[name] = pa.table({**rows, "oldest": np.maximum(newest - HISTORY_WIDTH, 0), "newest": newest})
+    early = events < begin["valid"][user]
+    pair = part.user.astype(np.int64) << 32 | part.item
+    shown = click & early & ~np.isin(pair, pair[target & (falls_into > 0)])
+    users, lengths = np.unique(part.user[shown], return_counts=True)
+    lists = pa.ListArray.from_arrays(pa.array(offsets_of(lengths), pa.int32()), pa.array(part.item[shown]))
+    tables["sequences"] = pa.table({"user_id": users, "item_seq": lists})
+    return tables, early
 
 
 def _drawn(candidates: np.ndarray, count: int | None, rng: np.random.Generator) -> np.ndarray:
@@ -121,8 +164,7 @@ def _drawn(candidates: np.ndarray, count: int | None, rng: np.random.Generator) 
 
 def write_rows(
     log: Log,
-    split: Split,
-    negatives: Negatives,
+    popularity: np.ndarray,
     levels: tuple[np.ndarray, np.ndarray],
     params: InteractionLogParams,
     folder: RawFolder,
@@ -131,24 +173,32 @@ def write_rows(
 
     Where the log has no labels, every click stands with its negatives in random order; all share one history.
     """
-    counts = {}
+    counts, database = {}, log.database
     for number, name in enumerate(SPLITS):
-        rows, rng = split.rows[name], np.random.default_rng([params.seed, 1, number])
+        rng = np.random.default_rng([params.seed, 1, number])
         law, per_click = params.eval_negatives, params.eval_negatives_per_click
         if name == "train":
             law, per_click = params.train_negatives, params.train_negatives_per_click
         first = clicks = 0
         with table_writer(folder, name) as append:
-            for part in chunks(len(rows.event), CHUNK):
-                event = rows.event[part]
-                user, item, label = log.user[event], log.item[event, None], log.click[event, None]
+            for part in chunks(count_rows(database, name), CHUNK):
+                chosen = f"rowid >= {part.start} and rowid < {part.stop} order by rowid"
+                rows = arrays(database, f"select * from {name} where {chosen}")
+                user, item, label = rows["user"], rows["item"][:, None], rows["label"][:, None]
+                database.register("theirs", pa.table({"user": np.unique(user)}))
+                clicks_of = "select user, item from clicked semi join theirs using (user) order by clicked.rowid"
+                clicked = arrays(database, clicks_of)
                 if not params.log.label:
+                    negatives = Negatives(clicked["user"], clicked["item"], popularity)
                     item = np.column_stack([item, negatives.draw(user, per_click, law, rng)])
                     order = rng.permuted(np.tile(np.arange(item.shape[1]), (len(item), 1)), axis=1)
                     item, label = np.take_along_axis(item, order, axis=1), order == 0
-                place = rows.end[part, None] + np.arange(-HISTORY_WIDTH, 0)  # [n, 64], the newest rightmost
-                real = place >= rows.begin[part, None]
-                history = np.where(real, split.clicked[np.where(real, place, 0)], 0).astype(np.int64)
+                start = np.searchsorted(clicked["user"], user)
+                place = (start + rows["newest"])[:, None] + np.arange(
+                    -HISTORY_WIDTH, 0
+                )  # [n, 64], the newest rightmost
+                real = place >= (start + rows["oldest"])[:, None]
+                history = np.where(real, clicked["item"][np.where(real, place, 0)], 0).astype(np.int64)
                 columns = {
                     "ID": np.arange(first, first + item.size),
                     "user_id": np.repeat(user, item.shape[1]),
@@ -164,11 +214,10 @@ def write_rows(
     return counts
 
 
-def write_sequences(log: Log, split: Split, items: int, folder: RawFolder) -> None:
-    """item_seq: every user's clicks of training time, oldest first, without any item of their valid and test rows."""
-    targets = np.concatenate([split.rows[name].event for name in ("valid", "test")])
-    hidden = np.unique(log.user[targets].astype(np.int64) * (items + 1) + log.item[targets])
-    pair = split.clicker.astype(np.int64) * (items + 1) + split.clicked
-    kept = split.early_click & ~np.isin(pair, hidden)
-    users, lengths = np.unique(split.clicker[kept], return_counts=True)
-    write_item_seq(folder, users, lengths, split.clicked[kept])
+def write_sequences(log: Log, folder: RawFolder) -> None:
+    """item_seq, from the table of that kind."""
+    with table_writer(folder, "item_seq") as append:
+        for part in chunks(count_rows(log.database, "sequences"), USERS):
+            rows = f"from sequences where rowid >= {part.start} and rowid < {part.stop} order by rowid"
+            table = log.database.sql(rows).to_arrow_table()
+            append({name: table[name].combine_chunks() for name in table.column_names})
