@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,13 +52,19 @@ def train(
     without each; model and history are those kept, and ``settings["compared"]`` says what was (``training.comparing``).
     Source: each model's file names its paper; the loop is the organisers' (FuxiCTR) in its defaults.
     """
+    import torch.distributed as dist
+
     from mmctr_kedro.common.machine import circumstances, reproducible
     from mmctr_kedro.training.comparing import Training, compare_pieces
+    from mmctr_kedro.training.launch import launch
     from mmctr_kedro.training.loop import best_evaluation, fit
     from mmctr_kedro.training.loop import predict as predict_rows
 
     fixed = isinstance(params, FixedCtrParams)
     ctr = params.as_ctr() if isinstance(params, FixedCtrParams) else params or CtrParams()
+    if ctr.processes > 1 and not dist.is_initialized():
+        tables = (clicks_train, clicks_valid, item_tags, item_embedding)
+        return launch(partial(train, *tables, params, checkpoints=checkpoints), ctr)
     numbers = itertools.count(1)
 
     def train_one(ctr: CtrParams) -> Training:
