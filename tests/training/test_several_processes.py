@@ -114,13 +114,14 @@ def ray():
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "ray"])
 def test_a_killed_worker_is_started_again_and_the_training_ends_as_if_nothing_had_been(
-    launcher, job, tmp_path, request, capfd
+    launcher, job, small, tmp_path, request, capfd
 ):
-    model, history = job(processes=2)
+    settings = {"processes": 2, "model": small("transformer_dcn")}  # with its dropout
+    model, history = job(**settings)
     if launcher == "ray":
         request.getfixturevalue("ray")
     killer = kill_one_after_a_checkpoint(tmp_path / "checkpoint-1.pt")
-    again, history_again = job(Checkpoints(tmp_path / "checkpoint.pt"), processes=2, launcher=launcher)
+    again, history_again = job(Checkpoints(tmp_path / "checkpoint.pt"), launcher=launcher, **settings)
     killer.join()
     assert (tmp_path / "killed").exists()
     assert "transformer_dcn: resuming from epoch" in "".join(capfd.readouterr())

@@ -50,6 +50,8 @@ def train(
 
     Where the model has pieces that must earn their place (``to_compare`` of its settings), it is trained with and
     without each; model and history are those kept, and ``settings["compared"]`` says what was (``training.comparing``).
+    With ``params.processes`` above 1 it starts so many, which run this same function and share each batch (``launch``);
+    within a group of torch.distributed it is one of its processes.
     Source: each model's file names its paper; the loop is the organisers' (FuxiCTR) in its defaults.
     """
     import torch.distributed as dist
