@@ -34,30 +34,34 @@ def results_of(folder: Path, *launcher: str) -> dict[str, dict]:
     return json.loads((folder / "result.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def by_one(tmp_path_factory):
+    return results_of(tmp_path_factory.mktemp("one"))
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def by_several(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several")
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={request.param}", f"--log-dir={folder}"]
+    return results_of(folder, "-m", *torchrun)
+
+
 @pytest.mark.slow
-class TestEveryModel:
-    """Of dropout 0: its masks are drawn anew for other shares."""
+def test_every_model_trains_with_the_losses_of_one_process(by_one, by_several):
+    """But where dropout draws: other shares, other masks."""
+    for case in by_one.keys() - {"drawn"}:
+        assert by_several[case]["losses"] == pytest.approx(by_one[case]["losses"], abs=CLOSE), case
 
-    @pytest.fixture(scope="class")
-    def by_one(self, tmp_path_factory):
-        return results_of(tmp_path_factory.mktemp("one"))
 
-    @pytest.fixture(scope="class", params=[2, 3])
-    def by_several(self, request, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("several")
-        torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={request.param}", f"--log-dir={folder}"]
-        return results_of(folder, "-m", *torchrun)
+@pytest.mark.slow
+def test_every_model_has_the_same_weights_in_every_process(by_several):
+    assert [case for case, found in by_several.items() if len(set(found["weights"])) != 1] == []
+    assert all(np.isfinite(by_several["drawn"]["losses"]))
 
-    def test_trains_with_the_losses_of_one_process(self, by_one, by_several):
-        for case in by_one.keys() - {"drawn"}:
-            assert by_several[case]["losses"] == pytest.approx(by_one[case]["losses"], abs=CLOSE), case
 
-    def test_has_the_same_weights_in_every_process(self, by_several):
-        assert [case for case, found in by_several.items() if len(set(found["weights"])) != 1] == []
-        assert all(np.isfinite(by_several["drawn"]["losses"]))
-
-    def test_predicts_the_same_by_turns_as_alone(self, by_several):
-        assert [case for case, found in by_several.items() if not found["predicts_as_one"]] == []
+@pytest.mark.slow
+def test_every_model_predicts_the_same_by_turns_as_alone(by_several):
+    assert [case for case, found in by_several.items() if not found["predicts_as_one"]] == []
 
 
 @pytest.fixture
