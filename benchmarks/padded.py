@@ -40,6 +40,9 @@ class PaddedRows:
     def __len__(self) -> int:
         return len(self.likes_level)
 
+    def to(self, device: torch.device) -> PaddedRows:
+        return PaddedRows(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 def padded_rows(batch: Batch, item_tags: Tensor, item_embedding: Tensor) -> PaddedRows:
     """A jagged batch with its padding back; of a longer history the newest 64."""

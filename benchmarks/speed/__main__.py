@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed                        # everything
     python -m benchmarks.speed --only din profile     # some sections; the others keep their last results
+    python -m benchmarks.speed --only gpu             # on a machine with CUDA
     python -m benchmarks.speed --resume               # go on with a run that was stopped
 
 Each block runs in a fresh process with the same number of threads. Leave the machine alone meanwhile: how many
@@ -37,10 +38,8 @@ def in_fresh_process(block: Block) -> Result:
     """Measure a block in a process of its own; a block that fails says so in its result."""
     out = ROOT / "data" / "benchmark" / "block.json"
     out.unlink(missing_ok=True)
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(block.threads),
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
-    }
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"OMP_NUM_THREADS": str(block.threads), "PYTHONPATH": path}
     command = [sys.executable, "-m", "benchmarks.speed.block", json.dumps(dataclasses.asdict(block)), str(out)]
     busy, began, own = busy_seconds(), time.perf_counter(), _children_seconds()
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
@@ -116,7 +115,7 @@ def main() -> None:
     os.chdir(ROOT)
     folder = Path("data", "benchmark", "quick" if given.quick else "full")  # relative: it stands in the results
     folder.mkdir(parents=True, exist_ok=True)
-    sections = given.only or list(plan.SECTIONS)
+    sections = given.only or plan.DEFAULT
     size = plan.TINY if given.quick else plan.FULL
     about = describe(ROOT) | {"command": shlex.join(["python", "-m", "benchmarks.speed", *sys.argv[1:]])}
     measured = measure(sections, size, given.threads, folder, in_fresh_process, given.resume, about["commit"])

@@ -28,6 +28,7 @@ class Block:
     threads: int
     model: str = "din"
     precision: str = "fp32"
+    device: str = "cpu"
     compile: bool = False
     workers: int = 0  # of the reference's loader
     batch: int = 8192
@@ -113,7 +114,7 @@ def _reference(block: Block) -> dict[str, Any]:
     items, tags = shuffled.collate_fn.items, 1 + max(map(max, shuffled.collate_fn.items["item_tags"]))
     if block.model == "din":
         model = FuxictrDin(len(items), tags, params.model.net_dropout)
-        reference = Reference(model, model.tables(), params)
+        reference = Reference(model.to(block.device), model.tables(), params)
     else:
         reference = _padded(block, params)
     result = _measure(block, reference.train(shuffled), reference.predict(in_order), imports)
@@ -127,7 +128,7 @@ def _padded(block: Block, params: Any) -> Any:
     from mmctr_kedro.models import build_model
 
     tables = worlds.load(Path(block.data))
-    model = PADDED[block.model](build_model(params, tables.item_tags, tables.item_embedding))
+    model = PADDED[block.model](build_model(params, tables.item_tags, tables.item_embedding)).to(block.device)
     return Reference(model, list(model.items.parameters()), params)
 
 
@@ -233,7 +234,7 @@ KINDS = {
 def _params(block: Block, **values: Any) -> Any:
     from mmctr_kedro.models.settings import CtrParams
 
-    controls = {"seed": block.seed, "device": "cpu", "threads": block.threads, "precision": block.precision}
+    controls = {"seed": block.seed, "device": block.device, "threads": block.threads, "precision": block.precision}
     settings = {"model": {"name": block.model}, "batch_size": block.batch, "compile": block.compile}
     return CtrParams(**controls, **settings, **values)
 
@@ -259,6 +260,8 @@ def _measure(block: Block, train: Iterator[int], predictions: Iterator[int], imp
         _say(block, step, block.warmup + block.steps, started)
     result |= {"train_rows_per_second": rows / sum(times), "train_seconds": times, **memory()}
     result["largest_anonymous_gb"] = anonymous
+    if block.device == "cuda":
+        result |= gpu_memory()
     if block.predict:
         for _ in range(block.warmup):
             next(predictions)
@@ -286,6 +289,13 @@ def memory() -> dict[str, float]:
     if "VmHWM" in lines:  # ru_maxrss of a child starts at its parent's
         peak = int(lines["VmHWM"].split()[0]) * 1024
     return {"peak_gb": peak / 1e9, "anonymous_gb": anonymous / 1e9}
+
+
+def gpu_memory() -> dict[str, Any]:
+    """The GPU, and the most of its memory that this process's tensors took, GB."""
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name(), "gpu_gb": torch.cuda.max_memory_allocated() / 1e9}
 
 
 if __name__ == "__main__":

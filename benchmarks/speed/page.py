@@ -346,6 +346,49 @@ def _extraction(blocks: list[Result]) -> list[str]:
     ]
 
 
+def _gpu(blocks: list[Result]) -> list[str]:
+    reference = max((block for block in blocks if block["kind"] == "reference"), key=_rate)
+    body = [
+        [
+            block["name"],
+            _number(block["train_rows_per_second"]),
+            _times(block["train_rows_per_second"] / reference["train_rows_per_second"]),
+            _number(block["predict_rows_per_second"]),
+            _times(block["predict_rows_per_second"] / reference["predict_rows_per_second"]),
+            _number(block["gpu_gb"], 2),
+            _number(block["peak_gb"], 2),
+        ]
+        for block in blocks
+        if block["kind"] in ("ours", "reference")
+    ]
+    aucs = {block["name"]: block["auc"] for block in blocks if block["kind"] == "auc"}
+    seeds = sorted({block["seed"] for block in blocks if block["kind"] == "auc"})
+    head = [
+        "",
+        "training samples/s",
+        "ratio",
+        "prediction samples/s",
+        "ratio",
+        "GPU memory, GB",
+        "peak GB of the process",
+    ]
+    return [
+        "## On a GPU",
+        f"{reference['gpu']}. Batch {reference['batch']:,} for every model, so that they compare; ratios to the fixed"
+        f" DIN of FuxiCTR's layers, fed by the organisers' loader ({reference['workers']} workers).",
+        _table(head, body),
+        'The fixed DIN trained as under "AUC in bf16", on the GPU:',
+        _table(
+            ["seed", "fp32", "bf16", "bf16 - fp32"],
+            [
+                [str(seed), f"{fp32:.4f}", f"{bf16:.4f}", f"{bf16 - fp32:+.4f}"]
+                for seed in seeds
+                for fp32, bf16 in [(aucs[f"auc fp32, seed {seed}"], aucs[f"auc bf16, seed {seed}"])]
+            ],
+        ),
+    ]
+
+
 _BOTH = ("fp32", "bf16")
 _PAGES = {
     "din": _din,
@@ -356,6 +399,7 @@ _PAGES = {
     "compile": _compile,
     "devices": _devices,
     "extraction": _extraction,
+    "gpu": _gpu,
 }
 
 

@@ -95,6 +95,7 @@ class Reference:
 
     def __init__(self, model: nn.Module, tables: list[nn.Parameter], params: CtrParams) -> None:
         self.model, self.tables, self.params = model, tables, params
+        self.device = tables[0].device
         self.optimizer = torch.optim.Adam(model.parameters(), lr=params.learning_rate)
 
     def train_step(self, rows: PaddedRows, label: Tensor) -> float:
@@ -109,7 +110,7 @@ class Reference:
         """Rows of every step, after it is done."""
         self.model.train()
         for rows, label in loader:
-            self.train_step(rows, label)
+            self.train_step(rows.to(self.device), label.to(self.device))
             yield len(rows)
 
     def predict(self, loader: DataLoader) -> Iterator[int]:
@@ -117,7 +118,7 @@ class Reference:
         self.model.eval()
         with torch.no_grad():
             for rows, _ in loader:
-                self.model(rows).sigmoid().numpy()
+                self.model(rows.to(self.device)).sigmoid().cpu().numpy()
                 yield len(rows)
 
 

@@ -94,6 +94,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(settings, stop, tiny, 
     assert history == expected[1]
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_an_interrupted_training_on_cuda_ends_as_one_that_was_not(precision, tiny, splits, checkpoints, monkeypatch):
