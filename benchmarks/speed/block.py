@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Block:
     epochs: int = 0  # of kind "auc"
     how: str = ""  # of kind "extraction": loop, library or ours
     items: int = 0  # of kind "growth"
+    processes: int = 1  # of kind "ours", with ``threads`` each
 
 
 def run(block: Block) -> dict[str, Any]:
@@ -56,16 +58,22 @@ def run(block: Block) -> dict[str, Any]:
 
 
 def _ours(block: Block) -> dict[str, Any]:
-    """Our model through the project's own training step, batches from memory-mapped clicks."""
+    """Our model through the project's own training step, batches from memory-mapped clicks; memory of one process."""
     import numpy as np
+    import torch.distributed as dist
 
     from benchmarks.speed import worlds
+    from mmctr_kedro.common import ranks
     from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.models import build_model
     from mmctr_kedro.training.batches import batches_after, make_batch
     from mmctr_kedro.training.loop import predict
     from mmctr_kedro.training.steps import Steps
 
+    if block.processes > 1 and not dist.is_initialized():
+        from mmctr_kedro.training.launch import launch
+
+        return launch(partial(_ours, block), _params(block, processes=block.processes))
     imports = memory()
     tables, params = worlds.load(Path(block.data)), _params(block)
     sizes: list[tuple[int, int, int]] = []
@@ -73,7 +81,7 @@ def _ours(block: Block) -> dict[str, Any]:
     def train() -> Iterator[int]:
         model.train()
         for _, rows in batches_after(0, len(tables.train), block.batch, block.seed, 1_000_000):
-            batch = make_batch(tables.train, rows, device, params.max_history)
+            batch = make_batch(tables.train, rows, device, params.max_history, ranks.share(len(rows)))
             steps.take([batch])
             sizes.append((len(rows), len(batch.history), len(batch.items)))
             yield len(rows)

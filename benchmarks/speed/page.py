@@ -284,6 +284,28 @@ def _compile(blocks: list[Result]) -> list[str]:
     ]
 
 
+def _devices(blocks: list[Result]) -> list[str]:
+    done = [block for block in blocks if "failed" not in block]
+    alone = {block["model"]: _rate(block) for block in done if block["processes"] == block["threads"] == 1}
+    body = [
+        [
+            f"{block['model']}, batch {block['batch']:,}",
+            str(block["processes"]),
+            str(block["threads"]),
+            _number(_rate(block)),
+            _times(_rate(block) / alone[block["model"]]),
+            _number(block["peak_gb"], 2),
+        ]
+        for block in done
+    ]
+    return [
+        "## More than one process",
+        "Processes of this machine share each batch; gradients are added up by gloo over loopback. The batch is the"
+        " same in all rows; memory is that of one process, data mapped into it included.",
+        _table(["", "processes", "threads each", "training samples/s", "ratio", "peak GB"], body),
+    ]
+
+
 _MODELS = {
     "minilm": "titles, all-MiniLM-L6-v2",
     "efficientnet": "covers, EfficientNet-Lite0",
@@ -375,6 +397,7 @@ _PAGES = {
     "rows": _rows,
     "auc": _auc,
     "compile": _compile,
+    "devices": _devices,
     "extraction": _extraction,
     "gpu": _gpu,
 }

@@ -128,6 +128,17 @@ def compiled(size: Size, threads: int) -> list[Block]:
     return blocks
 
 
+def devices(size: Size, threads: int) -> list[Block]:
+    """The same batches on one process and on several of one thread each; all threads in one process beside it."""
+    blocks = []
+    for model, batch in (("din", size.batch), ("evidence", 2 * size.batch)):
+        common = {"kind": "ours", "model": model, "data": "few", "batch": batch, "predict": False, "steps": 6}
+        for processes, each in ((1, 1), (1, threads), (threads, 1)):
+            name = f"{model}, processes {processes}, threads {each}"
+            blocks.append(Block(name=name, processes=processes, threads=each, **common))
+    return blocks
+
+
 def extraction(size: Size, threads: int) -> list[Block]:
     """Titles and covers: a plain loop, the library's own ``encode``, and ours; then ever more items for memory."""
     sides = [("minilm", ("loop", "library", "ours")), ("efficientnet", ("loop", "ours"))]
@@ -171,6 +182,7 @@ SECTIONS: dict[str, Callable[[Size, int], list[Block]]] = {
     "rows": rows,
     "auc": auc,
     "compile": compiled,
+    "devices": devices,
     "extraction": extraction,
     "gpu": gpu,
 }

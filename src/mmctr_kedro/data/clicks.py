@@ -84,9 +84,26 @@ class Batch:
     likes_level: Tensor  # [B] int64
     views_level: Tensor  # [B] int64
     label: Tensor | None = None  # [B] float32
+    # Of a batch that several processes share: where these rows stand in it, and the labels of all. None: these are all.
+    share: tuple[slice, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.target)
+
+    @property
+    def whole_label(self) -> Tensor:
+        """The labels of the rows of all processes."""
+        label = self.share[1] if self.share else self.label
+        assert label is not None
+        return label
+
+    def whole(self, x_B: Tensor) -> Tensor:
+        """``x_B`` of the rows of all processes, in the batch's order; its gradient is of these rows."""
+        if self.share is None:
+            return x_B
+        from mmctr_kedro.common.ranks import whole
+
+        return whole(x_B, self.share[0], len(self.share[1]))
 
 
 def digest(**arrays: np.ndarray) -> str:

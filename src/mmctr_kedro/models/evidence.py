@@ -39,6 +39,7 @@ from torch.nn import functional as F
 
 from mmctr_kedro.data.clicks import LEVELS, Batch
 from mmctr_kedro.models.layers import (
+    BatchNorm,
     CtrModel,
     Dropout,
     GivenItems,
@@ -150,7 +151,7 @@ class Taste(nn.Module):
         self.code = xavier_linear(params.width, params.heads * params.codes)
         self.shape = (params.heads, params.codes)
         features = 2 * params.heads + 1
-        self.norm = nn.BatchNorm1d(features)
+        self.norm = BatchNorm(features)
         self.head = mlp([features, *params.head_units], params.net_dropout)
 
     def forward(self, known_UK: Tensor, batch: Batch) -> Tensor:
@@ -252,5 +253,5 @@ def log_chance(own_B2L: Tensor, batch: Batch) -> Tensor:
 
 def mean_of_clicks(x_B: Tensor, batch: Batch) -> Tensor:
     """Mean over the clicked rows; 0 where there are none."""
-    assert batch.label is not None
-    return (x_B * batch.label).sum() / batch.label.sum().clamp(min=1)
+    label_B = batch.whole_label
+    return (batch.whole(x_B) * label_B).sum() / label_B.sum().clamp(min=1)

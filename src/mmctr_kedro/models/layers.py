@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmctr_kedro.common import ranks
 from mmctr_kedro.data.clicks import LEVELS, Batch
 
 EMBEDDING_STD = 1e-4  # FuxiCTR 2.3.7, FeatureEmbedding
@@ -128,6 +129,30 @@ class FeatureModel(CtrModel):
         return [parameter for table in tables for parameter in table.parameters()]
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Over the rows of all processes; of one, torch's own. (Its ``SyncBatchNorm`` works on GPUs alone.)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and ranks.size() > 1:
+            return self._over_all(x.float()).to(x.dtype)
+        return super().forward(x)
+
+    @torch.compiler.disable
+    def _over_all(self, x_BD: Tensor) -> Tensor:
+        wide_BD = x_BD.double()  # or the difference of squares below would have few digits
+        sums = torch.cat([wide_BD.sum(0), wide_BD.square().sum(0), wide_BD.new_full((1,), len(x_BD))])
+        *of_columns, rows = ranks.total(sums).split([self.num_features, self.num_features, 1])
+        mean_D, square_D = (column / rows for column in of_columns)
+        variance_D = square_D - mean_D.square()
+        with torch.no_grad():
+            running_mean, running_variance, batches = self.buffers()
+            running_mean.lerp_(mean_D.float(), self.momentum or 0.0)
+            running_variance.lerp_((variance_D * rows / (rows - 1)).float(), self.momentum or 0.0)
+            batches += 1
+        scale_D = (variance_D + self.eps).rsqrt().float() * self.weight
+        return (x_BD - mean_D.float()) * scale_D + self.bias
+
+
 class Dropout(nn.Module):
     """Dropout from 16 random bits per number: the rate is met to 1/65,536; faster than ``nn.Dropout``."""
 
@@ -157,7 +182,7 @@ def mlp(widths: list[int], dropout: float) -> nn.Sequential:
     """Linear, batch norm, ReLU, dropout per hidden width, then a linear layer to one logit (FuxiCTR)."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [xavier_linear(before, after), nn.BatchNorm1d(after), nn.ReLU(), Dropout(dropout)]
+        layers += [xavier_linear(before, after), BatchNorm(after), nn.ReLU(), Dropout(dropout)]
     return nn.Sequential(*layers, xavier_linear(widths[-1], 1))
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import (
+    BatchNorm,
     Dropout,
     FeatureModel,
     of_recurring_size,
@@ -84,7 +85,7 @@ class QuadraticLayer(nn.Module):
         self.rows = rows
         self.linear = xavier_linear(width, rows * width)
         self.dropout = Dropout(dropout)
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm(width)
         self.activation = nn.PReLU()
 
     def forward(self, x_BX: Tensor) -> Tensor:

@@ -17,6 +17,14 @@ class TrainingControls(RunControls):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="Of the arithmetic between the weights, which stay in fp32 (autocast)."
     )
+    processes: int = Field(
+        1, ge=1, description="That share each batch, with `threads` each: other rounding and another dropout, no more."
+    )
+    launcher: Literal["torchrun", "ray"] = Field(
+        "torchrun",
+        exclude=True,  # it decides nothing about what is trained
+        description="Of several processes: PyTorch's on this machine, or Ray Train (extra ray) on those of a cluster.",
+    )
     checkpoint_minutes: float = Field(
         2.0, ge=0, description="A killed run loses at most this much, or an epoch if that is shorter."
     )
@@ -239,4 +247,5 @@ class FixedCtrParams(TrainingControls):
         """The same training in the general form: the fixed DIN with these values."""
         values = self.model_dump()
         organisers = {"rate_decay": 0.1, "rate_patience": 1}
-        return CtrParams(model=DinParams(net_dropout=values.pop("net_dropout")), **organisers, **values)
+        model = DinParams(net_dropout=values.pop("net_dropout"))
+        return CtrParams(model=model, launcher=self.launcher, **organisers, **values)

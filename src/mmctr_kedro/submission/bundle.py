@@ -61,12 +61,14 @@ class Bundle:
         manifest, run = self.manifest, self.manifest["run"]
         return {
             task: Results(
-                *(read_model(self.files[name], name) for name in _models_of(task)),
+                ctr_model,
+                leak_free_model,
                 run["evaluations"][task],
                 manifest["metrics"][task] | {"run": run["training"][task]},
                 manifest["rules"][task],
             )
             for task in manifest["tasks"]
+            for ctr_model, leak_free_model in [[read_model(self.files[name], name) for name in _models_of(task)]]
         }
 
 

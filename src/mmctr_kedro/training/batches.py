@@ -48,7 +48,11 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 
 def make_batch(
-    clicks: Clicks, rows: np.ndarray, device: torch.device | str = "cpu", max_history: int | None = None
+    clicks: Clicks,
+    rows: np.ndarray,
+    device: torch.device | str = "cpu",
+    max_history: int | None = None,
+    share: slice | None = None,
 ) -> Batch:
     """Gather some rows of a split.
 
@@ -57,7 +61,9 @@ def make_batch(
         rows: ``[B]`` int64 row numbers, in the order wanted.
         device: Where the tensors go.
         max_history: Newest clicks kept of each history; None: all.
+        share: Which of the rows to gather where other processes gather the others; None: all.
     """
+    in_all, rows = rows, rows if share is None else rows[share]
     history = clicks.history[rows]
     begin, end = clicks.history_offsets[history], clicks.history_offsets[history + 1]
     if max_history is not None:
@@ -76,6 +82,7 @@ def make_batch(
         likes_level=tensor(clicks.likes_level[rows]),
         views_level=tensor(clicks.views_level[rows]),
         label=None if clicks.label is None else tensor(clicks.label[rows], np.float32),
+        share=None if share is None or clicks.label is None else (share, tensor(clicks.label[in_all], np.float32)),
     )
 
 

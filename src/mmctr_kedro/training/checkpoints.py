@@ -35,7 +35,7 @@ class Checkpoints:
     cache: ClassVar[bool] = True  # what lies there decides no result, only how soon it is there (planner)
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()  # other processes may work elsewhere
 
     def of(self, number: int) -> Checkpoints:
         """The checkpoint of one of several trainings; ``clear`` removes it with the others."""
@@ -86,7 +86,7 @@ def fingerprint_of(
     """
     from mmctr_kedro.common.machine import circumstances
 
-    settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"})
+    settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads", "processes"})
     code = sorted(path for folder in ("models", "training") for path in (PACKAGE / folder).glob("*.py"))
     digests = {
         "clicks_train": train.digest(),

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from copy import deepcopy
 from itertools import groupby
 from operator import itemgetter
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmctr_kedro.common import ranks
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.progress import Progress
 from mmctr_kedro.data.clicks import Clicks
@@ -51,13 +53,14 @@ def fit(
     """Train ``model`` in place and leave it with the weights of its best evaluation.
 
     Call it inside ``machine.reproducible``: dropout draws from torch's global random state. With
-    ``checkpoints`` it goes on where a killed run of the same training was, and ends with the same weights.
+    ``checkpoints`` it goes on where a killed run of the same training was, and ends with the same weights. Where there
+    are several processes (``ranks``), all of them call it with the same arguments, and the first alone writes.
     ``after_evaluation`` is called with the history so far; what it raises ends the training.
 
     Returns:
         One entry per evaluation: ``epoch`` (from 1), ``step`` (of all epochs, from 1), ``train_loss`` (mean over
         the steps since the last one, penalties included), ``valid_auc``, ``valid_logloss``, ``learning_rate``,
-        ``seconds``, ``cpu_seconds`` (of all threads) and ``rows_per_second`` (training alone).
+        ``seconds``, ``cpu_seconds`` (of all threads and processes) and ``rows_per_second`` (training alone).
     """
     training = Training(model.to(device), train, valid, params, name, checkpoints)
     training.resume()
@@ -102,8 +105,8 @@ class Training:
         self.steps_per_epoch = steps_per_epoch(len(train), params.batch_size)
         self.last_step = params.epochs * self.steps_per_epoch
         self.steps = Steps(model, params, self.last_step)
-        self.checkpoints = checkpoints
-        self.fingerprint = fingerprint_of(model, train, valid, params, self.device) if checkpoints else {}
+        self.checkpoints = checkpoints if ranks.rank() == 0 else None
+        self.fingerprint = fingerprint_of(model, train, valid, params, self.device) if self.checkpoints else {}
         self.saved = time.monotonic()
         self.history: list[Entry] = []
         self.best_weights = deepcopy(model.state_dict())
@@ -124,7 +127,13 @@ class Training:
         began, cpu_began = time.perf_counter(), time.process_time()
         self.model.train()
         parts = parts_of(rows, self.params.accumulate)
-        loss = self.steps.take(make_batch(self.train, part, self.device, self.params.max_history) for part in parts)
+        few = min(len(part) for part in parts) < ranks.size()  # rows for each to have one: then all take the step whole
+        with ranks.alone() if few else nullcontext():
+            ranks.seed_step(self.params.seed, self.steps.done)
+            loss = self.steps.take(
+                make_batch(self.train, part, self.device, self.params.max_history, ranks.share(len(part)))
+                for part in parts
+            )
         if not math.isfinite(loss):
             raise self._not_finite(epoch, loss, self.train.row_id[rows])
         self.losses.append(loss)
@@ -148,7 +157,7 @@ class Training:
             "valid_logloss": logloss(self.valid.label, pctr),
             "learning_rate": self.steps.rate,
             "seconds": round(self.seconds, 3),
-            "cpu_seconds": round(self.cpu_seconds, 3),
+            "cpu_seconds": round(ranks.total(torch.tensor(self.cpu_seconds, device=self.device)).item(), 3),
             "rows_per_second": round(self.rows / self.seconds, 1),
         }
         self.history.append(entry)
@@ -193,7 +202,7 @@ class Training:
 
     def resume(self) -> None:
         """Go on from the checkpoint of this same training, if there is one."""
-        state = self.checkpoints.load(self.fingerprint) if self.checkpoints else None
+        state = ranks.of_first(self.checkpoints.load(self.fingerprint) if self.checkpoints else None)
         if state is None:
             return
         for name in STATE:
@@ -236,14 +245,17 @@ def best_evaluation(history: list[Entry]) -> Entry:
 
 
 def predict(model: CtrModel, clicks: Clicks, params: CtrParams) -> np.ndarray:
-    """pCTR of every row, ``[R]`` float32, in row order, with the precision and history length of ``params``."""
+    """pCTR of every row, ``[R]`` float32, in row order, with the precision and history length of ``params``.
+
+    Several processes take the batches by turns, and each gets them all.
+    """
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    parts = []
+    pctr = torch.zeros(len(clicks), device=device)
     with torch.no_grad(), autocast(params, device):
-        for start in range(0, len(clicks), PREDICTION_BATCH):
+        for start in range(ranks.rank() * PREDICTION_BATCH, len(clicks), ranks.size() * PREDICTION_BATCH):
             rows = np.arange(start, min(start + PREDICTION_BATCH, len(clicks)))
             batch = make_batch(clicks, rows, device, params.max_history)
-            parts.append(model(batch).float().sigmoid().cpu().numpy())
+            pctr[start : start + len(rows)] = model(batch).float().sigmoid()
     model.train(training)
-    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+    return ranks.total(pctr).cpu().numpy()

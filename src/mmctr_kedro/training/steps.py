@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmctr_kedro.common import ranks
 from mmctr_kedro.data.clicks import Batch
 from mmctr_kedro.models.layers import CtrModel
 from mmctr_kedro.models.settings import CtrParams
@@ -61,7 +62,7 @@ class Steps:
         Parts save memory: gradients add up to those of the whole batch, except that batch norm and the
         pairwise term see one part at a time. Where the loss or the gradient's norm is not finite, that is
         returned and the weights stay as they were, for the error to look at; in fp16 a gradient that overflows
-        only lowers the scale.
+        only lowers the scale. Of several processes each gives its rows and gets the whole batch's loss and step.
         """
         params, step = self._params, self.done + 1
         factor = min(1.0, step / params.warmup_steps) if params.warmup_steps else 1.0
@@ -72,9 +73,10 @@ class Steps:
         for optimizer in self._optimizers:
             optimizer.zero_grad()
         parts, total = list(parts), 0.0
-        rows = sum(len(part) for part in parts)
+        rows = sum(len(part.whole_label) for part in parts)
         for part in parts:
-            total += self._backward(part, len(part) / rows)
+            total += self._backward(part, len(part.whole_label) / rows)
+        ranks.add_up_gradients(self._model.parameters())
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
         total += add_penalties(self._penalties, set(self._lazy))
@@ -91,11 +93,9 @@ class Steps:
 
     def _backward(self, part: Batch, share: float) -> float:
         """Add the part's gradient; its loss, which counts by its share of the rows."""
-        label = part.label
-        assert label is not None
         with autocast(self._params, self._device):
             loss = self._model.training_loss(
-                part, lambda logits: ranking_loss(logits, label, self._params.pairwise_weight)
+                part, lambda logits: ranking_loss(part.whole(logits), part.whole_label, self._params.pairwise_weight)
             )
         loss = loss * share
         self._scaler.scale(loss).backward()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def train(
         item_embedding: ``[N+1, D]`` float32, finite, row 0 zeros; frozen.
         params: The model and its training; ``FixedCtrParams`` is Task 1's fixed DIN. None: ``CtrParams()``, a DIN.
         checkpoints: Where a killed training left its state, to go on from, and this one leaves its own.
-        after_evaluation: Called with the history so far; what it raises ends the training.
+        after_evaluation: Of one process: called with the history so far; what it raises ends the training.
 
     Returns:
         model: With the weights of the evaluation of best valid AUC.
@@ -52,15 +53,23 @@ def train(
 
     Where the model has pieces that must earn their place (``to_compare`` of its settings), it is trained with and
     without each; model and history are those kept, and ``settings["compared"]`` says what was (``training.comparing``).
+    With ``params.processes`` above 1 it starts so many, which run this same function and share each batch (``launch``);
+    within a group of torch.distributed it is one of its processes.
     Source: each model's file names its paper; the loop is the organisers' (FuxiCTR) in its defaults.
     """
+    import torch.distributed as dist
+
     from mmctr_kedro.common.machine import circumstances, reproducible
     from mmctr_kedro.training.comparing import Training, compare_pieces
+    from mmctr_kedro.training.launch import launch
     from mmctr_kedro.training.loop import best_evaluation, fit
     from mmctr_kedro.training.loop import predict as predict_rows
 
     fixed = isinstance(params, FixedCtrParams)
     ctr = params.as_ctr() if isinstance(params, FixedCtrParams) else params or CtrParams()
+    if ctr.processes > 1 and not dist.is_initialized():
+        tables = (clicks_train, clicks_valid, item_tags, item_embedding)
+        return launch(partial(train, *tables, params, checkpoints=checkpoints), ctr)
     numbers = itertools.count(1)
 
     def train_one(ctr: CtrParams) -> Training:

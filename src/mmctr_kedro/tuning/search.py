@@ -164,6 +164,7 @@ def search(
         of the search, ``optimism`` what the best of so many trials is above its worth by luck at most.
         study: Of the trials, to be drawn.
     """
+    params = with_values(params, {"processes": 1})  # trials run side by side instead
     if isinstance(params, CtrParams) and params.model.to_compare():
         params = with_values(params, {"model.compare": False})  # its pieces are searched
     space = the_space(params, tune.space)
