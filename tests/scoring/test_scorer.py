@@ -108,14 +108,14 @@ def test_one_history_and_many_candidates_score_as_rows_do_and_in_their_order(sco
 def test_many_candidates_are_scored_a_part_at_a_time_and_given_up_in_time(scorer, monkeypatch):
     candidates = np.arange(1, ITEMS + 1)
     whole = scorer.score_candidates([3, 4], candidates)
-    monkeypatch.setattr("mmctr_kedro.training.loop.PREDICTION_BATCH", 7)
+    monkeypatch.setattr("mmctr_kedro.scoring.scorer.AT_ONCE", 7)
     np.testing.assert_allclose(scorer.score_candidates([3, 4], candidates), whole, atol=1e-6)
     with pytest.raises(TimeoutError):
-        scorer.rank([[3, 4]], until=0)
+        scorer.score_candidates([3, 4], candidates, until=0)
 
 
 def test_equal_scores_go_by_id(scorer, monkeypatch):
-    monkeypatch.setattr(scorer, "_after", lambda clicked, items, until: np.full(len(items), 0.5, np.float32))
+    monkeypatch.setattr(scorer, "_after", lambda clicked, items: np.full(len(items), 0.5, np.float32))
     assert scorer.rank([[1]], k=3)[0].tolist() == [[1, 2, 3]]
 
 

@@ -28,6 +28,8 @@ from mmctr_kedro.models.settings import CtrParams
 if TYPE_CHECKING:
     import pandas as pd
 
+AT_ONCE = 1024  # candidates of a history
+
 Histories: TypeAlias = "Sequence[Sequence[int] | np.ndarray] | pa.Array"
 
 
@@ -127,23 +129,16 @@ class Scorer:
             )
         return self._predict(offsets, clicked, items, history)
 
-    def rank(
-        self, histories: Histories, k: int = 10, among: np.ndarray | None = None, until: float = math.inf
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def rank(self, histories: Histories, k: int = 10, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The k most likely clicks after each history, best first; equal scores by id.
 
         Args:
             histories: As for ``score``.
             k: At most as many as there are candidates.
             among: ``[C]`` int, the candidates. None: all items.
-            until: When to give up, by ``time.monotonic``; looked at every few thousand candidates.
 
         Returns:
             ids ``[H, k]`` int64 and their pCTR ``[H, k]`` float32, within 1e-6 of what ``score`` gives.
-
-        Raises:
-            MmctrError: Ids that are no item's.
-            TimeoutError: It was given up.
         """
         offsets, clicked = _flat(histories)
         self._refuse_unknown(clicked, "history", offsets)
@@ -152,7 +147,7 @@ class Scorer:
         best = np.empty((len(offsets) - 1, min(k, len(candidates))), np.int64)
         scores = np.empty(best.shape, np.float32)
         for user, (start, stop) in enumerate(pairwise(offsets)):
-            pctr = self._after(clicked[start:stop], candidates, until)
+            pctr = self._after(clicked[start:stop], candidates)
             order = np.argsort(-pctr, kind="stable")[: best.shape[1]]
             best[user], scores[user] = candidates[order], pctr[order]
         return best, scores
@@ -165,10 +160,14 @@ class Scorer:
         Args:
             history: ``[P]`` int, as a list of ``score``.
             candidates: ``[C]`` int, in any order.
-            until: As for ``rank``.
+            until: When to give up, by ``time.monotonic``; looked at before every 1,024 candidates.
 
         Returns:
             ``[C]`` float32, within 1e-6 of what ``score`` gives.
+
+        Raises:
+            MmctrError: Ids that are no item's, by their place.
+            TimeoutError: It was given up.
         """
         _, clicked = _flat([history])
         candidates = np.asarray(candidates, np.int64)
@@ -212,13 +211,12 @@ class Scorer:
             row_id=np.arange(len(items)),
         )
 
-    def _after(self, clicked: np.ndarray, candidates: np.ndarray, until: float) -> np.ndarray:
+    def _after(self, clicked: np.ndarray, candidates: np.ndarray, until: float = math.inf) -> np.ndarray:
         """pCTR of candidates after one history, ``[C]`` float32."""
         import torch
 
         from mmctr_kedro.common.machine import reproducible
         from mmctr_kedro.training.batches import make_batch
-        from mmctr_kedro.training.loop import PREDICTION_BATCH
         from mmctr_kedro.training.steps import autocast
 
         with reproducible(self.params) as device, torch.inference_mode(), autocast(self.params, device):
@@ -228,10 +226,10 @@ class Scorer:
                 self._parts = self.network.item_parts(make_batch(rows, every, device))
             clicks = torch.from_numpy(clicked[-self.params.max_history :]).to(device)
             pctr = np.empty(len(candidates), np.float32)
-            for start in range(0, len(candidates), PREDICTION_BATCH):
+            for start in range(0, len(candidates), AT_ONCE):
                 if time.monotonic() > until:
                     raise TimeoutError
-                some = torch.from_numpy(candidates[start : start + PREDICTION_BATCH]).to(device)
+                some = torch.from_numpy(candidates[start : start + AT_ONCE]).to(device)
                 pctr[start : start + len(some)] = self.network.after(clicks, some, self._parts).sigmoid().cpu()
         return pctr
 
