@@ -37,7 +37,10 @@ def in_fresh_process(block: Block) -> Result:
     """Measure a block in a process of its own; a block that fails says so in its result."""
     out = ROOT / "data" / "benchmark" / "block.json"
     out.unlink(missing_ok=True)
-    environment = os.environ | {"OMP_NUM_THREADS": str(block.threads), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(block.threads),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+    }
     command = [sys.executable, "-m", "benchmarks.speed.block", json.dumps(dataclasses.asdict(block)), str(out)]
     busy, began, own = busy_seconds(), time.perf_counter(), _children_seconds()
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)

@@ -68,7 +68,7 @@ def test_every_example_of_the_openapi_page_works(serve):
     ],
 )
 def test_what_cannot_be_answered_is_said_with_its_place(request_, said, serve):
-    answered = ask(serve(max_history=5, max_candidates=7), **request_)
+    answered = ask(serve(max_clicks=5, max_candidates=7), **request_)
     assert answered.status_code == 422
     assert said in answered.json()["detail"]
     assert len(answered.text) < 500

@@ -98,7 +98,7 @@ def create_app(params: ServeParams, live: LiveModel) -> FastAPI:
     class ScoreRequest(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
 
-        history: list[ItemId] = Field(max_length=params.max_history, description="Clicked items, oldest first.")
+        history: list[ItemId] = Field(max_length=params.max_clicks, description="Clicked items, oldest first.")
         candidates: Annotated[list[ItemId], Field(max_length=params.max_candidates)] | Literal["all"] = Field(
             description='Items to score, or "all" there are.'
         )

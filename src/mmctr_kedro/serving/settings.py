@@ -19,5 +19,5 @@ class ServeParams(Params):
     waiting: int = Field(32, ge=1, description="Requests at the model or waiting for it; one more is answered by 503.")
     max_body: int = Field(1 << 18, ge=1, description="Bytes of a request.")
     max_candidates: int = Field(10_000, ge=1, description="Candidates that a request may list.")
-    max_history: int = Field(1_000, ge=1, description="Clicks that a request may list; the model reads its newest.")
+    max_clicks: int = Field(1_000, ge=1, description="Clicks that a request may list; the model reads its newest.")
     poll_seconds: float = Field(5.0, gt=0, description="How often the run's files are looked at for a newer model.")
