@@ -6,7 +6,7 @@ ARGS   ?=
 # Two processes of one thread each; more by ARGS="-n 8". A file's tests stay together: they share what is slow to make.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-slow check format lock viz bench study clean help
+.PHONY: run serve test test-slow check format lock viz bench study clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -32,6 +32,9 @@ format: $(VENV)/.dev  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+serve: $(VENV)/.serve  ## answer requests by task2's model; more by ARGS="--task task1 --port 9000"
+	$(BIN)/kedro serve $(ARGS)
+
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
@@ -49,6 +52,10 @@ $(VENV)/.base: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmctr_kedro needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 run")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e ".[serve]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base

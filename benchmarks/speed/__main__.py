@@ -38,7 +38,7 @@ def in_fresh_process(block: Block) -> Result:
     """Measure a block in a process of its own; a block that fails says so in its result."""
     out = ROOT / "data" / "benchmark" / "block.json"
     out.unlink(missing_ok=True)
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"OMP_NUM_THREADS": str(block.threads), "PYTHONPATH": path}
     command = [sys.executable, "-m", "benchmarks.speed.block", json.dumps(dataclasses.asdict(block)), str(out)]
     busy, began, own = busy_seconds(), time.perf_counter(), _children_seconds()

@@ -37,7 +37,7 @@ class Block:
     predict: bool = True
     seed: int = 20242025
     epochs: int = 0  # of kind "auc"
-    how: str = ""  # of kind "extraction": loop, library or ours
+    how: str = ""  # of kind "extraction": loop, library or ours; of kind "serving": padded or ours
     items: int = 0  # of kind "growth"
     processes: int = 1  # of kind "ours", with ``threads`` each
 
@@ -73,9 +73,9 @@ def _ours(block: Block) -> dict[str, Any]:
     if block.processes > 1 and not dist.is_initialized():
         from mmctr_kedro.training.launch import launch
 
-        return launch(partial(_ours, block), _params(block, processes=block.processes))
+        return launch(partial(_ours, block), parameters(block, processes=block.processes))
     imports = memory()
-    tables, params = worlds.load(Path(block.data)), _params(block)
+    tables, params = worlds.load(Path(block.data)), parameters(block)
     sizes: list[tuple[int, int, int]] = []
 
     def train() -> Iterator[int]:
@@ -109,7 +109,7 @@ def _reference(block: Block) -> dict[str, Any]:
 
     imports = memory()
     torch.manual_seed(block.seed)
-    raw, params = RawFolder(Path(block.data)), _params(block)
+    raw, params = RawFolder(Path(block.data)), parameters(block)
     shuffled, in_order = loaders(raw.file("train"), raw.file("item_info"), block.batch, block.workers)
     items, tags = shuffled.collate_fn.items, 1 + max(map(max, shuffled.collate_fn.items["item_tags"]))
     if block.model == "din":
@@ -160,7 +160,7 @@ def _auc(block: Block) -> dict[str, Any]:
     tables = worlds.load(Path(block.data))
     # The rates at which conf/base trains on a small world.
     tuned = {"learning_rate": 0.003, "embedding_regularizer": 1e-4, "epochs": block.epochs, "patience": block.epochs}
-    params = _params(block, **tuned)
+    params = parameters(block, **tuned)
     with reproducible(params) as device:
         model = build_model(params, tables.item_tags, tables.item_embedding)
         fit(model, tables.train, tables.valid, params, device, name=block.name)
@@ -183,7 +183,7 @@ def _profile(block: Block) -> dict[str, Any]:
     from mmctr_kedro.training.batches import batches_after, make_batch
     from mmctr_kedro.training.steps import Steps
 
-    tables, params = worlds.load(Path(block.data)), _params(block)
+    tables, params = worlds.load(Path(block.data)), parameters(block)
     batches = batches_after(0, len(tables.train), block.batch, block.seed, 1_000_000)
     with reproducible(params) as device:
         model = build_model(params, tables.item_tags, tables.item_embedding).train()
@@ -217,7 +217,15 @@ def _growth(block: Block) -> dict[str, Any]:
     return extraction.growth(block)
 
 
+def _serving(block: Block) -> dict[str, Any]:
+    """The service on loopback, under load."""
+    from benchmarks.speed import serving
+
+    return serving.under_load(block)
+
+
 KINDS = {
+    "serving": _serving,
     "extraction": _extraction,
     "growth": _growth,
     "ours": _ours,
@@ -231,7 +239,8 @@ KINDS = {
 # --- helpers ---------------------------------------------------------------------------------------------
 
 
-def _params(block: Block, **values: Any) -> Any:
+def parameters(block: Block, **values: Any) -> Any:
+    """What a block's model is trained with."""
     from mmctr_kedro.models.settings import CtrParams
 
     controls = {"seed": block.seed, "device": block.device, "threads": block.threads, "precision": block.precision}

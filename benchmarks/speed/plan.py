@@ -28,6 +28,7 @@ class Size:
     auc_seeds: int = 3
     pictures: int = 600
     growth_items: tuple[int, ...] = (1_000, 10_000, 91_717)
+    load_seconds: int = 20
 
 
 FULL = Size()
@@ -46,6 +47,7 @@ TINY = Size(
     auc_seeds=1,
     pictures=40,
     growth_items=(50, 100),
+    load_seconds=1,
 )
 
 
@@ -175,6 +177,19 @@ def gpu(size: Size, threads: int) -> list[Block]:
     return blocks
 
 
+def serving(size: Size, threads: int) -> list[Block]:
+    """The service with every model, each beside its padded form, in turn."""
+    common = {"kind": "serving", "data": "few", "steps": size.load_seconds}
+    return [
+        Block(
+            name=f"serving {model} {how}", model=model, how=how, threads=1 if model == "evidence" else threads, **common
+        )
+        for model in ("evidence", "din", "qin", "transformer_dcn")
+        for how in ("padded", "ours")
+        if (model, how) != ("evidence", "padded")  # nobody else has it: the padded DIN stands beside it
+    ]
+
+
 SECTIONS: dict[str, Callable[[Size, int], list[Block]]] = {
     "din": din,
     "profile": profile,
@@ -185,5 +200,6 @@ SECTIONS: dict[str, Callable[[Size, int], list[Block]]] = {
     "devices": devices,
     "extraction": extraction,
     "gpu": gpu,
+    "serving": serving,
 }
 DEFAULT = [section for section in SECTIONS if section != "gpu"]

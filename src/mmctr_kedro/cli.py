@@ -1,7 +1,8 @@
-"""``kedro run`` as Kedro has it, except that a user's mistake is shown as a message, and ``kedro update`` beside it."""
+"""``kedro run`` with a user's mistake shown as a message, and beside it ``kedro update`` and ``kedro serve``."""
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -56,6 +57,13 @@ class _Run(click.Command):
             return super().invoke(ctx)
 
 
+class _Serve(_Run):
+    def invoke(self, ctx: click.Context) -> object:
+        with _plainly():
+            _refuse_unknown_settings(ctx.params)
+            return click.Command.invoke(self, ctx)
+
+
 @contextmanager
 def _plainly() -> Iterator[None]:
     """Say a user's mistake in one message, without traceback."""
@@ -93,6 +101,11 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
         load_obj(runner, "kedro.runner")
     except (ImportError, AttributeError, ValueError):
         _known("runner", [runner], RUNNERS)
+    _refuse_unknown_settings(given)
+    _chosen(given)
+
+
+def _refuse_unknown_settings(given: dict[str, Any]) -> None:
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     conf = Path(given["conf_source"] or project / settings.CONF_SOURCE)
     if not conf.exists():
@@ -102,7 +115,6 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
         )
     if given["env"] and conf.is_dir():
         _known("environment", [given["env"]], [folder.name for folder in conf.iterdir() if folder.is_dir()])
-    _chosen(given)
 
 
 def _chosen(given: dict[str, Any]) -> Pipeline:
@@ -181,6 +193,38 @@ def _there(folder: Path) -> Callable[[str, list[str]], list[str]]:
     return lambda _, names: [name for name in names if (folder / name).exists() or not name.endswith(".yml")]
 
 
+def _serve(env: str | None, conf_source: str | None, params: dict[str, Any], **chosen: Any) -> None:
+    """Answer requests for pCTR by a task's model, the one that knows no leak.
+
+    Takes a newer model in place when a run has made one. docs/serving.md has requests, limits and metrics.
+    """
+    try:
+        import uvicorn
+
+        from mmctr_kedro.serving.app import create_app
+    except ImportError as error:
+        raise MmctrError(f"The service needs {error.name}: pip install -e '.[serve]'") from error
+    from mmctr_kedro.data.clicks import own_levels
+    from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
+    from mmctr_kedro.serving.live_model import LiveModel, ModelAndItems
+    from mmctr_kedro.serving.settings import ServeParams
+
+    params["serve"] = params.get("serve", {}) | {name: value for name, value in chosen.items() if value is not None}
+    session = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
+    with session:
+        catalog = session.load_context().catalog
+    serve = ServeParams.model_validate(catalog.load("params:serve"))
+    names = [f"{serve.task}.leak_free_model", "item_tags", EMBEDDINGS[serve.task], "item_content", "clicks_train"]
+
+    def load() -> ModelAndItems:
+        model, tags, embedding, content, train = (catalog.load(name) for name in names)
+        return ModelAndItems(model, tags, embedding, own_levels(content, train))
+
+    app = create_app(serve, LiveModel(load, [catalog[name]._filepath for name in names]))
+    quiet: dict[str, Any] = {"log_config": None, "log_level": "info", "access_log": False, "server_header": False}
+    uvicorn.run(app, host=serve.host, port=serve.port, timeout_graceful_shutdown=math.ceil(serve.seconds), **quiet)
+
+
 # Kedro finds `cli` and `run` by these names.
 run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)
 _OURS = {"runner", "is_async", "runner_params", "only_missing_outputs"}  # options of kedro run that update decides
@@ -203,4 +247,15 @@ adopt = click.Command(
     callback=_adopt,
     help=_adopt.__doc__,
 )
-cli = click.Group("mmctr_kedro", [run, update, adopt], help="Commands of this project.")
+serve = _Serve(
+    name="serve",
+    params=[
+        *(option for option in kedro_run.params if option.name in ("env", "conf_source", "params")),
+        click.Option(["--task"], help="task1, task2 or task1_and_2, as serve.task; by default task2."),
+        click.Option(["--host"], help="As serve.host; by default 127.0.0.1, this machine alone."),
+        click.Option(["--port"], type=int, help="As serve.port; by default 8000."),
+    ],
+    callback=_serve,
+    help=_serve.__doc__,
+)
+cli = click.Group("mmctr_kedro", [run, update, adopt, serve], help="Commands of this project.")

@@ -1,10 +1,14 @@
 """The speed benchmark runs from data to page, at a tiny size and in one process; its committed page is current."""
 
+import asyncio
+import itertools
 import json
+import time
 
+import numpy as np
 import pytest
 
-from benchmarks.speed import page, plan
+from benchmarks.speed import page, plan, serving
 from benchmarks.speed.__main__ import PAGE, RESULTS, measure
 from benchmarks.speed.arithmetic import din_flops
 from benchmarks.speed.block import run
@@ -66,3 +70,17 @@ def test_a_row_without_history_needs_its_item_its_query_and_the_dnn():
 def test_the_committed_page_is_what_its_json_says():
     assert PAGE.read_text() == page.markdown(json.loads(RESULTS.read_text()))
     assert str(PAGE.parents[1]) not in RESULTS.read_text()
+
+
+def test_a_stall_counts_for_every_request_that_was_due_in_it():
+    stalled = []
+
+    async def ask(_: bytes) -> float:
+        if not stalled:
+            stalled.append(time.sleep(0.5))
+        return 0.0
+
+    asked = serving._latencies(ask, itertools.repeat(b""), 100, 0.2, np.random.default_rng(0))
+    latency, _ = asyncio.run(asked)
+    assert len(latency) == 20
+    assert sum(seconds > 0.2 for seconds in latency) > 15

@@ -33,6 +33,32 @@ def test_the_logit_is_the_sum_of_the_pieces_that_count(build, rows, make_batch):
     torch.testing.assert_close(model(batch), sum(said.values()))
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, EVERYTHING, EVERYTHING | {"taste": False}], ids=["default", "all", "no taste"]
+)
+def test_candidates_after_one_history_are_given_the_same_sum(build, make_batch, settings):
+    model = build(**settings)
+    with torch.no_grad():
+        model.levels.share_of_own.fill_(-1.0)
+        model.record.own.weight.normal_()
+    every = make_batch(
+        {
+            "item": [0, 1, 2, 3, 4, 5],
+            "history": [[]] * 6,
+            "likes": [0, 1, 4, 2, 8, 5],
+            "views": [0, 7, 2, 5, 5, 1],
+            "label": [0.0] * 6,
+        }
+    )
+    parts = model.item_parts(every)
+    for history in ([], [1, 5, 3, 5]):
+        batch = make_batch(
+            {"item": [4, 2, 4], "history": [history] * 3, "likes": [8, 4, 8], "views": [5, 2, 5], "label": [0.0] * 3}
+        )
+        found = model.after(torch.tensor(history, dtype=torch.int64), torch.tensor([4, 2, 4]), parts)
+        torch.testing.assert_close(found, model(batch))
+
+
 def test_a_record_that_is_absorbed_is_learnt_and_not_counted(build, rows, make_batch):
     model, batch = build(levels=False), make_batch(rows)
     assert torch.equal(model(batch), model.evidence(batch)[0]["taste"])

@@ -18,7 +18,8 @@ from mmctr_kedro.pipelines.settings import SETTINGS, refuse_idle
 from mmctr_kedro.running.configuration import pass_on
 
 PROJECT = Path(__file__).parents[2]
-READ = [name for name in SETTINGS if name != "ctr"]  # which is the default of two of them
+# `ctr` is the default of two of them, `serve` is of a command that is no pipeline (tests/serving).
+READ = [name for name in SETTINGS if name not in ("ctr", "serve")]
 PLACES = ["base", "env", "local", "command line"]
 HUB = {"model": "some/model", "revision": "0" * 40}
 NO_DEFAULT = {"embedding_learning_rate": 0.01, "weight_decay": 0.01, "evaluate_every": 5}

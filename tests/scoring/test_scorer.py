@@ -90,18 +90,33 @@ def test_the_ranking_is_that_of_the_scores_best_first(scorer):
     assert sorted(among[0].tolist()) == [3, 8, 12]
 
 
+@pytest.mark.parametrize("history", [[], [4], [9, 3, 9, ITEMS + 1, 17, 2]], ids=["empty", "one", "new item and twice"])
+def test_one_history_and_many_candidates_score_as_rows_do_and_in_their_order(scorer, history):
+    scorer.add_items(TAGS[4], EMBEDDING[9], LEVELS[4])
+    candidates = [ITEMS + 1, *range(1, ITEMS + 1), 5]
+    rows = scorer.score([history] * len(candidates), candidates)
+    found = scorer.score_candidates(history, candidates)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, rows, atol=1e-6)
+    assert scorer.score_candidates(history, []).shape == (0,)
+    (ids,), (pctr,) = scorer.rank([history], k=ITEMS + 1)
+    assert sorted(ids) == list(range(1, ITEMS + 2))
+    np.testing.assert_allclose(pctr, scorer.score([history] * len(ids), ids), atol=1e-6)
+    assert (np.diff(pctr) <= 0).all()
+
+
+def test_many_candidates_are_scored_a_part_at_a_time_and_given_up_in_time(scorer, monkeypatch):
+    candidates = np.arange(1, ITEMS + 1)
+    whole = scorer.score_candidates([3, 4], candidates)
+    monkeypatch.setattr("mmctr_kedro.scoring.scorer.AT_ONCE", 7)
+    np.testing.assert_allclose(scorer.score_candidates([3, 4], candidates), whole, atol=1e-6)
+    with pytest.raises(TimeoutError):
+        scorer.score_candidates([3, 4], candidates, until=0)
+
+
 def test_equal_scores_go_by_id(scorer, monkeypatch):
-    monkeypatch.setattr(
-        scorer, "_predict", lambda offsets, clicked, items, history: np.full(len(items), 0.5, np.float32)
-    )
+    monkeypatch.setattr(scorer, "_after", lambda clicked, items: np.full(len(items), 0.5, np.float32))
     assert scorer.rank([[1]], k=3)[0].tolist() == [[1, 2, 3]]
-
-
-def test_rankings_of_many_users_are_made_a_part_at_a_time_and_are_the_same(scorer, monkeypatch):
-    whole = scorer.rank(HISTORIES[:5], k=4)
-    monkeypatch.setattr("mmctr_kedro.scoring.scorer.AT_ONCE", 2 * ITEMS)
-    for ours, theirs in zip(scorer.rank(HISTORIES[:5], k=4), whole, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_an_item_that_training_never_saw_is_scored_by_what_is_given_of_it(scorer):
@@ -155,6 +170,8 @@ def test_levels_are_asked_for_by_models_that_read_them_and_by_no_other(model):
         (lambda s: s.score([[1], [-2]], [4, 4]), "history row 1: -2 is no item"),
         (lambda s: s.score([[1]], [4, 5]), "2 candidates belong to 2 histories of 1"),
         (lambda s: s.rank([[1]], among=[4, 77]), "among row 1: 77 is no item"),
+        (lambda s: s.score_candidates([1, 2, 31], [4]), "history row 2: 31 is no item; known are 1..30"),
+        (lambda s: s.score_candidates([1], [4, 77]), "candidates row 1: 77 is no item"),
         (lambda s: s.score_table(pd.DataFrame({"item_id": [1]})), "the table has no item_seq; it has item_id."),
         (lambda s: s.add_items(TAGS[:2], EMBEDDING[:2, :9], LEVELS[:2]), r"embedding \[2, 9\]; expected \[2, 16\]"),
         (lambda s: s.add_items(TAGS[:2], EMBEDDING[:2] * np.nan, LEVELS[:2]), "not finite in rows 0, 1"),

@@ -13,7 +13,7 @@ the attention's hidden widths.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,6 +54,30 @@ class Din(FeatureModel):
         pooled_BD = self.attention(target_BD, items_UD, batch.history, batch.offsets)
         return self.dnn(torch.cat([self.levels(batch), target_BD, pooled_BD], dim=-1)).squeeze(-1)
 
+    def item_parts(self, every: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors ``[N, D]``, and what each item alone brings into the first layer of attention and of DNN."""
+        items_ND, first = self.items(every.items), self._first()
+        alone = F.linear(
+            torch.cat([self.levels(every), items_ND], -1), first.weight[:, : -self.items.width], first.bias
+        )
+        return items_ND, self.attention.query_part(items_ND), alone
+
+    def after(self, clicks_P: Tensor, candidates_C: Tensor, parts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        items_ND, query_part_NH, alone_N = parts
+        clicks_PD, rows = items_ND[clicks_P], torch.arange(len(candidates_C) + 1, device=clicks_P.device)
+        pooled_CD = self.attention.pool(
+            items_ND[candidates_C],
+            clicks_PD,
+            query_part_NH[candidates_C],
+            torch.arange(len(clicks_P), device=rows.device).repeat(len(candidates_C)),
+            rows * len(clicks_P),
+        )
+        hidden = alone_N[candidates_C] + F.linear(pooled_CD, self._first().weight[:, -self.items.width :])
+        return self.dnn[1:](hidden).squeeze(-1)
+
+    def _first(self) -> nn.Linear:
+        return cast(nn.Linear, self.dnn[0])
+
 
 class TargetAttention(nn.Module):
     """Pool a click history by how well each item matches the target.
@@ -70,13 +94,24 @@ class TargetAttention(nn.Module):
         self.last = xavier_linear(ATTENTION_UNITS[1], 1)
 
     def forward(self, target_BD: Tensor, items_UD: Tensor, history_P: Tensor, offsets: Tensor) -> Tensor:
-        query, key, difference, product = self.first.weight.chunk(4, dim=1)
+        return self.pool(target_BD, items_UD, self.query_part(target_BD), history_P, offsets)
+
+    def query_part(self, target_BD: Tensor) -> Tensor:
+        """What targets bring into the first layer, whatever the history: ``[B, H]``."""
+        query, _, difference, _ = self.first.weight.chunk(4, dim=1)
+        return F.linear(target_BD, query + difference, self.first.bias)
+
+    def pool(
+        self, target_BD: Tensor, items_UD: Tensor, query_part_BH: Tensor, history_P: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """The rest of it."""
+        _, key, difference, product = self.first.weight.chunk(4, dim=1)
         dropout = ATTENTION_DROPOUT if self.training else 0.0
         kept = 1 - dropout  # dropout divides what it keeps by this: here the weights that read it are divided
         tensors = (
             target_BD,
             items_UD,
-            F.linear(target_BD, query + difference, self.first.bias),
+            query_part_BH,
             F.linear(items_UD, key - difference),
             product,
             self.second.weight / kept,

@@ -101,6 +101,24 @@ class Evidence(CtrModel):
                 said["levels"] = self.levels(own_B2L, batch)
         return said, own_B2L
 
+    def item_parts(self, every: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the pieces that read no history say of each item, ``[N]``, and its codes, ``[N, M, C]``."""
+        said, _ = self.evidence(every)
+        alone = [said[name] for name in self.counted if name not in ("taste", "co_clicks")]
+        codes_NMC = self.taste.codes(self.content(every.items)) if self.taste is not None else None
+        return torch.stack([self.content.content_table.new_zeros(len(every)), *alone]).sum(0), codes_NMC
+
+    def after(self, clicks_P: Tensor, candidates_C: Tensor, parts: tuple[Tensor, Tensor | None]) -> Tensor:
+        alone_N, codes_NMC = parts
+        logits_C, n_C1 = alone_N[candidates_C], alone_N.new_full((len(candidates_C), 1), len(clicks_P))
+        if self.taste is not None and codes_NMC is not None:
+            match_CM = (codes_NMC[candidates_C] * codes_NMC[clicks_P].sum(0)).sum(-1)
+            logits_C = logits_C + self.taste.of_match(match_CM, n_C1)
+        if self.co_clicks is not None:
+            clicks_E = self.co_clicks.click(clicks_P).sum(0)
+            logits_C = logits_C + self.co_clicks.of_clicks(self.co_clicks.target(candidates_C), clicks_E, n_C1[:, 0])
+        return logits_C
+
     def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
         said, own_B2L = self.evidence(batch)
         levels_B = said.pop("levels", None)
@@ -155,11 +173,18 @@ class Taste(nn.Module):
         self.head = mlp([features, *params.head_units], params.net_dropout)
 
     def forward(self, known_UK: Tensor, batch: Batch) -> Tensor:
-        hidden = self.dropout(F.gelu(self.hidden(known_UK)))
-        codes_UMC = self.code(hidden).to(known_UK.dtype).unflatten(1, self.shape).softmax(-1)
+        codes_UMC = self.codes(known_UK)
         clicks_BMC = sum_by_row(codes_UMC.flatten(1), batch.history, batch.offsets).unflatten(1, self.shape)
         match_BM = (codes_UMC.index_select(0, batch.target) * clicks_BMC).sum(-1)
-        n_B1 = batch.offsets.diff().unsqueeze(1).to(match_BM.dtype)
+        return self.of_match(match_BM, batch.offsets.diff().unsqueeze(1).to(match_BM.dtype))
+
+    def codes(self, known_UK: Tensor) -> Tensor:
+        """``[U, M, C]``, a distribution for each head."""
+        hidden = self.dropout(F.gelu(self.hidden(known_UK)))
+        return self.code(hidden).to(known_UK.dtype).unflatten(1, self.shape).softmax(-1)
+
+    def of_match(self, match_BM: Tensor, n_B1: Tensor) -> Tensor:
+        """What a match with so many clicks says, ``[B]``."""
         return self.head(self.norm(torch.cat([match_BM, match_BM / (n_B1 + 1), n_B1.log1p()], dim=-1))).squeeze(-1)
 
 
@@ -190,8 +215,11 @@ class CoClicks(nn.Module):
 
     def forward(self, target_B: Tensor, batch: Batch) -> Tensor:
         clicks_BE = sum_by_row(self.click(batch.items), batch.history, batch.offsets)
-        n_B = batch.offsets.diff().to(clicks_BE.dtype)
-        return (self.target(target_B) * clicks_BE).sum(-1) / (n_B + 1).sqrt()
+        return self.of_clicks(self.target(target_B), clicks_BE, batch.offsets.diff().to(clicks_BE.dtype))
+
+    def of_clicks(self, target_BE: Tensor, clicks_BE: Tensor, n_B: Tensor) -> Tensor:
+        """Of the targets' vectors and the sum of the n clicks'."""
+        return (target_BE * clicks_BE).sum(-1) / (n_B + 1).sqrt()
 
 
 class Popularity(nn.Module):

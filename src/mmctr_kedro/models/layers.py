@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,29 @@ class CtrModel(nn.Module):
         """What training makes small, without penalties; ``click_loss`` maps logits ``[B]`` to the loss of their
         clicks."""
         return click_loss(self(batch))
+
+    def item_parts(self, every: Batch) -> Any:
+        """What ``after`` needs of the items, computed once for many histories; for models that gain nothing the items.
+
+        ``every`` holds each item as a target, row i item i, with its own levels and without history.
+        """
+        return every
+
+    def after(self, clicks_P: Tensor, candidates_C: Tensor, parts: Any) -> Tensor:
+        """Logits ``[C]`` of candidates after one history, both item ids; ``parts`` as ``item_parts`` gives them."""
+        items_U, place = torch.cat([candidates_C, clicks_P]).unique(return_inverse=True)
+        target, clicks = place.split([len(candidates_C), len(clicks_P)])
+        rows = torch.arange(len(candidates_C) + 1, device=place.device)
+        return self(
+            Batch(
+                items=items_U,
+                target=target,
+                history=clicks.repeat(len(candidates_C)),
+                offsets=rows * len(clicks_P),
+                likes_level=parts.likes_level[candidates_C],
+                views_level=parts.views_level[candidates_C],
+            )
+        )
 
     def add_items(self, item_tags: np.ndarray, item_embedding: np.ndarray) -> None:
         """Take M items that training never saw, by ``[M, T]`` tags and ``[M, D]`` embedding; their ids say nothing."""

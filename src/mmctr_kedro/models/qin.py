@@ -14,6 +14,7 @@ attention width, R rows of a quadratic layer, X its width.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -53,6 +54,27 @@ class Qin(FeatureModel):
         x_BX = torch.cat([self.levels(batch), target_BD, pooled_BD], dim=-1)
         return self.last(self.quadratic(x_BX)).squeeze(-1)
 
+    def item_parts(self, every: Batch) -> tuple[Tensor, Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        """Vectors ``[N, D]``, queries ``[N, D]``, levels; and of each quadratic layer its rows in one matrix."""
+        items_ND = self.items(every.items)
+        layers = [layer.rows_in_one() for layer in cast(list[QuadraticLayer], list(self.quadratic))]
+        return items_ND, self.attention.query_of(items_ND), self.levels(every), layers
+
+    def after(
+        self,
+        clicks_P: Tensor,
+        candidates_C: Tensor,
+        parts: tuple[Tensor, Tensor, Tensor, list[tuple[Tensor, Tensor]]],
+    ) -> Tensor:
+        items_ND, query_ND, levels_N, in_one = parts
+        target_CD, key_PD = items_ND[candidates_C], items_ND[clicks_P]
+        scores_CP = (query_ND[candidates_C] @ key_PD.t()).relu()
+        pooled_CD = scores_CP @ self.attention.output(self.attention.value(key_PD)) + target_CD
+        x_CX = torch.cat([levels_N[candidates_C], target_CD, pooled_CD], dim=-1)
+        for layer, (weight, bias) in zip(self.quadratic, in_one, strict=True):
+            x_CX = cast(QuadraticLayer, layer).close(x_CX, F.linear(x_CX, weight, bias))
+        return self.last(x_CX).squeeze(-1)
+
 
 class ReluAttention(nn.Module):
     """Pool a click history by ReLU of scaled dot products, and add the target.
@@ -69,12 +91,16 @@ class ReluAttention(nn.Module):
         self.output = xavier_linear(2 * width, width, bias=False)
 
     def forward(self, target_BD: Tensor, items_UD: Tensor, history_P: Tensor, offsets: Tensor) -> Tensor:
-        query_BD = F.linear(self.query(target_BD), self.key.weight.t()) / math.sqrt(self.key.out_features)
+        query_BD = self.query_of(target_BD)
         row_P = row_of_position(offsets, history_P.shape[0])
         query_PD, key_PD = query_BD.index_select(0, row_P), items_UD.index_select(0, history_P)
         scores_P = (query_PD * key_PD).sum(-1).relu()
         pooled_BD = sum_by_row(items_UD, history_P, offsets, scores_P.to(items_UD.dtype))
         return self.output(self.value(pooled_BD)) + target_BD
+
+    def query_of(self, target_BD: Tensor) -> Tensor:
+        """What an item's vector times it is the item's score, before ReLU."""
+        return F.linear(self.query(target_BD), self.key.weight.t()) / math.sqrt(self.key.out_features)
 
 
 class QuadraticLayer(nn.Module):
@@ -92,7 +118,13 @@ class QuadraticLayer(nn.Module):
         if self.training and self.dropout.rate:
             sum_BX = self.dropout(self.linear(x_BX)).view(len(x_BX), self.rows, -1).sum(1)
         else:
-            width = x_BX.shape[1]
-            weight = self.linear.weight.view(self.rows, width, width).sum(0)
-            sum_BX = F.linear(x_BX, weight, self.linear.bias.view(self.rows, -1).sum(0))
+            sum_BX = F.linear(x_BX, *self.rows_in_one())
+        return self.close(x_BX, sum_BX)
+
+    def rows_in_one(self) -> tuple[Tensor, Tensor]:
+        """Weight ``[X, X]`` and bias of the sum over rows, where no dropout comes between."""
+        width = self.norm.num_features
+        return self.linear.weight.view(self.rows, width, width).sum(0), self.linear.bias.view(self.rows, width).sum(0)
+
+    def close(self, x_BX: Tensor, sum_BX: Tensor) -> Tensor:
         return x_BX + self.dropout(self.activation(self.norm(x_BX * sum_BX)))

@@ -15,6 +15,7 @@ from mmctr_kedro.export.settings import ExportParams
 from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams, FixedCtrParams
 from mmctr_kedro.scoring.settings import ScoreParams
+from mmctr_kedro.serving.settings import ServeParams
 from mmctr_kedro.submission.settings import CheckSubmissionParams, VerifyParams
 from mmctr_kedro.tuning.settings import TuneParams
 from mmctr_kedro.worlds.settings import WorldParams
@@ -33,6 +34,7 @@ SETTINGS: dict[str, type[Params]] = {
     "score": ScoreParams,
     "export": ExportParams,
     "tune": TuneParams,
+    "serve": ServeParams,
     "verify": VerifyParams,
     "check_submission": CheckSubmissionParams,
 }

@@ -8,8 +8,11 @@ H histories, R rows to score, N items, M new ones.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +28,7 @@ from mmctr_kedro.models.settings import CtrParams
 if TYPE_CHECKING:
     import pandas as pd
 
-AT_ONCE = 1 << 16  # rows of a ranking in memory together
+AT_ONCE = 1024  # candidates of a history
 
 Histories: TypeAlias = "Sequence[Sequence[int] | np.ndarray] | pa.Array"
 
@@ -63,6 +66,7 @@ class Scorer:
         self._reads_levels = self.params.model.without_leak() != self.params.model
         self._tags, self._width = model.settings["tags"], model.settings["embedding_width"]
         self.item_levels = self._checked_levels(item_levels, len(item_embedding), first=0)
+        self._parts: Any = None  # what the network makes of the items alone, at the first ranking
         with reproducible(self.params) as device:
             self.network = restore_model(model, item_tags, item_embedding).to(device).eval()
 
@@ -94,6 +98,7 @@ class Scorer:
             )
         levels = self._checked_levels(item_levels, len(tags), first=self.items + 1)
         self.network.add_items(tags, embedding)
+        self._parts = None
         self.item_levels = np.concatenate([self.item_levels, levels])
         return np.arange(len(self.item_levels) - len(tags), len(self.item_levels))
 
@@ -133,22 +138,42 @@ class Scorer:
             among: ``[C]`` int, the candidates. None: all items.
 
         Returns:
-            ids ``[H, k]`` int64 and their pCTR ``[H, k]`` float32.
+            ids ``[H, k]`` int64 and their pCTR ``[H, k]`` float32, within 1e-6 of what ``score`` gives.
         """
         offsets, clicked = _flat(histories)
         self._refuse_unknown(clicked, "history", offsets)
         candidates = np.arange(1, self.items + 1) if among is None else np.unique(among)
         self._refuse_unknown(candidates, "among")
-        users, k = len(offsets) - 1, min(k, len(candidates))
-        best, scores = np.empty((users, k), np.int64), np.empty((users, k), np.float32)
-        for start in range(0, users, step := max(1, AT_ONCE // max(1, len(candidates)))):
-            some_users = np.arange(start, min(start + step, users))
-            pctr = self._predict(
-                offsets, clicked, np.tile(candidates, len(some_users)), np.repeat(some_users, len(candidates))
-            ).reshape(len(some_users), -1)
-            order = np.argsort(-pctr, axis=1, kind="stable")[:, :k]
-            best[some_users], scores[some_users] = candidates[order], np.take_along_axis(pctr, order, axis=1)
+        best = np.empty((len(offsets) - 1, min(k, len(candidates))), np.int64)
+        scores = np.empty(best.shape, np.float32)
+        for user, (start, stop) in enumerate(pairwise(offsets)):
+            pctr = self._after(clicked[start:stop], candidates)
+            order = np.argsort(-pctr, kind="stable")[: best.shape[1]]
+            best[user], scores[user] = candidates[order], pctr[order]
         return best, scores
+
+    def score_candidates(
+        self, history: Sequence[int] | np.ndarray, candidates: Sequence[int] | np.ndarray, until: float = math.inf
+    ) -> np.ndarray:
+        """The probability of a click for many candidates of one user: the history is encoded once, items once for all.
+
+        Args:
+            history: ``[P]`` int, as a list of ``score``.
+            candidates: ``[C]`` int, in any order.
+            until: When to give up, by ``time.monotonic``; looked at before every 1,024 candidates.
+
+        Returns:
+            ``[C]`` float32, within 1e-6 of what ``score`` gives.
+
+        Raises:
+            MmctrError: Ids that are no item's, by their place.
+            TimeoutError: It was given up.
+        """
+        _, clicked = _flat([history])
+        candidates = np.asarray(candidates, np.int64)
+        self._refuse_unknown(clicked, "history")
+        self._refuse_unknown(candidates, "candidates")
+        return self._after(clicked, candidates, until)
 
     def score_table(self, table: pd.DataFrame | pa.Table, name: str = "the table", first: int = 0) -> np.ndarray:
         """The same for a table with ``item_seq``, a list of ids in each row, and ``item_id``, as in the challenge.
@@ -169,8 +194,13 @@ class Scorer:
         from mmctr_kedro.common.machine import reproducible
         from mmctr_kedro.training.loop import predict
 
+        with reproducible(self.params):
+            return predict(self.network, self._rows(offsets, clicked, items, history), self.params)
+
+    def _rows(self, offsets: np.ndarray, clicked: np.ndarray, items: np.ndarray, history: np.ndarray) -> Clicks:
+        """Rows that carry their items' own levels."""
         likes_level, views_level = self.item_levels[items].T
-        rows = Clicks(
+        return Clicks(
             history_user=np.arange(len(offsets) - 1),
             history_offsets=offsets,
             history_items=clicked,
@@ -180,8 +210,28 @@ class Scorer:
             views_level=views_level,
             row_id=np.arange(len(items)),
         )
-        with reproducible(self.params):
-            return predict(self.network, rows, self.params)
+
+    def _after(self, clicked: np.ndarray, candidates: np.ndarray, until: float = math.inf) -> np.ndarray:
+        """pCTR of candidates after one history, ``[C]`` float32."""
+        import torch
+
+        from mmctr_kedro.common.machine import reproducible
+        from mmctr_kedro.training.batches import make_batch
+        from mmctr_kedro.training.steps import autocast
+
+        with reproducible(self.params) as device, torch.inference_mode(), autocast(self.params, device):
+            if self._parts is None:
+                every = np.arange(self.items + 1)
+                rows = self._rows(np.zeros(2, np.int64), every[:0], every, np.zeros_like(every))
+                self._parts = self.network.item_parts(make_batch(rows, every, device))
+            clicks = torch.from_numpy(clicked[-self.params.max_history :]).to(device)
+            pctr = np.empty(len(candidates), np.float32)
+            for start in range(0, len(candidates), AT_ONCE):
+                if time.monotonic() > until:
+                    raise TimeoutError
+                some = torch.from_numpy(candidates[start : start + AT_ONCE]).to(device)
+                pctr[start : start + len(some)] = self.network.after(clicks, some, self._parts).sigmoid().cpu()
+        return pctr
 
     def _checked_levels(self, levels: np.ndarray | None, rows: int, first: int) -> np.ndarray:
         """Levels of items from id ``first`` on; zeros where none are needed."""
