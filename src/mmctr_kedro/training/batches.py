@@ -87,7 +87,9 @@ def make_batch(
 
 
 def _distinct(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``np.unique(ids, return_inverse=True)`` without its sort: a table of all ids is small enough."""
+    """``np.unique(ids, return_inverse=True)`` without its sort, where a table of all ids is small enough for that."""
+    if ids.max() > 16 * len(ids):
+        return np.unique(ids, return_inverse=True)
     there = np.zeros(ids.max() + 1, np.bool_)
     there[ids] = True
     distinct = np.flatnonzero(there)
