@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.errors import DiskError, MmctrError
+from mmctr_kedro.models.model_file import save_model
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.training import launch
 from mmctr_kedro.training.checkpoints import Checkpoints
@@ -179,6 +181,20 @@ def test_what_a_user_can_mend_is_said_once_and_not_tried_again(job, capfd):
     with pytest.raises(MmctrError, match="Lower learning_rate and run again"):
         job(processes=2, learning_rate=1e30)
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_disk_that_cannot_be_written_is_said_as_in_one_process(job, monkeypatch):
+    monkeypatch.setattr(launch, "RESTARTS", 0)
+    model, _ = job()
+    with pytest.raises(DiskError, match="/dev/null/model"):
+        launch.launch(partial(save_model, model, "/dev/null/model"), CtrParams(processes=2, device="cpu"))
+
+
+@pytest.mark.slow
+def test_more_than_rays_processors_are_an_error_and_no_endless_wait(ray, job):
+    with pytest.raises(MmctrError, match="2 processes of 4 threads need 8 CPUs; this Ray has 2"):
+        job(processes=2, threads=4, launcher="ray")
 
 
 def test_without_ray_the_error_says_how_to_get_it(job, monkeypatch):

@@ -93,6 +93,20 @@ def test_a_killed_search_goes_on_and_tries_again_what_was_cut_off(find_settings,
     assert retried.state.name == "COMPLETE"
 
 
+def test_what_ctrl_c_cut_off_is_tried_again(find_settings, monkeypatch):
+    def interrupted(*data, after_evaluation=None):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trained_model, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            find_settings(trials=4)
+    tuning, study = find_settings(trials=4)
+    assert study.trials[0].state.name == "FAIL"
+    assert any(of.params == study.trials[0].params and of.state.name == "COMPLETE" for of in study.trials)
+    assert tuning["starts"]["this run's"]
+
+
 def test_a_budget_of_time_ends_it(find_settings):
     tuning, _ = find_settings(minutes=0.03, trials=10_000)
     assert 0 < len(tuning["trials"]) < 10_000

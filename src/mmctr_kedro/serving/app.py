@@ -180,7 +180,7 @@ def create_app(params: ServeParams, live: LiveModel) -> FastAPI:
         finally:
             at_model -= 1
             waiting.set(at_model)
-        scored.inc(len(items) if request.candidates != "all" else served.scorer.items)
+        scored.inc(served.scorer.items if request.candidates == "all" else len(request.candidates))
         return Scores(items=items, pctr=pctr, model=served.version, seconds=time.perf_counter() - began)
 
     @app.get("/health")

@@ -35,31 +35,31 @@ class Checkpoints:
     cache: ClassVar[bool] = True  # what lies there decides no result, only how soon it is there (planner)
 
     def __init__(self, path: Path) -> None:
-        self._path = path.absolute()  # other processes may work elsewhere
+        self.path = path.absolute()  # other processes may work elsewhere
 
     def of(self, number: int) -> Checkpoints:
         """The checkpoint of one of several trainings; ``clear`` removes it with the others."""
-        return Checkpoints(self._path.with_stem(f"{self._path.stem}-{number}"))
+        return Checkpoints(self.path.with_stem(f"{self.path.stem}-{number}"))
 
     def load(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
         """The state to go on from; None where there is none, or only that of another training."""
         import torch
 
-        if not self._path.is_file():
+        if not self.path.is_file():
             return None
         try:
-            with zipfile.ZipFile(self._path) as archive:  # what torch writes; it checks no sums when it reads
+            with zipfile.ZipFile(self.path) as archive:  # what torch writes; it checks no sums when it reads
                 if damaged := archive.testzip():
                     raise zipfile.BadZipFile(f"{damaged} is damaged")
-            stored = torch.load(self._path, map_location="cpu", weights_only=True)
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
             theirs, state = stored["fingerprint"], stored["state"]
         except Exception as error:  # a broken file makes torch raise almost anything
             said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            logger.warning("%s cannot be read (%s): training starts afresh.", self._path, said)
+            logger.warning("%s cannot be read (%s): training starts afresh.", self.path, said)
             return None
         if differing := [part for part in {**fingerprint, **theirs} if fingerprint.get(part) != theirs.get(part)]:
             changes = [f"{part} ({theirs.get(part)}, now {fingerprint.get(part)})" for part in differing]
-            logger.info("%s is of another training: %s differ. Training starts afresh.", self._path, ", ".join(changes))
+            logger.info("%s is of another training: %s differ. Training starts afresh.", self.path, ", ".join(changes))
             return None
         return state
 
@@ -67,12 +67,12 @@ class Checkpoints:
         """Replace the checkpoint in one step; ``state`` is tensors, numbers, strings, lists and dicts."""
         import torch
 
-        with atomic_write(self._path) as temporary:
+        with atomic_write(self.path) as temporary:
             torch.save({"fingerprint": fingerprint, "state": state}, temporary)
 
     def clear(self) -> None:
         """Remove the checkpoint: the next training starts afresh."""
-        for path in self._path.parent.glob(f"{self._path.stem}*{self._path.suffix}"):
+        for path in self.path.parent.glob(f"{self.path.stem}*{self.path.suffix}"):
             path.unlink()
 
 

@@ -19,11 +19,12 @@ import torch
 import torch.distributed as dist
 import yaml
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-from torch.distributed.elastic.multiprocessing.errors import record
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mmctr_kedro.common import ranks
-from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.errors import DiskError, MmctrError
+from mmctr_kedro.common.files import scratch
 from mmctr_kedro.common.machine import pick_device
 from mmctr_kedro.models.settings import CtrParams
 
@@ -31,21 +32,24 @@ RESTARTS = 3
 LOGGING = Path(__file__).parents[1] / "logging.yml"
 
 
-def launch(job: Callable[[], Any], params: CtrParams) -> Any:
+def launch(job: Callable[[], Any], params: CtrParams, beside: Path | None = None) -> Any:
     """Run ``job`` in ``params.processes`` processes of one group; what the first of them returns.
+
+    ``beside`` this path its data lie meanwhile, where the next run clears away what a killed one left; None: in the
+    system's folder for such things.
 
     Raises:
         MmctrError: What the job raises, or that the extra ``ray`` is not installed.
     """
-    found = (_by_ray if params.launcher == "ray" else _by_torchrun)(job, params)
+    found = _by_ray(job, params) if params.launcher == "ray" else _by_torchrun(job, params, beside)
     if isinstance(found, MmctrError):
         raise found
     return found
 
 
-def _by_torchrun(job: Callable[[], Any], params: CtrParams) -> Any:
+def _by_torchrun(job: Callable[[], Any], params: CtrParams, beside: Path | None) -> Any:
     cuda = pick_device(params.device).type == "cuda"
-    with TemporaryDirectory() as folder:
+    with scratch(beside) if beside else TemporaryDirectory() as folder:
         (place,) = joblib.dump(job, f"{folder}/job")
         config = LaunchConfig(
             min_nodes=1,
@@ -57,8 +61,16 @@ def _by_torchrun(job: Callable[[], Any], params: CtrParams) -> Any:
             local_addr="127.0.0.1",
             max_restarts=RESTARTS,
             logs_specs=DefaultLogsSpecs(f"{folder}/logs", local_ranks_filter={0}),
+            signals_to_handle="SIGTERM",  # torch never gives them back; Ctrl-C stays Python's
         )
-        return elastic_launch(config, _of_torchrun)(place, cuda)[0]
+        try:
+            return elastic_launch(config, _of_torchrun)(place, cuda)[0]
+        except ChildFailedError as error:
+            _, failure = error.get_first_failure()
+            said = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+            if said.startswith("DiskError: "):
+                raise DiskError(said.removeprefix("DiskError: ")) from error
+            raise
 
 
 @record
@@ -85,6 +97,12 @@ def _by_ray(job: Callable[[], Any], params: CtrParams) -> Any:
         ray.init(include_dashboard=False, configure_logging=False)
     try:
         gpus = params.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= params.processes
+        cpus, needed = ray.cluster_resources().get("CPU", 0), params.processes * params.threads
+        if cpus < needed:  # Ray would wait for them forever
+            raise MmctrError(
+                f"{params.processes} processes of {params.threads} threads need {needed} CPUs; this Ray has {cpus:g}. "
+                "Lower threads or processes."
+            )
         held = ray.put(job)
 
         def of_ray() -> Any:
@@ -112,6 +130,8 @@ def _work(job: Callable[[], Any]) -> Any:
         logging.disable(logging.INFO)
     try:
         found = job()
+    except DiskError:  # of the first process alone, which writes
+        raise
     except MmctrError as error:
         found = error
     return found if first else None

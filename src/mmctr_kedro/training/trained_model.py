@@ -69,7 +69,8 @@ def train(
     ctr = params.as_ctr() if isinstance(params, FixedCtrParams) else params or CtrParams()
     if ctr.processes > 1 and not dist.is_initialized():
         tables = (clicks_train, clicks_valid, item_tags, item_embedding)
-        return launch(partial(train, *tables, params, checkpoints=checkpoints), ctr)
+        job = partial(train, *tables, params, checkpoints=checkpoints)
+        return launch(job, ctr, checkpoints.path if checkpoints else None)
     numbers = itertools.count(1)
 
     def train_one(ctr: CtrParams) -> Training:

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import multiprocessing
+import os
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mmctr_kedro.common.errors import MmctrError
@@ -36,7 +38,8 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 HEARTBEAT, SILENCE = 5, 20  # seconds
 SEARCH, REPEATS = "search", "repeats"  # the two studies of a search
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-OPEN = (TrialState.WAITING, TrialState.RUNNING)
+# It diverged, values that each fit do not together, or a GPU has no room for them.
+FAILURES = (ValueError, torch.OutOfMemoryError)  # an MmctrError is a ValueError
 SLICES = ("auc_unseen_items", "auc_by_history_length", "auc_by_popularity_decile")
 
 
@@ -86,8 +89,11 @@ class Search:
         try:
             params = with_values(self.params, values)
             model, _ = trained_model.train(*self.data, params, after_evaluation=report)
-        except (MmctrError, ValueError) as error:  # it diverged, or values that each fit do not together
+        except FAILURES as error:
             trial.set_user_attr("error", str(error))
+            raise
+        except KeyboardInterrupt:  # what was cut off is tried again when the search goes on
+            trial.study.enqueue_trial(values, trial.user_attrs)
             raise
         found = evaluate(clicks_valid, trained_model.predict(model, clicks_valid, tags, embedding), clicks_train)
         for name in ("auc_standard_error", *SLICES):
@@ -106,7 +112,8 @@ class Search:
     def _draw(self, trial: Trial, name: str, choices: Range | list[Any]) -> Any:
         if not isinstance(choices, Range):
             return trial.suggest_categorical(name, choices)
-        if isinstance(find(self.params.model_dump(), name), int):
+        whole = choices.low.is_integer() and choices.high.is_integer()
+        if isinstance(value := find(self.params.model_dump(), name), int) or (value is None and whole):
             return trial.suggest_int(name, math.ceil(choices.low), math.floor(choices.high), log=choices.log)
         return trial.suggest_float(name, choices.low, choices.high, log=choices.log)
 
@@ -137,9 +144,10 @@ class Search:
             study.optimize(
                 self.try_out if part == SEARCH else self.repeat,
                 n_trials=1,
-                catch=(MmctrError, ValueError),
+                catch=FAILURES,
                 callbacks=[_say],
             )
+        os._exit(1)  # the parent was killed: its pool would wait here for it forever
 
 
 def search(
@@ -184,15 +192,22 @@ def search(
     finalists = sorted(complete, key=_auc, reverse=True)[: tune.finalists]
     repeats = search.study(REPEATS)
     wanted = [{"trial": of.number, "repeat": number} for of in finalists for number in range(1, tune.seeds)]
-    there = [of.system_attrs.get("fixed_params") for of in repeats.trials if of.state != TrialState.PRUNED]
+    there = [
+        of.system_attrs.get("fixed_params")
+        for of in repeats.trials
+        if of.state not in (TrialState.PRUNED, TrialState.FAIL)
+    ]
     repeats.set_user_attr("wanted", wanted)
     for values in wanted:
         if values not in there:
             repeats.enqueue_trial(values)
     search.run(REPEATS)
-    aucs = {trial.number: [_auc(trial)] for trial in finalists}
-    for trial in repeats.get_trials(states=(TrialState.COMPLETE,)):
-        aucs.get(trial.params["trial"], []).append(_auc(trial))
+    # By trial and repeat: of two searches on one study, each may have asked for the same one.
+    done = {tuple(of.params.values()): _auc(of) for of in repeats.get_trials(states=(TrialState.COMPLETE,))}
+    aucs = {
+        trial.number: [_auc(trial), *(auc for (number, _), auc in done.items() if number == trial.number)]
+        for trial in finalists
+    }
     best = max(finalists, key=lambda trial: float(np.mean(aucs[trial.number])))
     tuning = _in_words(search, study, best, aucs)
     if tuning["optimism"] is not None:
