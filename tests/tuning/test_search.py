@@ -101,7 +101,7 @@ def test_what_ctrl_c_cut_off_is_tried_again(find_settings, monkeypatch):
         patch.setattr(trained_model, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             find_settings(trials=4)
-    tuning, study = find_settings(trials=4)
+    tuning, study = find_settings(trials=6)
     assert study.trials[0].state.name == "FAIL"
     assert any(of.params == study.trials[0].params and of.state.name == "COMPLETE" for of in study.trials)
     assert tuning["starts"]["this run's"]
