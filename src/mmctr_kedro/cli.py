@@ -185,7 +185,9 @@ def _adopt(name: str, task: str, **given: Any) -> None:
         settings: Any = OmegaConf.to_container(OmegaConf.load(own)) if own.exists() else {}
         settings[task] = {**settings.get(task, {}), "ctr": found["settings"]}
         OmegaConf.save(OmegaConf.create(settings), own)
-    click.echo(f"{own}: valid AUC {found['found']['auc']:.4f}. Next: kedro run --env {name} --pipeline {task}")
+    click.echo(
+        f"{own}: valid AUC {found['found']['auc']:.4f} with this seed. Next: kedro run --env {name} --pipeline {task}"
+    )
 
 
 def _there(folder: Path) -> Callable[[str, list[str]], list[str]]:

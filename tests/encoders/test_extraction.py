@@ -291,7 +291,7 @@ def cluster():
         pytest.skip("ray is not installed: pip install -e '.[ray]'")
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 

@@ -112,7 +112,7 @@ def ray():
         pytest.skip("ray is not installed: pip install -e '.[ray]'")
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, configure_logging=False)
     yield
     ray.shutdown()
 

@@ -23,5 +23,6 @@ def write_tuning_report(tuning: dict[str, Any], figures: dict[str, Any], task: s
         ]
         for name, words in WORDS.items()
     ]
-    title = f"{text.LABELS[task]}: settings found, valid AUC {tuning['found']['auc']:.4f}"
+    found = tuning["found"]
+    title = f"{text.LABELS[task]}: settings found, valid AUC {found['mean']:.4f} over {found['trainings']} seeds"
     return page("tuning", figures, title=title, tuning=tuning, slices=by_slice, task=task)

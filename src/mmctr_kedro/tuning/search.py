@@ -168,8 +168,9 @@ def search(
         clicks_train, clicks_valid, item_tags, item_embedding: As for ``train``.
 
     Returns:
-        tuning: Plain JSON. ``settings`` is the whole block found, ``found`` the trial and its valid AUC with the seed
-        of the search, ``optimism`` what the best of so many trials is above its worth by luck at most.
+        tuning: Plain JSON. ``settings`` is the whole block found, ``found`` the trial, its valid AUC with the seed
+        of the search and its mean over all seeds, ``optimism`` what the best of so many trials is above its worth by
+        luck at most.
         study: Of the trials, to be drawn.
     """
     params = with_values(params, {"processes": 1})  # trials run side by side instead
@@ -212,8 +213,10 @@ def search(
     tuning = _in_words(search, study, best, aucs)
     if tuning["optimism"] is not None:
         logger.warning(
-            "trial %d: valid AUC %.4f. On %d valid rows the best of %d trials may lie %.4f above its worth by luck.",
-            best.number, best.value, len(clicks_valid), len(tuning["trials"]), tuning["optimism"],
+            "trial %d: valid AUC %.4f, %.4f over %d seeds. On %d valid rows the best of %d trials may lie %.4f above "
+            "its worth by luck.",
+            best.number, best.value, tuning["found"]["mean"], tuning["found"]["trainings"], len(clicks_valid),
+            len(tuning["trials"]), tuning["optimism"],
         )  # fmt: skip
     return tuning, study
 
@@ -276,7 +279,14 @@ def _in_words(search: Search, study: optuna.Study, best: FrozenTrial, aucs: dict
     return {
         "study": search.name,
         "settings": with_values(search.params, best.params).model_dump(mode="json"),
-        "found": {"trial": best.number, "auc": best.value, "auc_standard_error": error, "values": best.params},
+        "found": {
+            "trial": best.number,
+            "auc": best.value,
+            "auc_standard_error": error,
+            "mean": float(np.mean(aucs[best.number])),
+            "trainings": len(aucs[best.number]),
+            "values": best.params,
+        },
         "starts": {where: _reached(trial) for where, trial in starts.items()},
         "valid_rows": len(search.data[1]),
         "optimism": None if error is None else luck * error,
