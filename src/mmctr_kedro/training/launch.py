@@ -78,7 +78,13 @@ def _of_torchrun(place: str, cuda: bool) -> Any:
     gpus = torch.cuda.device_count() if cuda else 0
     if gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % gpus)
-    dist.init_process_group("nccl" if gpus >= int(os.environ["WORLD_SIZE"]) else "gloo")
+    size = int(os.environ["WORLD_SIZE"])
+    # The launcher's store outlives a restart, and with it the addresses of processes that are gone.
+    torch_dist: Any = dist  # documented, not typed
+    store = torch_dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    attempt = torch_dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+    backend = "nccl" if gpus >= size else "gloo"
+    dist.init_process_group(backend, store=attempt, rank=int(os.environ["RANK"]), world_size=size)
     try:
         return _work(joblib.load(place, mmap_mode="r"))
     finally:
