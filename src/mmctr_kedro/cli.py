@@ -1,4 +1,4 @@
-"""``kedro run`` with a user's mistake shown as a message, and beside it ``kedro update`` and ``kedro serve``."""
+"""``kedro run`` with a user's mistake shown as a message, and beside it ``update``, ``adopt`` and ``serve``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class _Run(click.Command):
             return super().invoke(ctx)
 
 
-class _Serve(_Run):
+class _OfARun(_Run):
+    """A command on what a run has made: it is told the run's environment and parameters, and nothing to run."""
+
     def invoke(self, ctx: click.Context) -> object:
         with _plainly():
             _refuse_unknown_settings(ctx.params)
@@ -167,19 +169,19 @@ def _update(dry_run: bool, **given: Any) -> object:
     return None
 
 
-def _adopt(name: str, task: str, **given: Any) -> None:
+def _adopt(name: str, task: str, env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Write what `--pipeline tune` found as the environment NAME.
 
     It is that of --env, or conf/local, with the settings found in place of its own. Another task's can be added to it.
     """
-    session = KedroSession.create(env=given["env"], conf_source=given["conf_source"], runtime_params=given["params"])
-    with session, _plainly():
+    session = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
+    with session:
         context = session.load_context()
         conf, found = Path(context.config_loader.conf_source), context.catalog.load(f"{task}.tuning")
         folder = conf / name
-        if not name.replace("-", "_").isidentifier() or name in ("base", "local", given["env"]):
+        if not name.replace("-", "_").isidentifier() or name in ("base", "local", env):
             raise MmctrError(f"{name} is no name of a new environment. Choose another: kedro adopt tuned")
-        shutil.copytree(conf / (given["env"] or "local"), folder, dirs_exist_ok=True, ignore=_there(folder))
+        shutil.copytree(conf / (env or "local"), folder, dirs_exist_ok=True, ignore=_there(folder))
         files = sorted(folder.glob("parameters*.yml"))
         own = next((file for file in files if task in OmegaConf.load(file)), folder / "parameters_ctr.yml")
         settings: Any = OmegaConf.to_container(OmegaConf.load(own)) if own.exists() else {}
@@ -239,20 +241,21 @@ update = _Run(
     callback=_update,
     help=_update.__doc__,
 )
-adopt = click.Command(
+_WHICH_RUN = [option for option in kedro_run.params if option.name in {"env", "conf_source", "params"}]
+adopt = _OfARun(
     name="adopt",
     params=[
         click.Argument(["name"]),
         click.Option(["--task"], type=click.Choice(TASKS), default=TASKS[0], show_default=True),
-        *(option for option in kedro_run.params if option.name in {"env", "conf_source", "params"}),
+        *_WHICH_RUN,
     ],
     callback=_adopt,
     help=_adopt.__doc__,
 )
-serve = _Serve(
+serve = _OfARun(
     name="serve",
     params=[
-        *(option for option in kedro_run.params if option.name in ("env", "conf_source", "params")),
+        *_WHICH_RUN,
         click.Option(["--task"], help="task1, task2 or task1_and_2, as serve.task; by default task2."),
         click.Option(["--host"], help="As serve.host; by default 127.0.0.1, this machine alone."),
         click.Option(["--port"], type=int, help="As serve.port; by default 8000."),

@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mmctr_kedro.common import machine
+
 T = TypeVar("T")
 _alone = False
 
@@ -49,7 +51,7 @@ def share(rows: int) -> slice | None:
 def seed_step(seed: int, step: int) -> None:
     """Where there are several processes, seed torch by the step and the process: other rows, another dropout."""
     if dist.is_initialized() and dist.get_world_size() > 1:
-        torch.manual_seed(int(np.random.SeedSequence([seed, step, rank()]).generate_state(1, np.uint64)[0]))
+        machine.seed(int(np.random.SeedSequence([seed, step, rank()]).generate_state(1, np.uint64)[0]))
 
 
 def total(x: Tensor) -> Tensor:

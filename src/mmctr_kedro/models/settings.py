@@ -29,6 +29,10 @@ class TrainingControls(RunControls):
         2.0, ge=0, description="A killed run loses at most this much, or an epoch if that is shorter."
     )
 
+    def what_is_trained(self) -> dict[str, Any]:
+        """All of them but where and by how many it is done: of the same, one training may go on with another's work."""
+        return self.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads", "processes"})
+
 
 class ModelSettings(Params):
     """What the settings of every CTR model have."""

@@ -86,7 +86,7 @@ def fingerprint_of(
     """
     from mmctr_kedro.common.machine import circumstances
 
-    settings = params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads", "processes"})
+    settings = params.what_is_trained()
     code = sorted(path for folder in ("models", "training") for path in (PACKAGE / folder).glob("*.py"))
     digests = {
         "clicks_train": train.digest(),

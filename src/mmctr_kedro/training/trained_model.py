@@ -61,7 +61,6 @@ def train(
 
     from mmctr_kedro.common.machine import circumstances, reproducible
     from mmctr_kedro.training.comparing import Training, compare_pieces
-    from mmctr_kedro.training.launch import launch
     from mmctr_kedro.training.loop import best_evaluation, fit
     from mmctr_kedro.training.loop import predict as predict_rows
 
@@ -69,6 +68,8 @@ def train(
     ctr = params.as_ctr() if isinstance(params, FixedCtrParams) else params or CtrParams()
     if ctr.processes > 1 and not dist.is_initialized():
         tables = (clicks_train, clicks_valid, item_tags, item_embedding)
+        from mmctr_kedro.training.launch import launch
+
         job = partial(train, *tables, params, checkpoints=checkpoints)
         return launch(job, ctr, checkpoints.path if checkpoints else None)
     numbers = itertools.count(1)

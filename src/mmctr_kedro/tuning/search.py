@@ -232,7 +232,7 @@ def _name(params: CtrParams | FixedCtrParams, space: Space, data: tuple[Any, ...
     """Of the study: data, settings and space that any difference in makes another one."""
     clicks_train, clicks_valid, item_tags, item_embedding = data
     what = {
-        "settings": params.model_dump(mode="json", exclude={"checkpoint_minutes", "device", "threads"}),
+        "settings": params.what_is_trained(),
         "space": {name: of.model_dump() if isinstance(of, Range) else of for name, of in space.items()},
         "data": [clicks_train.digest(), clicks_valid.digest(), digest(tags=item_tags, embedding=item_embedding)],
     }

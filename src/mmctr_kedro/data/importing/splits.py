@@ -194,9 +194,8 @@ def write_rows(
                     order = rng.permuted(np.tile(np.arange(item.shape[1]), (len(item), 1)), axis=1)
                     item, label = np.take_along_axis(item, order, axis=1), order == 0
                 start = np.searchsorted(clicked["user"], user)
-                place = (start + rows["newest"])[:, None] + np.arange(
-                    -HISTORY_WIDTH, 0
-                )  # [n, 64], the newest rightmost
+                # [n, 64], the newest rightmost
+                place = (start + rows["newest"])[:, None] + np.arange(-HISTORY_WIDTH, 0)
                 real = place >= (start + rows["oldest"])[:, None]
                 history = np.where(real, clicked["item"][np.where(real, place, 0)], 0).astype(np.int64)
                 columns = {
