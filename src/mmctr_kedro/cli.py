@@ -177,6 +177,8 @@ def _adopt(name: str, task: str, env: str | None, conf_source: str | None, param
     session = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
     with session:
         context = session.load_context()
+        if not context.catalog.exists(f"{task}.tuning"):
+            raise MmctrError(f"Nothing was found for {task} yet: kedro run --pipeline tune --namespaces {task}")
         conf, found = Path(context.config_loader.conf_source), context.catalog.load(f"{task}.tuning")
         folder = conf / name
         if not name.replace("-", "_").isidentifier() or name in ("base", "local", env):

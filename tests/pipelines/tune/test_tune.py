@@ -104,3 +104,10 @@ def test_an_environment_that_is_there_for_something_else_is_not_written_over(nam
     done = adopt(conf, name, "--params", f"root={tuned}")
     assert done.exit_code == 1
     assert "no name of a new environment" in done.output
+
+
+def test_where_nothing_was_searched_it_says_what_searches(tmp_path):
+    done = adopt(PROJECT / "conf", "mine", "--params", f"root={tmp_path}")
+    assert done.exit_code == 1
+    assert "kedro run --pipeline tune --namespaces task1" in done.output
+    assert not (PROJECT / "conf" / "mine").exists()
