@@ -10,9 +10,10 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.pipelines.settings import resolved
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission.bundle import Bundle, Results, bundle
+from mmctr_kedro.submission.bundle import Bundle, Results, bundle, record
 from mmctr_kedro.submission.rules import broken
 from mmctr_kedro.submission.table_checks import check_predictions
 
@@ -43,18 +44,33 @@ def make_submission(
     return Submission(table, tuple(f"{task}: {reason}" for reason in broken(rules)))
 
 
-def make_bundle(
+def make_record(
     parameters: dict[str, Any],
     project: Project,
     data_report: dict[str, Any],
-    submission: Submission,
-    item_embedding: np.ndarray,
+    predictions: pd.DataFrame,
+    leak_free_predictions: pd.DataFrame,
     *made: Any,
     task: str,
 ) -> Bundle:
-    """The bundle of one task; ``made`` are its ``Results``, in their order."""
-    results = {task: Results(*made)}
-    return bundle(resolved(parameters), project, data_report["raw_files"], submission, item_embedding, results)
+    """What other runs of a task can be compared with; ``made`` are its ``Results``, in their order."""
+    of_valid = [table.loc[table["split"] == "valid", "pctr"] for table in (predictions, leak_free_predictions)]
+    valid_pctr = np.stack(of_valid).astype(np.float32)
+    return record(resolved(parameters), project, data_report["raw_files"], {task: Results(*made)}, {task: valid_pctr})
+
+
+def make_bundle(
+    record: Bundle,
+    project: Project,
+    submission: Submission,
+    item_embedding: np.ndarray,
+    ctr_model: TrainedModel,
+    leak_free_model: TrainedModel,
+    *,
+    task: str,
+) -> Bundle:
+    """The bundle of one task: its record, and all it takes to make the submission again."""
+    return bundle(record, project, submission, item_embedding, {task: (ctr_model, leak_free_model)})
 
 
 def combine_submissions(*bundles: Bundle) -> Submission:
@@ -83,4 +99,7 @@ def combine_bundles(
 ) -> Bundle:
     """The bundles of several tasks as one, around their common submission."""
     results = {task: made for bundle in bundles for task, made in bundle.results().items()}
-    return bundle(resolved(parameters), project, data_report["raw_files"], submission, item_embedding, results)
+    valid_pctr = {task: pctr for bundle in bundles for task, pctr in bundle.valid_pctr().items()}
+    of_all = record(resolved(parameters), project, data_report["raw_files"], results, valid_pctr)
+    models = {task: (made.ctr_model, made.leak_free_model) for task, made in results.items()}
+    return bundle(of_all, project, submission, item_embedding, models)
