@@ -20,7 +20,7 @@ FEWEST = 20  # clicks of a slice, and others: the AUC of fewer is luck
 LENGTH, POPULARITY = "clicks in the history", "clicks on the item in train"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two are the same rows if they are one object
 class Rows:
     """The valid rows that predictions are compared on; all ``[R]``."""
 

@@ -158,7 +158,9 @@ def _verdicts(names: str, runs: Sequence[Run], rows: Sequence[Rows | None], foun
                 told = (
                     f"{signed(difference.value)}, 95 % interval {signed(difference.low)} to {signed(difference.high)}"
                 )
-                if difference.clear:
+                if of is not rows[0]:
+                    yield f"{where}{name}'s AUC on its rows minus A's on its own: {told}."
+                elif difference.clear:
                     better = "better" if difference.value > 0 else "worse"
                     yield f"{where}{name} is {better} than A: AUC {told}."
                 else:
@@ -201,7 +203,7 @@ def in_words(found: Comparison) -> str:
     for kind, rows in found.surroundings.items():
         parts.append(table(rows[:MOST], first=f"{kind} that differs" if kind != "versions" else "versions that differ"))
     if same := [kind for kind in ("data", "code", "versions", "machine") if kind not in found.surroundings]:
-        parts.append(f"The same in {' and '.join(names)}: {', '.join(same)}.")
+        parts.append(f"The same in {', '.join(names[:-1])} and {names[-1]}: {', '.join(same)}.")
     parts += [table(found.aucs), "\n".join(found.verdicts)]
     if found.slices:
         parts.append(about_slices(found))
