@@ -101,6 +101,16 @@ def test_a_setting_of_another_task_or_of_no_prediction_is_no_difference():
     assert settings_that_differ(runs) == []
 
 
+def test_settings_of_an_embedding_that_is_not_built_or_not_read_are_no_difference():
+    unused, read = {"embedding.sequence": {"epochs": 7}}, {"embedding": {"variant": "sequence"}}
+    one, other = (saved_nowhere(made(VALID, PCTR, "task1", parameters=given)) for given in ({}, unused))
+    assert settings_that_differ([one, other]) == []
+    one, other = (saved_nowhere(made(VALID, PCTR, parameters=given)) for given in ({}, read))
+    assert settings_that_differ([one, other]) == []
+    one, other = (saved_nowhere(made(VALID, PCTR, task)) for task in ("task1", "task2"))
+    assert ["embedding.variant", "concat_pca", "provided"] in settings_that_differ([one, other])
+
+
 def test_data_code_versions_and_machine_are_told_where_they_differ():
     one, other = made(VALID, PCTR), made(VALID, PCTR, sha256="2" * 64, commit="b" * 40)
     found = surroundings_that_differ([saved_nowhere(one), saved_nowhere(other)])

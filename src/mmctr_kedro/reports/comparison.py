@@ -57,7 +57,8 @@ class Comparison:
     """Runs, the first of which the others are compared with."""
 
     runs: list[dict[str, Any]]
-    settings: list[dict[str, Any]]
+    settings: list[dict[str, Any]]  # that differ and all have
+    own_settings: list[dict[str, Any]]  # that only some have
     surroundings: dict[str, list[dict[str, Any]]]
     aucs: list[dict[str, Any]]
     differences: list[Difference]  # those on all rows first
@@ -98,12 +99,13 @@ def compare(runs: Sequence[Run], rows: Sequence[Rows | None]) -> Comparison:
                     count = int(of.slices[cut[1]].sum()) if cut[1] != ALL else len(of.label)
                     differences.append(Difference(name, measure, cut[1], count, found.auc, *found.interval()))
     differences.sort(key=lambda found: found.slice != ALL)
+    settings = settings_that_differ(runs)
     return Comparison(
         runs=[{"": name, **_facts(run)} for name, run in zip(names, runs, strict=True)],
-        settings=[dict(zip(["", *names], row, strict=True)) for row in settings_that_differ(runs)],
+        settings=[_named(names, row) for row in settings if None not in row],
+        own_settings=[_named(names, row) for row in settings if None in row],
         surroundings={
-            kind: [dict(zip(["", *names], row, strict=True)) for row in found]
-            for kind, found in surroundings_that_differ(runs).items()
+            kind: [_named(names, row) for row in found] for kind, found in surroundings_that_differ(runs).items()
         },
         aucs=[_aucs(name, run, of, measures) for name, run, of in zip(names, runs, drawn, strict=True)],
         differences=differences,
@@ -130,6 +132,10 @@ def _drawn(run: Run, rows: Rows | None, measures: int, seed: int) -> dict[tuple[
         for number in range(measures)
         for cut, chosen in [(ALL, None), *cuts.items()]
     }
+
+
+def _named(names: str, row: list[Any]) -> dict[str, Any]:
+    return dict(zip(["", *names], ("–" if value is None else value for value in row), strict=True))
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -194,11 +200,11 @@ def in_words(found: Comparison) -> str:
     """The comparison for a terminal."""
     names = [run[""] for run in found.runs]
     parts = [table(found.runs)]
-    common = [row for row in found.settings if None not in row.values()][:MOST]
-    left = len(found.settings) - len(common)
-    told = f"{left} more that differ, or that not all of them have, are on the page." if left else ""
-    parts += [table(common, first="settings that differ") if common else "", told]
-    if not found.settings:
+    if found.settings:
+        parts.append(table(found.settings[:MOST], first="settings that differ"))
+    if left := max(0, len(found.settings) - MOST) + len(found.own_settings):
+        parts.append(f"{left} more that differ, or that not all of them have, are on the page.")
+    elif not found.settings:
         parts.append("No setting differs.")
     for kind, rows in found.surroundings.items():
         parts.append(table(rows[:MOST], first=f"{kind} that differs" if kind != "versions" else "versions that differ"))

@@ -148,22 +148,29 @@ Row = list[Any]  # a name, then the value of each run; None where a run has none
 def settings_that_differ(runs: Sequence[Run]) -> list[Row]:
     """The settings that decide a result and are not the same in all runs, by their dotted names.
 
-    Runs of other tasks are compared by ``ctr``. What only some have, as another model's, stands last.
+    Runs of different tasks are compared by ``ctr``. What only some have, as another model's, is None in the others.
     """
     one_task = len({run.task for run in runs}) == 1
-    found = _differing([dict(_settings(run, f"{run.task}.ctr" if one_task else "ctr")) for run in runs])
-    return sorted(found, key=lambda row: None in row)
+    return _differing([dict(_settings(run, f"{run.task}.ctr" if one_task else "ctr")) for run in runs])
 
 
 def _settings(run: Run, own: str) -> Iterable[tuple[str, Any]]:
     """The leaves of the blocks that decide what this task predicts, as text."""
     settings = run.manifest["settings"]
     idle = _IDLE | set().union(*_DATA.values()) - _DATA[settings["source"]["name"]]
-    idle |= {"embedding"} if run.task == "task2" else set()
-    for name, block in settings.items():
+    provided = {"variant": "provided"}
+    for name, block in (settings | {"embedding": provided if run.task == "task2" else _built(settings)}).items():
         if name == f"{run.task}.ctr" or (name not in idle and not name.endswith("ctr")):
             for key, value in leaves(block, own if name.endswith("ctr") else name):
                 yield key, value if isinstance(value, str) else json.dumps(value)
+
+
+def _built(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the embedding without the blocks of variants that are not built."""
+    block = settings["embedding"]
+    used = {"text", "image", block["variant"]}
+    used |= {block["semantic_ids"]["of"]} if "semantic_ids" in used else set()
+    return {name: value for name, value in block.items() if not isinstance(value, dict) or name in used}
 
 
 def surroundings_that_differ(runs: Sequence[Run]) -> dict[str, list[Row]]:
