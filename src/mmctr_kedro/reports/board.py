@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mmctr_kedro.reports.rendering import page
 from mmctr_kedro.reports.terminal import table
+from mmctr_kedro.reports.text import form
 from mmctr_kedro.submission.runs import Run
 
 
@@ -39,8 +40,8 @@ def board_rows(runs: Sequence[Run], root: Path) -> list[dict[str, Any]]:
     return [
         {
             "id": run.bundle.id,
-            "valid AUC": f"{run.metrics['auc']:.4f}",
-            "no leak": f"{without['auc']:.4f}" if (without := run.metrics["without_leak"]) else "–",
+            "valid AUC": form(run.metrics["auc"], ".4f"),
+            "no leak": form(without["auc"], ".4f") if (without := run.metrics["without_leak"]) else "–",
             "task": run.task,
             "model": run.metrics["model"],
             "embedding": run.embedding,

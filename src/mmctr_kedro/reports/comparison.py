@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,7 @@ def _drawn(run: Run, rows: Rows | None, measures: int, seed: int) -> dict[tuple[
     if rows is None:
         return {}
     pctr = run.pctr
-    found = auc(rows.label, pctr[0]) if pctr.shape[1] == len(rows.label) else math.nan
+    found = auc(rows.label, pctr[0]) if pctr.shape == (2, len(rows.label)) else math.nan
     if not math.isclose(found, run.metrics["auc"], abs_tol=1e-9):
         raise MmctrError(
             f"{run.path}: its predictions have AUC {found:.6f} on the {len(rows.label):,} valid rows here, and the "
@@ -152,8 +152,8 @@ def _aucs(name: str, run: Run, drawn: dict[Any, Drawn], measures: Sequence[str])
     return said
 
 
-def _verdicts(names: str, runs: Sequence[Run], rows: Sequence[Rows | None], found: list[Difference]) -> Any:
-    """A sentence for each difference on all rows, the plainest first."""
+def _verdicts(names: str, runs: Sequence[Run], rows: Sequence[Rows | None], found: list[Difference]) -> Iterator[str]:
+    """A sentence for each difference on all rows."""
     for name, run, of in zip(names[1:], runs[1:], rows[1:], strict=True):
         if of is rows[0] and np.array_equal(run.pctr, runs[0].pctr):
             yield f"{name} and A predict the same of every valid row: the difference is 0."
@@ -173,7 +173,7 @@ def _verdicts(names: str, runs: Sequence[Run], rows: Sequence[Rows | None], foun
                     yield f"{where}{'t' if where else 'T'}hese rows do not tell {name} from A: AUC {told} holds 0."
 
 
-def _notes(names: str, rows: Sequence[Rows | None], found: list[Difference]) -> Any:
+def _notes(names: str, rows: Sequence[Rows | None], found: list[Difference]) -> Iterator[str]:
     if missing := [name for name, of in zip(names, rows, strict=True) if of is None]:
         yield (
             f"The valid rows of {', '.join(missing)} are not here, so there is no interval and no difference of "

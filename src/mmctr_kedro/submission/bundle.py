@@ -77,10 +77,16 @@ class Bundle:
         """By task ``[2, R]`` float32: what its two models predict of the R valid rows, in their order.
 
         The first is the one that predicted what was submitted, the second knows no leak.
+
+        Raises:
+            MmctrError: A member is missing or no array.
         """
-        return {
-            task: np.load(io.BytesIO(self.files[_pctr_of(task)]), allow_pickle=False) for task in self.manifest["tasks"]
-        }
+        names = {task: _pctr_of(task) for task in self.manifest["tasks"]}
+        try:
+            return {task: np.load(io.BytesIO(self.files[name]), allow_pickle=False) for task, name in names.items()}
+        except (KeyError, ValueError, EOFError) as error:
+            said = f"{', '.join(names.values())}: missing or no array ({type(error).__name__}: {error})"
+            raise MmctrError(f"{said}. Fetch the bundle or record again.") from error
 
     @property
     def id(self) -> str:
