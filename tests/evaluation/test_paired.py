@@ -4,34 +4,36 @@ import numpy as np
 import pytest
 
 from mmctr_kedro.evaluation import paired
-from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.evaluate import evaluate
 from mmctr_kedro.evaluation.metrics import auc
 from tests.submission.made_runs import clicks, predictions, rows
 
 
-def test_a_paired_interval_is_that_of_a_slow_loop_over_the_resamples(monkeypatch):
+@pytest.mark.parametrize("of_a_slice", [False, True])
+def test_a_paired_interval_is_that_of_a_slow_loop_over_the_resamples(of_a_slice, monkeypatch):
     monkeypatch.setattr(paired, "RESAMPLES", 60)
     valid = clicks()
     ours, others, of = predictions(valid, 1.0), predictions(valid, 0.5, seed=2), rows(valid)
-    found = paired.draw(of, ours) - paired.draw(of, others)
-    times, slow = Resamples(of.user, 1, 60).times_UB, []
+    drawn, some = paired.resamples(of), of.slices[paired.LENGTH, "20-29"] if of_a_slice else np.ones(len(valid), bool)
+    chosen = some if of_a_slice else None
+    found = paired.draw(of, ours, drawn, chosen) - paired.draw(of, others, drawn, chosen)
+    slow = []
     for number in range(60):
-        count = times[of.user, number]
-        again = np.repeat(np.arange(len(of.label)), count)
+        again = np.repeat(np.arange(len(of.label)), drawn.times_UB[of.user, number] * some)
         slow.append(auc(of.label[again], ours[again]) - auc(of.label[again], others[again]))
-    assert found.auc == pytest.approx(auc(of.label, ours) - auc(of.label, others))
+    assert found.auc == pytest.approx(auc(of.label[some], ours[some]) - auc(of.label[some], others[some]))
     assert found.interval() == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
 
 
 def test_equal_predictions_differ_by_nothing_and_pairing_narrows_the_interval():
     valid = clicks()
     ours, of = predictions(valid, 1.0), rows(valid)
-    same = paired.draw(of, ours) - paired.draw(of, ours)
+    drawn, others = paired.resamples(of), paired.resamples(of, seed=1)
+    same = paired.draw(of, ours, drawn) - paired.draw(of, ours, drawn)
     assert (same.auc, *same.interval()) == (0, 0, 0)
     close = ours + 0.01 * predictions(valid, 0, seed=3)
-    low, high = (paired.draw(of, close) - paired.draw(of, ours)).interval()
-    alone_low, alone_high = (paired.draw(of, close, seed=1) - paired.draw(of, ours)).interval()
+    low, high = (paired.draw(of, close, drawn) - paired.draw(of, ours, drawn)).interval()
+    alone_low, alone_high = (paired.draw(of, close, others) - paired.draw(of, ours, drawn)).interval()
     assert high - low < 0.1 * (alone_high - alone_low)
 
 

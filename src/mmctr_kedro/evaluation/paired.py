@@ -6,6 +6,7 @@ the same rows: what makes rows easy or hard for all cancels out. R rows, B resam
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +60,19 @@ def rows_of(valid: Clicks, train: Clicks) -> Rows:
     return Rows(np.asarray(valid.label), np.asarray(valid.user), slices)
 
 
-def draw(rows: Rows, score: np.ndarray, chosen: np.ndarray | None = None, seed: int = 0) -> Drawn:
-    """The AUC of a prediction ``[R]`` on all rows or on those ``chosen`` (bool); one ``seed`` draws the same users."""
-    within = slice(None) if chosen is None else chosen
-    label, score = rows.label[within], score[within]
-    return Drawn(auc(label, score), Resamples(rows.user[within], 1, RESAMPLES, seed).aucs(label, score))
+def resamples(rows: Rows, seed: int = 0) -> Resamples:
+    """The users of these rows drawn again; another ``seed`` for other rows, which share no users."""
+    return Resamples(rows.user, 1, RESAMPLES, seed)
+
+
+def draw(rows: Rows, score: np.ndarray, drawn: Resamples, chosen: np.ndarray | None = None) -> Drawn:
+    """The AUC of a prediction ``[R]``, also on every resample, of all rows or of those ``chosen`` (bool)."""
+    if chosen is None:
+        return Drawn(auc(rows.label, score), drawn.aucs(rows.label, score))
+    within = copy.copy(drawn)
+    within.user = drawn.user[chosen]
+    label, score = rows.label[chosen], score[chosen]
+    return Drawn(auc(label, score), within.aucs(label, score))
 
 
 def enough(rows: Rows, chosen: np.ndarray) -> bool:

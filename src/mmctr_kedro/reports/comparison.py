@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.metrics import auc
-from mmctr_kedro.evaluation.paired import Drawn, Rows, draw, enough
+from mmctr_kedro.evaluation.paired import Drawn, Rows, draw, enough, resamples
 from mmctr_kedro.reports.figures import DOTS, blank
 from mmctr_kedro.reports.rendering import page
 from mmctr_kedro.reports.terminal import table
@@ -89,7 +90,8 @@ def compare(runs: Sequence[Run], rows: Sequence[Rows | None]) -> Comparison:
     names = ascii_uppercase[: len(runs)]
     leaks = any(run.metrics["without_leak"] for run in runs)
     measures = MEASURES if leaks else MEASURES[:1]
-    drawn = [_drawn(run, of, len(measures), seed=rows.index(of)) for run, of in zip(runs, rows, strict=True)]
+    again = {id(of): resamples(of, seed) for seed, of in enumerate(dict.fromkeys(rows)) if of is not None}
+    drawn = [_drawn(run, of, len(measures), again.get(id(of))) for run, of in zip(runs, rows, strict=True)]
     differences = []
     for measure in measures:
         for name, of, mine in zip(names[1:], rows[1:], drawn[1:], strict=True):
@@ -114,9 +116,11 @@ def compare(runs: Sequence[Run], rows: Sequence[Rows | None]) -> Comparison:
     )
 
 
-def _drawn(run: Run, rows: Rows | None, measures: int, seed: int) -> dict[tuple[str, tuple[str, str]], Drawn]:
+def _drawn(
+    run: Run, rows: Rows | None, measures: int, again: Resamples | None
+) -> dict[tuple[str, tuple[str, str]], Drawn]:
     """By measure and slice, those of too few rows left out."""
-    if rows is None:
+    if rows is None or again is None:
         return {}
     pctr = run.pctr
     found = auc(rows.label, pctr[0]) if pctr.shape == (2, len(rows.label)) else math.nan
@@ -128,7 +132,7 @@ def _drawn(run: Run, rows: Rows | None, measures: int, seed: int) -> dict[tuple[
         )
     cuts = {cut: chosen for cut, chosen in rows.slices.items() if enough(rows, chosen)}
     return {
-        (MEASURES[number], cut): draw(rows, pctr[number], chosen, seed)
+        (MEASURES[number], cut): draw(rows, pctr[number], again, chosen)
         for number in range(measures)
         for cut, chosen in [(ALL, None), *cuts.items()]
     }
