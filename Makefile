@@ -39,7 +39,7 @@ viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
 # Leave the machine alone meanwhile; it takes some 24 minutes on 2 cores.
-bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"
+bench: $(VENV)/.dev  ## measure speed and memory, write docs/speed.md; more by ARGS="--only din --resume"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 # Hours; go on after a stop by running it again. In the background: nohup make study > study.log &

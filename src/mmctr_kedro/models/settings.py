@@ -204,7 +204,7 @@ class CtrParams(TrainingControls):
     accumulate: int = Field(1, ge=1, description="Parts in which a batch is computed, to save memory.")
     evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: once an epoch.")
     max_history: int = Field(64, ge=1, description="Newest clicks of a history that the model sees.")
-    compile: bool = Field(False, description="torch.compile; see benchmarks/RESULTS.md for where it pays.")
+    compile: bool = Field(False, description="torch.compile; see docs/speed.md for where it pays.")
 
     @model_validator(mode="before")
     @classmethod
