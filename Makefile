@@ -42,9 +42,10 @@ serve: $(VENV)/.serve  ## answer requests by task2's model; more by ARGS="--task
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
-# Kedro-Viz builds into build/ itself, whatever it is asked. The warnings are those of its own libraries.
+# Kedro-Viz builds into build/ itself, whatever it is asked. Its statistics are of the last run, of whichever environment
+# that was. The warnings are those of its own libraries.
 site: $(VENV)/.base  ## the lineage graph and its previews as a static site in build/lineage; of another world: KEDRO_ENV=movielens
-	rm -rf build/api build/lineage
+	rm -rf build/api build/lineage .viz/stats.json
 	PYTHONWARNINGS=ignore::UserWarning $(BIN)/kedro viz build --include-previews
 	mkdir build/lineage && cd build && mv api assets *.html favicon.ico lineage
 	@echo 'The site is build/lineage/, for any web server. To look at it on this machine, open http://127.0.0.1:4142 after'

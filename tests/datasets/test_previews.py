@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.data.clicks import Clicks
@@ -23,7 +24,7 @@ from mmctr_kedro.datasets.sealed import (
     TextDataset,
 )
 from mmctr_kedro.datasets.stores import CoversDataset, StoreDataset
-from mmctr_kedro.datasets.trained import CtrModelDataset
+from mmctr_kedro.datasets.trained import CtrModelDataset, SentenceTransformerDataset
 from mmctr_kedro.datasets.zips import BundleDataset, SubmissionZipDataset
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.submission.bundle import Bundle
@@ -159,6 +160,18 @@ def test_a_model_is_its_settings_and_the_shapes_of_its_weights(tmp_path):
         "settings": {"model": {"name": "din"}},
         "weights": {"table": "[3, 4] F32"},
     }
+
+
+def test_a_tuned_encoder_is_its_weights_and_small_settings(tmp_path):
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    save_file({"words": np.zeros((5, 2), np.float16)}, folder / "model.safetensors")
+    (folder / "config.json").write_text('{"layers": 6}')
+    (folder / "tokenizer.json").write_text(json.dumps(["word"] * 10_000))
+    found = json.loads(SentenceTransformerDataset(filepath=str(folder)).preview())
+    assert found["model.safetensors"]["weights"] == {"words": "[5, 2] F16"}
+    assert found["config.json"] == {"layers": 6}
+    assert "tokenizer.json" not in found
 
 
 def test_a_raw_folder_is_its_files_and_a_full_folder_their_number(challenge_folder):
