@@ -46,14 +46,6 @@ def times(root: Path) -> dict[str, int]:
     return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="session")
-def main_job(tmp_path_factory) -> Path:
-    """The outputs of one ``kedro run --env smoke``."""
-    root = tmp_path_factory.mktemp("main_job")
-    run(root)
-    return root
-
-
 def prediction(path: Path) -> pd.DataFrame:
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist()[0] == "prediction.csv"  # and a mark, where the tree has changes
