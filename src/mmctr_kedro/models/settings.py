@@ -38,6 +38,7 @@ class ModelSettings(Params):
     """What the settings of every CTR model have."""
 
     own_training: ClassVar[dict[str, Any]] = {}  # of CtrParams, in place of its defaults
+    about: ClassVar[str]  # what it is, and its source, in one line
 
     def to_compare(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """By the name of a piece, what to change in these settings to have it and to lack it; training/comparing.py."""
@@ -52,6 +53,8 @@ class ModelSettings(Params):
 class DinParams(ModelSettings):
     """The organisers' DIN; see models/din.py."""
 
+    about: ClassVar[str] = "the challenge's fixed model, a Deep Interest Network (Zhou et al., arXiv:1706.06978)"
+
     name: Literal["din"] = "din"
     net_dropout: float = Field(0.1, ge=0, lt=1)
 
@@ -65,6 +68,8 @@ class TransformerDcnParams(ModelSettings):
         "embedding_regularizer": 0.0,
         "patience": 5,
     }
+
+    about: ClassVar[str] = "the challenge's 1st place: a Transformer over the clicks, then DCNv2 (arXiv:2505.03543)"
 
     name: Literal["transformer_dcn"] = "transformer_dcn"
     width: int = Field(64, ge=1, description="Numbers of an item id and of its tags.")
@@ -93,6 +98,8 @@ class QinParams(ModelSettings):
         "patience": 8,
     }
 
+    about: ClassVar[str] = "the challenge's 2nd place: target attention, quadratic layers (arXiv:2504.17699)"
+
     name: Literal["qin"] = "qin"
     width: int = Field(128, ge=1, description="Numbers of an item id, of its tags and of a level.")
     layers: int = Field(4, ge=1)
@@ -112,6 +119,8 @@ class EvidenceParams(ModelSettings):
         "patience": 3,
         "threads": 1,  # two are no faster
     }
+
+    about: ClassVar[str] = "our own: a sum of pieces of evidence, each of which had to earn its place (docs/ctr.md)"
 
     name: Literal["evidence"] = "evidence"
     taste: bool = Field(True, description="Content that the user's clicks and the item have in common.")
