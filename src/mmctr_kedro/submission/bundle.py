@@ -29,7 +29,7 @@ from mmctr_kedro.submission.reproduce_md import reproduce
 from mmctr_kedro.submission.rules import broken
 from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
@@ -44,6 +44,7 @@ class Results(NamedTuple):
     training_history: list[dict[str, Any]]
     metrics: dict[str, Any]
     rules: list[dict[str, Any]]
+    example_rows: dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Bundle:
                 run["evaluations"][task],
                 manifest["metrics"][task] | {"run": run["training"][task]},
                 manifest["rules"][task],
+                manifest["example_rows"][task],
             )
             for task in manifest["tasks"]
             for ctr_model, leak_free_model in [[read_model(self.files[name], name) for name in _models_of(task)]]
@@ -91,7 +93,7 @@ class Bundle:
     @property
     def id(self) -> str:
         """Eight letters that no other run has; those of its record are the same."""
-        said = {name: value for name, value in self.manifest.items() if name != "files"}
+        said = {name: value for name, value in self.manifest.items() if name not in ("files", "example_rows")}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -149,14 +151,14 @@ def bundle(
     project: Project,
     submission: Submission,
     item_embedding: np.ndarray,
-    models: dict[str, tuple[TrainedModel, TrainedModel]],
+    results: dict[str, Results],
 ) -> Bundle:
     """The record of a run with all it takes to do it again.
 
     Args:
         record: What was done, and with what result.
         item_embedding: What the models were trained on; packed where it is not the provided one.
-        models: By task the one that predicted, and the one to put to use.
+        results: By task; of them the models, and the example rows, whose labels and titles no record has.
     """
     said, settings = record.manifest, record.manifest["settings"]
     choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
@@ -169,14 +171,16 @@ def bundle(
     }
     if (source := project.archive()) is not None:
         files["source.tar"] = source
-    if set(models) != {"task2"}:
+    if set(results) != {"task2"}:
         files["item_embedding.npy"] = _array_bytes(item_embedding)
-    for task, pair in models.items():
-        files |= dict(zip(_models_of(task), map(model_bytes, pair), strict=True))
+    for task, made in results.items():
+        files |= dict(zip(_models_of(task), map(model_bytes, (made.ctr_model, made.leak_free_model)), strict=True))
     files["REPRODUCE.md"] = reproduce(
         said["tasks"], project, submission, said["raw_files"], settings["source"]["name"]
     ).encode()
-    return _sealed(said, files)
+    return _sealed(
+        said | {"example_rows": redacted({task: made.example_rows for task, made in results.items()})}, files
+    )
 
 
 def _sealed(manifest: dict[str, Any], files: dict[str, bytes]) -> Bundle:

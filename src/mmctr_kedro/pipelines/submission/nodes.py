@@ -10,7 +10,6 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.pipelines.settings import resolved
 from mmctr_kedro.running.project import Project
 from mmctr_kedro.submission.bundle import Bundle, Results, bundle, record
@@ -64,13 +63,11 @@ def make_bundle(
     project: Project,
     submission: Submission,
     item_embedding: np.ndarray,
-    ctr_model: TrainedModel,
-    leak_free_model: TrainedModel,
-    *,
+    *made: Any,
     task: str,
 ) -> Bundle:
-    """The bundle of one task: its record, and all it takes to make the submission again."""
-    return bundle(record, project, submission, item_embedding, {task: (ctr_model, leak_free_model)})
+    """The bundle of one task: its record, and all it takes to do it again; ``made`` are its ``Results``, in order."""
+    return bundle(record, project, submission, item_embedding, {task: Results(*made)})
 
 
 def combine_submissions(*bundles: Bundle) -> Submission:
@@ -101,5 +98,4 @@ def combine_bundles(
     results = {task: made for bundle in bundles for task, made in bundle.results().items()}
     valid_pctr = {task: pctr for bundle in bundles for task, pctr in bundle.valid_pctr().items()}
     of_all = record(resolved(parameters), project, data_report["raw_files"], results, valid_pctr)
-    models = {task: (made.ctr_model, made.leak_free_model) for task, made in results.items()}
-    return bundle(of_all, project, submission, item_embedding, models)
+    return bundle(of_all, project, submission, item_embedding, results)

@@ -12,10 +12,11 @@ from mmctr_kedro.pipelines.submission.nodes import (
     make_record,
     make_submission,
 )
+from mmctr_kedro.submission.bundle import Results
 
 _SURROUNDINGS = ["parameters", "params:project", "data_report"]
-_MODELS = ["ctr_model", "leak_free_model"]
-_MADE = ["predictions", "leak_free_predictions", *_MODELS, "training_history", "metrics", "rules"]
+_PREDICTIONS = ["predictions", "leak_free_predictions"]
+_RESULTS = Results._fields
 
 
 def create_task_pipeline(task: str) -> Pipeline:
@@ -24,8 +25,8 @@ def create_task_pipeline(task: str) -> Pipeline:
     embedding = EMBEDDINGS[task]
     nodes = [
         Node(submit, ["clicks_test", "predictions", "rules"], "submission", name="make_submission"),
-        Node(note, [*_SURROUNDINGS, *_MADE], "record", name="make_record"),
-        Node(pack, ["record", "params:project", "submission", embedding, *_MODELS], "bundle", name="make_bundle"),
+        Node(note, [*_SURROUNDINGS, *_PREDICTIONS, *_RESULTS], "record", name="make_record"),
+        Node(pack, ["record", "params:project", "submission", embedding, *_RESULTS], "bundle", name="make_bundle"),
     ]
     given = {"clicks_test", "data_report", embedding}
     return Pipeline(nodes, namespace=task, inputs=given, parameters={"parameters", "params:project"}, tags="submission")
