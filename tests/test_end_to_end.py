@@ -20,6 +20,7 @@ from mmctr_kedro.fusion.settings import VARIANTS
 PROJECT = Path(__file__).parents[1]
 TIMED = {"training_history.json", "metrics.json", "report.html"}  # they tell how long the training took
 PLAN = ".plan"  # what the planner knows of files: their times among it
+RECORDS = "12_runs"  # a version for each run, by its time
 TASKS = {"task1": "Task1", "task2": "Task2", "task1_and_2": "Task1&2"}
 
 
@@ -33,7 +34,7 @@ def digests(root: Path) -> dict[str, str]:
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and PLAN not in path.parts
+        if path.is_file() and not {PLAN, RECORDS} & set(path.parts)
     }
 
 

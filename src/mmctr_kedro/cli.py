@@ -1,4 +1,4 @@
-"""``kedro run`` with a user's mistake shown as a message, and beside it ``update``, ``adopt`` and ``serve``."""
+"""``kedro run`` with a user's mistake shown as a message, and beside it what else can be done with runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.config import MissingConfigException
@@ -17,7 +17,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
-from kedro.io import DatasetError
+from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.pipeline import CircularDependencyError, OutputNotUniqueError
 from kedro.utils import find_kedro_project, load_obj
@@ -25,14 +25,23 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from mmctr_kedro.common.errors import MmctrError
+from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.params import TASKS
+from mmctr_kedro.running.configuration import data_root
 from mmctr_kedro.running.credentials import redacted
 from mmctr_kedro.running.planner.plan import in_words
 from mmctr_kedro.running.planner.recorder import Recorder
 
+if TYPE_CHECKING:
+    from mmctr_kedro.submission.runs import Run
+
 # The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
+ORDERS: dict[str, Callable[[Run], Any]] = {
+    "time": lambda run: run.manifest["run"]["time"],
+    "auc": lambda run: run.metrics["auc"],
+}
 RUNNERS = ("SequentialRunner", "ParallelRunner")
 
 
@@ -231,6 +240,68 @@ def _serve(env: str | None, conf_source: str | None, params: dict[str, Any], **c
     uvicorn.run(app, host=serve.host, port=serve.port, timeout_graceful_shutdown=math.ceil(serve.seconds), **quiet)
 
 
+def _compare(
+    runs: tuple[str, ...], task: str | None, env: str | None, conf_source: str | None, params: dict[str, Any]
+) -> None:
+    """Say what of RUNS differs from the first of them, and whether their AUCs do.
+
+    A run is a folder of results (its newest), a bundle.zip, or an id as `kedro board` prints it. See docs/compare.md.
+    """
+    from mmctr_kedro.evaluation.paired import Rows, rows_of
+    from mmctr_kedro.reports.comparison import compare, in_words, write_comparison
+    from mmctr_kedro.submission.runs import find_runs
+
+    if len(runs) < 2:
+        raise MmctrError("Name two runs or more: kedro compare RUN RUN. kedro board lists them.")
+    root, catalog = _data(env, conf_source, params)
+    raw_files = Path(catalog["raw_files"]._filepath).relative_to(root)
+    known: dict[str, Rows] = {}
+
+    def rows(run: Run) -> Rows | None:
+        """From the folder the run lies in, or from this environment's, if its valid file is the same."""
+        sha256 = run.manifest["raw_files"]["files"]["valid"]["sha256"]
+        for folder in [*run.path.resolve().parents, root]:
+            if sha256 not in known and (folder / raw_files).is_file():
+                _, of = _data(env, conf_source, params | {"root": str(folder)})
+                if of.load("raw_files")["files"]["valid"]["sha256"] == sha256:
+                    known[sha256] = rows_of(of.load("clicks_valid"), of.load("clicks_train"))
+        return known.get(sha256)
+
+    chosen = find_runs(runs, task, root)
+    found = compare(chosen, [rows(run) for run in chosen])
+    _show(in_words(found), write_comparison(found), root / "08_reporting" / "comparison.html")
+
+
+def _board(folders: tuple[str, ...], by: str, env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """List the runs whose records lie in FOLDERS or deeper, by default in the folder of results.
+
+    Below stand published figures for reference: others' numbers, on other data.
+    """
+    from mmctr_kedro.reports.board import board_rows, in_words, write_board
+    from mmctr_kedro.submission.runs import runs_below
+
+    root, _ = _data(env, conf_source, params)
+    found = [runs_below(Path(folder).expanduser()) for folder in folders or [root]]
+    runs = sorted((run for of, _ in found for run in of), key=ORDERS[by], reverse=True)
+    rows, unread = board_rows(runs, root), [why for _, of in found for why in of]
+    _show(in_words(rows, unread), write_board(rows, unread), root / "08_reporting" / "board.html")
+
+
+def _data(env: str | None, conf_source: str | None, params: dict[str, Any]) -> tuple[Path, CatalogProtocol]:
+    """The folder of results and the catalog on it."""
+    session = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
+    with session:
+        context = session.load_context()
+        return data_root(context), context.catalog
+
+
+def _show(words: str, html: str, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    click.echo(f"\n{words}\n\npage  {shown}\n")
+
+
 # Kedro finds `cli` and `run` by these names.
 run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)
 _OURS = {"runner", "is_async", "runner_params", "only_missing_outputs"}  # options of kedro run that update decides
@@ -265,4 +336,24 @@ serve = _OfARun(
     callback=_serve,
     help=_serve.__doc__,
 )
-cli = click.Group("mmctr_kedro", [run, update, adopt, serve], help="Commands of this project.")
+compare = _OfARun(
+    name="compare",
+    params=[
+        click.Argument(["runs"], nargs=-1),
+        click.Option(["--task"], type=click.Choice(TASKS), help="Which task, where a run has several."),
+        *_WHICH_RUN,
+    ],
+    callback=_compare,
+    help=_compare.__doc__,
+)
+board = _OfARun(
+    name="board",
+    params=[
+        click.Argument(["folders"], nargs=-1),
+        click.Option(["--by"], type=click.Choice(list(ORDERS)), default="time", show_default=True),
+        *_WHICH_RUN,
+    ],
+    callback=_board,
+    help=_board.__doc__,
+)
+cli = click.Group("mmctr_kedro", [run, update, adopt, serve, compare, board], help="Commands of this project.")

@@ -1,5 +1,6 @@
 """Kedro's project settings: hooks and configuration merging."""
 
+import os
 import warnings
 
 from mmctr_kedro.hooks import ProjectHooks
@@ -12,7 +13,14 @@ warnings.filterwarnings("ignore", message=".*register_new_resolver.*", category=
 # The combined report and submission read `task1.predictions` and its like from the tasks' namespaces, as they should.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.' characters", category=UserWarning)
 
-HOOKS = (ProjectHooks(), RunLock(), Recorder())
+HOOKS: tuple[object, ...] = (ProjectHooks(), RunLock(), Recorder())
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow",)  # where it is installed; ours are made of its own, and off by default
+if os.environ.get("MMCTR_MLFLOW") == "1":
+    try:
+        from mmctr_kedro.tracking import MlflowHooks
+    except ImportError as error:
+        raise SystemExit(f"MMCTR_MLFLOW=1 needs {error.name}: pip install -e '.[mlflow]' (docs/compare.md)") from error
+    HOOKS += (MlflowHooks(),)
 
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {

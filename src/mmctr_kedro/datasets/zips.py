@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+from kedro.io import AbstractVersionedDataset, Version
 from kedro_datasets._typing import JSONPreview, TablePreview
 
+from mmctr_kedro.common.seals import check_seal, sealed_write
 from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.datasets.previews import SHOWN, of_what_is_there, table, tree
 from mmctr_kedro.datasets.sealed import SealedDataset
@@ -46,6 +49,41 @@ class BundleDataset(SealedDataset[Bundle]):
     @of_what_is_there
     def preview(self) -> JSONPreview:
         """The bytes of each member, then the manifest; reads no other member."""
-        with zipfile.ZipFile(self._filepath) as archive:
-            members = {member.filename: member.file_size for member in archive.infolist()}
-            return tree({"bytes": members, **json.loads(archive.read(MANIFEST))})
+        return _contents(self._filepath)
+
+
+class RecordDataset(AbstractVersionedDataset[Bundle, Bundle]):
+    """The ``record`` of a bundle, whole and sealed as the others, a version for each run: ``versioned: true``."""
+
+    def __init__(
+        self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(PurePosixPath(filepath), version)
+        self.metadata = metadata
+
+    def load(self) -> Bundle:
+        path = Path(self._get_load_path())
+        check_seal(path)
+        return read_bundle(path)
+
+    def save(self, data: Bundle) -> None:
+        with sealed_write(Path(self._get_save_path())) as temporary:
+            temporary.write_bytes(bundle_bytes(data))
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}
+
+    @of_what_is_there
+    def preview(self) -> JSONPreview:
+        """As of a bundle, of the newest version."""
+        return _contents(Path(self._get_load_path()))
+
+
+def _contents(path: Path) -> JSONPreview:
+    """The bytes of each member, then the manifest; reads no other member."""
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: member.file_size for member in archive.infolist()}
+        return tree({"bytes": members, **json.loads(archive.read(MANIFEST))})

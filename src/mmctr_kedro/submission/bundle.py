@@ -1,6 +1,7 @@
 """The bundle beside a submission: what was done, by which code, with what result, and all it takes to do it again.
 
-It is made, written, read, and compared with what surrounds a later run.
+It is made, written, read, and compared with what surrounds a later run. At its core is the record of the run, itself a
+bundle: the manifest and the predictions of the valid rows, which is all that another run is compared with.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.running.credentials import redacted
 from mmctr_kedro.running.project import LOCK, Project
 from mmctr_kedro.submission.reproduce_md import reproduce
+from mmctr_kedro.submission.rules import broken
 from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
@@ -73,41 +75,43 @@ class Bundle:
             for ctr_model, leak_free_model in [[read_model(self.files[name], name) for name in _models_of(task)]]
         }
 
+    def valid_pctr(self) -> dict[str, np.ndarray]:
+        """By task ``[2, R]`` float32: what its two models predict of the R valid rows, in their order.
 
-def bundle(
+        The first is the one that predicted what was submitted, the second knows no leak.
+
+        Raises:
+            MmctrError: A member is missing or no array.
+        """
+        names = {task: _pctr_of(task) for task in self.manifest["tasks"]}
+        try:
+            return {task: np.load(io.BytesIO(self.files[name]), allow_pickle=False) for task, name in names.items()}
+        except (KeyError, ValueError, EOFError) as error:
+            said = f"{', '.join(names.values())}: missing or no array ({type(error).__name__}: {error})"
+            raise MmctrError(f"{said}. Fetch the bundle or record again.") from error
+
+    @property
+    def id(self) -> str:
+        """Eight letters that no other run has; those of its record are the same."""
+        said = {name: value for name, value in self.manifest.items() if name not in ("files", "example_rows")}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def record(
     settings: dict[str, dict[str, Any]],
     project: Project,
     raw_files: dict[str, Any],
-    submission: Submission,
-    item_embedding: np.ndarray,
     results: dict[str, Results],
+    valid_pctr: dict[str, np.ndarray],
 ) -> Bundle:
-    """The bundle of one task, or of several together.
+    """What the run of one task, or of several together, leaves to be compared with others.
 
     Args:
         settings: Every block of conf/ by its name, defaults included.
         raw_files: Path, rows and SHA-256 of every raw file.
-        item_embedding: What the models were trained on; packed where it is not the provided one.
         results: By task.
+        valid_pctr: By task, as ``Bundle.valid_pctr``.
     """
-    choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
-    files = {
-        "conf/parameters.yml": yaml.safe_dump(nested(settings), sort_keys=False, allow_unicode=True).encode(),
-        "conf/globals.yml": yaml.safe_dump(choices, sort_keys=False).encode(),
-        LOCK: project.lock,
-        "submission.zip": submission_bytes(submission),
-    }
-    if (source := project.archive()) is not None:
-        files["source.tar"] = source
-    if set(results) != {"task2"}:
-        array = io.BytesIO()
-        np.save(array, item_embedding, allow_pickle=False)
-        files["item_embedding.npy"] = array.getvalue()
-    for task, made in results.items():
-        files |= dict(zip(_models_of(task), map(model_bytes, (made.ctr_model, made.leak_free_model)), strict=True))
-    files["REPRODUCE.md"] = reproduce(
-        list(results), project, submission, raw_files, settings["source"]["name"]
-    ).encode()
     hardware, random = project.hardware(), []
     if settings["embedding"]["engine"] == "ray":
         random.append(
@@ -118,7 +122,7 @@ def bundle(
     manifest = {
         "format": FORMAT,
         "tasks": list(results),
-        "not_submittable": list(submission.not_submittable),
+        "not_submittable": [f"{task}: {reason}" for task, made in results.items() for reason in broken(made.rules)],
         "commit": project.commit,
         "changes": project.changes,
         "settings": settings,
@@ -128,25 +132,76 @@ def bundle(
         "trained_with": {task: made.ctr_model.settings["trained_with"] for task, made in results.items()},
         "not_reproducible_bit_for_bit": random,
         "raw_files": raw_files,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "metrics": {
             task: {name: value for name, value in made.metrics.items() if name != "run"}
             for task, made in results.items()
         },
         "rules": {task: made.rules for task, made in results.items()},
-        "example_rows": {task: made.example_rows for task, made in results.items()},
         "run": {  # all that a repetition does not repeat
             **project.moment(),
             "training": {task: made.metrics["run"] for task, made in results.items()},
             "evaluations": {task: made.training_history for task, made in results.items()},
         },
     }
-    return Bundle(redacted(manifest), files)
+    return _sealed(redacted(manifest), {_pctr_of(task): _array_bytes(pctr) for task, pctr in valid_pctr.items()})
+
+
+def bundle(
+    record: Bundle,
+    project: Project,
+    submission: Submission,
+    item_embedding: np.ndarray,
+    results: dict[str, Results],
+) -> Bundle:
+    """The record of a run with all it takes to do it again.
+
+    Args:
+        record: What was done, and with what result.
+        item_embedding: What the models were trained on; packed where it is not the provided one.
+        results: By task; of them the models, and the example rows, whose labels and titles no record has.
+    """
+    said, settings = record.manifest, record.manifest["settings"]
+    choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
+    files = {
+        "conf/parameters.yml": yaml.safe_dump(nested(settings), sort_keys=False, allow_unicode=True).encode(),
+        "conf/globals.yml": yaml.safe_dump(choices, sort_keys=False).encode(),
+        LOCK: project.lock,
+        "submission.zip": submission_bytes(submission),
+        **record.files,
+    }
+    if (source := project.archive()) is not None:
+        files["source.tar"] = source
+    if set(results) != {"task2"}:
+        files["item_embedding.npy"] = _array_bytes(item_embedding)
+    for task, made in results.items():
+        files |= dict(zip(_models_of(task), map(model_bytes, (made.ctr_model, made.leak_free_model)), strict=True))
+    files["REPRODUCE.md"] = reproduce(
+        said["tasks"], project, submission, said["raw_files"], settings["source"]["name"]
+    ).encode()
+    return _sealed(
+        said | {"example_rows": redacted({task: made.example_rows for task, made in results.items()})}, files
+    )
+
+
+def _sealed(manifest: dict[str, Any], files: dict[str, bytes]) -> Bundle:
+    """The bundle of these members, whose SHA-256 its manifest has."""
+    return Bundle(manifest | {"files": {name: hashlib.sha256(of).hexdigest() for name, of in files.items()}}, files)
 
 
 def _models_of(task: str) -> list[str]:
     """Its models' members: the one that predicted what was submitted, and the one to put to use."""
     return [f"{task}/{name}.safetensors" for name in ("ctr_model", "leak_free_model")]
+
+
+def _pctr_of(task: str) -> str:
+    """The member with what its two models predict of the valid rows."""
+    return f"{task}/valid_pctr.npy"
+
+
+def _array_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def bundle_bytes(bundle: Bundle) -> bytes:

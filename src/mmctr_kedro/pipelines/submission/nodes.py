@@ -12,7 +12,7 @@ from mmctr_kedro.data.challenge import SUBMISSION_COLUMNS, Submission
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.pipelines.settings import resolved
 from mmctr_kedro.running.project import Project
-from mmctr_kedro.submission.bundle import Bundle, Results, bundle
+from mmctr_kedro.submission.bundle import Bundle, Results, bundle, record
 from mmctr_kedro.submission.rules import broken
 from mmctr_kedro.submission.table_checks import check_predictions
 
@@ -43,18 +43,31 @@ def make_submission(
     return Submission(table, tuple(f"{task}: {reason}" for reason in broken(rules)))
 
 
-def make_bundle(
+def make_record(
     parameters: dict[str, Any],
     project: Project,
     data_report: dict[str, Any],
+    predictions: pd.DataFrame,
+    leak_free_predictions: pd.DataFrame,
+    *made: Any,
+    task: str,
+) -> Bundle:
+    """What other runs of a task can be compared with; ``made`` are its ``Results``, in their order."""
+    of_valid = [table.loc[table["split"] == "valid", "pctr"] for table in (predictions, leak_free_predictions)]
+    valid_pctr = np.stack(of_valid).astype(np.float32)
+    return record(resolved(parameters), project, data_report["raw_files"], {task: Results(*made)}, {task: valid_pctr})
+
+
+def make_bundle(
+    record: Bundle,
+    project: Project,
     submission: Submission,
     item_embedding: np.ndarray,
     *made: Any,
     task: str,
 ) -> Bundle:
-    """The bundle of one task; ``made`` are its ``Results``, in their order."""
-    results = {task: Results(*made)}
-    return bundle(resolved(parameters), project, data_report["raw_files"], submission, item_embedding, results)
+    """The bundle of one task: its record, and all it takes to do it again; ``made`` are its ``Results``, in order."""
+    return bundle(record, project, submission, item_embedding, {task: Results(*made)})
 
 
 def combine_submissions(*bundles: Bundle) -> Submission:
@@ -83,4 +96,6 @@ def combine_bundles(
 ) -> Bundle:
     """The bundles of several tasks as one, around their common submission."""
     results = {task: made for bundle in bundles for task, made in bundle.results().items()}
-    return bundle(resolved(parameters), project, data_report["raw_files"], submission, item_embedding, results)
+    valid_pctr = {task: pctr for bundle in bundles for task, pctr in bundle.valid_pctr().items()}
+    of_all = record(resolved(parameters), project, data_report["raw_files"], results, valid_pctr)
+    return bundle(of_all, project, submission, item_embedding, results)
