@@ -29,7 +29,7 @@ from mmctr_kedro.common.machine import pick_device
 from mmctr_kedro.models.settings import CtrParams
 
 RESTARTS = 3
-LOGGING = Path(__file__).parents[1] / "logging.yml"
+LOGGING = Path(__file__).parents[1] / "template" / "conf" / "logging.yml"
 
 
 def launch(job: Callable[[], Any], params: CtrParams, beside: Path | None = None) -> Any:
