@@ -38,16 +38,6 @@ from mmctr_kedro.running.planner.recorder import Recorder
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
 TEMPLATE = Path(__file__).with_name("template")  # what `mmctr_kedro new` copies; its conf/ is the project's own
-LAYERS = [
-    "01_raw",
-    "02_intermediate",
-    "03_primary",
-    "04_feature",
-    "05_model_input",
-    "06_models",
-    "07_model_output",
-    "08_reporting",
-]
 RUNNERS = ("SequentialRunner", "ParallelRunner")
 
 
@@ -224,7 +214,8 @@ def _serve(env: str | None, conf_source: str | None, params: dict[str, Any], **c
 
         from mmctr_kedro.serving.app import create_app
     except ImportError as error:
-        raise MmctrError(f"The service needs {error.name}: pip install -e '.[serve]'") from error
+        packages = 'fastapi prometheus-client "uvicorn[standard]"'
+        raise MmctrError(f"The service needs {error.name}: pip install -c requirements.lock {packages}") from error
     from mmctr_kedro.data.clicks import own_levels
     from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
     from mmctr_kedro.serving.live_model import LiveModel, ModelAndItems
@@ -257,9 +248,8 @@ def _new(folder: Path) -> None:
     own = shutil.ignore_patterns("local", "credentials*")  # of a clone, where conf/ is not only what git has
     shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True, ignore=own)
     (folder / "gitignore").rename(folder / ".gitignore")  # in the package it would be git's
-    for place in (*(f"data/{layer}" for layer in LAYERS), "conf/local", "notebooks", "src"):
-        (folder / place).mkdir(parents=True)
-        (folder / place / ".gitkeep").touch()
+    (folder / "conf" / "local").mkdir()
+    (folder / "conf" / "local" / ".gitkeep").touch()
     click.echo(f"{folder} is a project. Next: cd {folder} && mmctr_kedro run --env smoke")
 
 
