@@ -9,9 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from kedro.framework.project import configure_project, pipelines
 
+from mmctr_kedro import __version__
 from mmctr_kedro.cli import commands
 from mmctr_kedro.models import MODELS
 
@@ -168,6 +170,16 @@ def test_a_new_project_is_this_one_without_its_code():
         for place in (ROOT, ROOT / "src" / "mmctr_kedro" / "template")
     )
     assert new.items() <= ours.items()
+
+
+def test_package_citation_and_changelog_name_one_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    # What the schema of cff-version 1.2.0 requires; `cffconvert --validate` has all of it.
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert (citation["cff-version"], citation["license"]) == ("1.2.0", "Apache-2.0")
+    assert citation["version"] == version == __version__
+    assert re.search(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1] == version
 
 
 def test_telemetry_is_off():
