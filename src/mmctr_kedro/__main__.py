@@ -18,8 +18,9 @@ def main(*arguments: Any, **more: Any) -> Any:
 
     from mmctr_kedro.cli import commands
 
-    if project := find_kedro_project(Path.cwd()):
-        bootstrap_project(project)
+    project = find_kedro_project(Path.cwd())
+    if project and f'package_name = "{package.name}"' in (project / "pyproject.toml").read_text():
+        bootstrap_project(project)  # with the modules of its src/
     else:
         configure_project(package.name)
     return commands(*arguments, **more)
