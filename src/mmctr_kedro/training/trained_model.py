@@ -112,7 +112,8 @@ def predict(model: TrainedModel, clicks: Clicks, item_tags: np.ndarray, item_emb
     Args:
         model: As ``train`` gives it, or ``load_model``.
         clicks: R rows; their labels are not read.
-        item_tags, item_embedding: As for ``train``, of as many items and as wide as it had them.
+        item_tags: As for ``train``, of as many items.
+        item_embedding: As for ``train``, of as many items and as wide.
 
     Returns:
         ``[R]`` float32 in [0, 1], in row order.
@@ -146,7 +147,11 @@ def leave_out_the_leak(
     Args:
         model: As ``train`` made it of the other arguments.
         item_content: One row per item, ascending: ``item_id`` 1..N, ``likes_level``, ``views_level``.
-        clicks_train, clicks_valid, item_tags, item_embedding, checkpoints: As for ``train``.
+        clicks_train: As for ``train``.
+        clicks_valid: As for ``train``.
+        item_tags: As for ``train``.
+        item_embedding: As for ``train``.
+        checkpoints: As for ``train``.
 
     Returns:
         model: The one to put to use; ``settings["leak_free"]`` says in words how it was made.
