@@ -207,13 +207,6 @@ def test_a_new_project_is_made_once(tmp_path):
     assert again.output.startswith(f"Error: {tmp_path / 'x'} is there already. Name a folder that is new or empty:")
 
 
-def test_outside_a_project_a_command_says_how_to_make_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    said = CliRunner().invoke(commands, ["run"]).output
-    assert said.startswith(f"Error: There are no settings: {tmp_path / 'conf'} is missing. Make a project's folder")
-    assert said.count("\n") == 1
-
-
 def test_an_unknown_command_is_met_with_the_one_that_was_meant():
     assert "Did you mean 'update'?" in CliRunner().invoke(commands, ["updat"]).output
 
