@@ -1,4 +1,4 @@
-"""Build docs/ into build/docs, and fail at a warning, a link to nothing or a page that asks another server for anything."""
+"""Build docs/ into build/docs; fail at a warning, a dead link, or a page that asks another server for anything."""
 
 import os
 import re

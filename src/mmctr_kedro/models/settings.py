@@ -38,6 +38,7 @@ class ModelSettings(Params):
     """What the settings of every CTR model have."""
 
     own_training: ClassVar[dict[str, Any]] = {}  # of CtrParams, in place of its defaults
+    about: ClassVar[str]  # what it is, and its source, in one line
 
     def to_compare(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """By the name of a piece, what to change in these settings to have it and to lack it; training/comparing.py."""
@@ -52,7 +53,9 @@ class ModelSettings(Params):
 class DinParams(ModelSettings):
     """The organisers' DIN; see models/din.py."""
 
-    name: Literal["din"] = Field("din", description="The organisers' DIN.")
+    about: ClassVar[str] = "the challenge's fixed model, a Deep Interest Network (Zhou et al., arXiv:1706.06978)"
+
+    name: Literal["din"] = "din"
     net_dropout: float = Field(0.1, ge=0, lt=1, description="Of the network after attention.")
 
 
@@ -66,7 +69,9 @@ class TransformerDcnParams(ModelSettings):
         "patience": 5,
     }
 
-    name: Literal["transformer_dcn"] = Field("transformer_dcn", description="The 1st place's.")
+    about: ClassVar[str] = "the challenge's 1st place: a Transformer over the clicks, then DCNv2 (arXiv:2505.03543)"
+
+    name: Literal["transformer_dcn"] = "transformer_dcn"
     width: int = Field(64, ge=1, description="Numbers of an item id and of its tags.")
     layers: int = Field(2, ge=1, description="Of the Transformer.")
     heads: int = Field(1, ge=1, description="Must divide the token: twice an item's vector.")
@@ -95,7 +100,9 @@ class QinParams(ModelSettings):
         "patience": 8,
     }
 
-    name: Literal["qin"] = Field("qin", description="The 2nd place's.")
+    about: ClassVar[str] = "the challenge's 2nd place: target attention, quadratic layers (arXiv:2504.17699)"
+
+    name: Literal["qin"] = "qin"
     width: int = Field(128, ge=1, description="Numbers of an item id, of its tags and of a level.")
     layers: int = Field(4, ge=1, description="Quadratic layers.")
     rows: int = Field(4, ge=1, description="Products summed in a quadratic layer.")
@@ -115,7 +122,9 @@ class EvidenceParams(ModelSettings):
         "threads": 1,  # two are no faster
     }
 
-    name: Literal["evidence"] = Field("evidence", description="Our own.")
+    about: ClassVar[str] = "our own: a sum of pieces of evidence, each of which had to earn its place (docs/ctr.md)"
+
+    name: Literal["evidence"] = "evidence"
     taste: bool = Field(True, description="Content that the user's clicks and the item have in common.")
     levels: bool = Field(True, description="Whether the row's levels are its item's own: a leak, where they are not.")
     record: Literal["off", "absorbed", "counted"] = Field(
