@@ -75,15 +75,20 @@ $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e ".[dev]"
 	@touch $@
 
-# torch loses its local version (+cpu) and its CUDA companions: which build is right is the machine's matter.
+# One resolution, two files: requirements.lock has the versions of everything, as constraints; pylock.toml (PEP 751) has
+# what the main job needs of them with addresses and SHA-256. torch loses its local version (+cpu) and its CUDA companions
+# in the one and is left out of the other: which build is right is the machine's matter.
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-annotate --quiet
 lock: $(VENV)/.dev  ## resolve pyproject.toml's ranges anew
 	$(BIN)/python -m pip install --quiet uv
 	echo 'torch==2.13.0' > $(VENV)/torch.txt
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --quiet --constraint $(VENV)/torch.txt $(UV_ARGS) -o $(VENV)/lock.txt
+	$(BIN)/$(COMPILE) --all-extras --no-emit-index-url --no-emit-find-links --no-emit-package pip \
+		--constraint $(VENV)/torch.txt $(UV_ARGS) -o $(VENV)/lock.txt
 	grep -vE '^(torch|triton|nvidia-|cuda-|--)' $(VENV)/lock.txt > requirements.lock
 	echo 'torch==2.13.0' >> requirements.lock
 	LC_ALL=C sort -o requirements.lock requirements.lock
+	$(BIN)/$(COMPILE) --constraint requirements.lock $(UV_ARGS) -o pylock.toml \
+		$$(grep -oE '^(torch|triton|nvidia-|cuda-)[^ =]*' $(VENV)/lock.txt | sort -u | sed 's/^/--no-emit-package /')
 
 clean:  ## remove the environment and tool caches (data stays)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build src/*.egg-info

@@ -9,8 +9,12 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from kedro.framework.project import configure_project, pipelines
 
+from mmctr_kedro import __version__
+from mmctr_kedro.cli import commands
 from mmctr_kedro.models import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -130,20 +134,81 @@ def test_the_lock_pins_every_dependency_and_leaves_torchs_build_to_the_machine()
     assert not {"torchvision", "timm", "open-clip-torch", "open_clip_torch"} & pinned
 
 
+def test_pylock_has_the_locks_versions_with_public_addresses_and_digests():
+    lock = {line.split(" ; ")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    packages = tomllib.loads((ROOT / "pylock.toml").read_text())["packages"]
+    assert {f"{package['name']}=={package['version']}" for package in packages} < lock
+    base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = {re.split(r"[\[><=]", line)[0] for line in base} - {"torch"}
+    assert wanted <= {package["name"] for package in packages}
+    files = [file for package in packages for file in [*package["wheels"], package.get("sdist")] if file]
+    assert [file for file in files if not file["url"].startswith("https://files.pythonhosted.org/packages/")] == []
+    assert [file for file in files if len(file["hashes"]["sha256"]) != 64] == []
+
+
+def test_what_messages_and_pages_say_to_install_is_an_extra():
+    """By its packages' names, which work in a clone and beside an installed wheel: the project is on no index."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    packages = [" ".join(re.split("[><=]", line)[0] for line in lines) for lines in extras.values()]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.py")]
+    text = " ".join(page.read_text() for page in pages).replace('"uvicorn[standard]"', "uvicorn[standard]")
+    said = set(re.findall(r"pip install -c requirements\.lock ([a-z][\w\[\] -]*[\w\]])(?= \(|[`\"'\n;,)]| &&)", text))
+    assert {"ray", "optuna"} < said
+    assert said <= set(packages)
+    assert "mmctr_kedro[" not in text
+
+
+def test_the_wheel_has_every_environment_of_conf():
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["mmctr_kedro"]
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "conf" / "README.md").read_text(), flags=re.MULTILINE)
+    assert {f"template/conf/{name}/*.yml" for name in listed} == {name for name in packaged if name.endswith(".yml")}
+
+
+def test_a_new_project_is_this_one_without_its_code():
+    ours, new = (
+        tomllib.loads((place / "pyproject.toml").read_text())["tool"]["kedro"]
+        for place in (ROOT, ROOT / "src" / "mmctr_kedro" / "template")
+    )
+    assert new.items() <= ours.items()
+
+
+def test_package_citation_and_changelog_name_one_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    # What the schema of cff-version 1.2.0 requires; `cffconvert --validate` has all of it.
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert (citation["cff-version"], citation["license"]) == ("1.2.0", "Apache-2.0")
+    assert citation["version"] == version == __version__
+    assert re.search(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1] == version
+
+
 def test_telemetry_is_off():
     assert (ROOT / ".telemetry").read_text().strip() == "consent: false"
 
 
 def test_outside_a_project_the_log_is_as_quiet_and_telemetry_off(tmp_path):
     """As of an installed wheel, which brings the project's logging.yml."""
-    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    assert packaged["mmctr_kedro"] == ["logging.yml"]
     words = ["-m", "mmctr_kedro", "--conf-source", ROOT / "conf", "--env", "microlens", "--pipeline", "data_processing"]
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=os.environ | path)
     assert done.stderr.startswith("Error: 4 problems in the input files:")
     assert done.stderr.count("train.parquet is missing") == 1
     assert done.stdout == ""
+
+
+def test_a_new_project_is_made_once(tmp_path):
+    run = CliRunner().invoke
+    made = run(commands, ["new", str(tmp_path / "x")])
+    assert made.output == f"{tmp_path / 'x'} is a project. Next: cd {tmp_path / 'x'} && mmctr_kedro run --env smoke\n"
+    assert (tmp_path / "x" / "conf" / "base" / "catalog.yml").is_file()
+    assert [path.name for path in (tmp_path / "x" / "conf" / "local").iterdir()] == [".gitkeep"]
+    again = run(commands, ["new", str(tmp_path / "x")])
+    assert again.exit_code == 1
+    assert again.output.startswith(f"Error: {tmp_path / 'x'} is there already. Name a folder that is new or empty:")
+
+
+def test_an_unknown_command_is_met_with_the_one_that_was_meant():
+    assert "Did you mean 'update'?" in CliRunner().invoke(commands, ["updat"]).output
 
 
 def test_a_misspelt_setting_on_the_command_line_is_a_message_not_a_traceback():

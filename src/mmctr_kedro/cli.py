@@ -1,4 +1,7 @@
-"""``kedro run`` with a user's mistake shown as a message, and beside it what else can be done with runs."""
+"""``kedro run`` with a user's mistake shown as a message, and beside it what else can be done with runs.
+
+And ``commands``: the same and ``new`` as the command ``mmctr_kedro``, which needs no project around it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import KedroCliError
+from kedro.framework.cli.utils import CONTEXT_SETTINGS, KedroCliError
 from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
 from kedro.io import CatalogProtocol, DatasetError
@@ -24,6 +27,7 @@ from kedro.utils import find_kedro_project, load_obj
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
+from mmctr_kedro import __version__
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.params import TASKS
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 # The challenge's users type --pipeline; Kedro 1.7 would have --pipelines, and takes both.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
+TEMPLATE = Path(__file__).with_name("template")  # what `mmctr_kedro new` copies; its conf/ is the project's own
 ORDERS: dict[str, Callable[[Run], Any]] = {
     "time": lambda run: run.manifest["run"]["time"],
     "auc": lambda run: run.metrics["auc"],
@@ -121,8 +126,8 @@ def _refuse_unknown_settings(given: dict[str, Any]) -> None:
     conf = Path(given["conf_source"] or project / settings.CONF_SOURCE)
     if not conf.exists():
         raise MmctrError(
-            f"There are no settings: {conf} is missing. Run in a clone of the project, or name its conf folder or "
-            "archive: --conf-source path/to/conf"
+            f"There are no settings: {conf} is missing. Make a project's folder and run in it: mmctr_kedro new FOLDER; "
+            "or name a conf folder or archive: --conf-source path/to/conf"
         )
     if given["env"] and conf.is_dir():
         _known("environment", [given["env"]], [folder.name for folder in conf.iterdir() if folder.is_dir()])
@@ -218,7 +223,8 @@ def _serve(env: str | None, conf_source: str | None, params: dict[str, Any], **c
 
         from mmctr_kedro.serving.app import create_app
     except ImportError as error:
-        raise MmctrError(f"The service needs {error.name}: pip install -e '.[serve]'") from error
+        packages = 'fastapi prometheus-client "uvicorn[standard]"'
+        raise MmctrError(f"The service needs {error.name}: pip install -c requirements.lock {packages}") from error
     from mmctr_kedro.data.clicks import own_levels
     from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
     from mmctr_kedro.serving.live_model import LiveModel, ModelAndItems
@@ -302,6 +308,31 @@ def _show(words: str, html: str, path: Path) -> None:
     click.echo(f"\n{words}\n\npage  {shown}\n")
 
 
+@_plainly()
+def _new(folder: Path) -> None:
+    """Make FOLDER a project: settings in conf/, a place for data, and nothing of the code, which is installed.
+
+    It is a Kedro project like any other: in it `kedro run`, `kedro registry list` and `kedro viz run` work too.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise MmctrError(f"{folder} is there already. Name a folder that is new or empty: mmctr_kedro new FOLDER")
+    own = shutil.ignore_patterns("local", "credentials*")  # of a clone, where conf/ is not only what git has
+    shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True, ignore=own)
+    (folder / "gitignore").rename(folder / ".gitignore")  # in the package it would be git's
+    (folder / "conf" / "local").mkdir()
+    (folder / "conf" / "local" / ".gitkeep").touch()
+    click.echo(f"{folder} is a project. Next: cd {folder} && mmctr_kedro run --env smoke")
+
+
+class _Commands(click.Group):
+    """With options alone it is `run`: so Kedro's deployments call a package."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ("--help", "-h", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
 # Kedro finds `cli` and `run` by these names.
 run = _Run(name="run", params=kedro_run.params, callback=kedro_run.callback, help=kedro_run.help)
 _OURS = {"runner", "is_async", "runner_params", "only_missing_outputs"}  # options of kedro run that update decides
@@ -356,4 +387,10 @@ board = _OfARun(
     callback=_board,
     help=_board.__doc__,
 )
+new = click.Command(
+    "new", params=[click.Argument(["folder"], type=click.Path(path_type=Path))], callback=_new, help=_new.__doc__
+)
 cli = click.Group("mmctr_kedro", [run, update, adopt, serve, compare, board], help="Commands of this project.")
+commands = click.version_option(__version__)(
+    _Commands("mmctr_kedro", {**cli.commands, "new": new}, context_settings=CONTEXT_SETTINGS, help=cli.help)
+)

@@ -169,8 +169,8 @@ def test_without_settings_there_is_a_hint_at_conf_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli, ["run"])
     assert result.output == (
-        f"Error: There are no settings: {tmp_path}/conf is missing. Run in a clone of the project, or name its conf "
-        "folder or archive: --conf-source path/to/conf\n"
+        f"Error: There are no settings: {tmp_path}/conf is missing. Make a project's folder and run in it: "
+        "mmctr_kedro new FOLDER; or name a conf folder or archive: --conf-source path/to/conf\n"
     )
 
 

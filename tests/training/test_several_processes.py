@@ -109,7 +109,7 @@ def kill_one_after_a_checkpoint(path: Path) -> threading.Thread:
 def ray():
     """A Ray of two processors."""
     if find_spec("ray") is None:
-        pytest.skip("ray is not installed: pip install -e '.[ray]'")
+        pytest.skip("ray is not installed")
     import ray
 
     ray.init("local", num_cpus=2, include_dashboard=False, configure_logging=False)
@@ -199,5 +199,5 @@ def test_more_than_rays_processors_are_an_error_and_no_endless_wait(ray, job):
 
 def test_without_ray_the_error_says_how_to_get_it(job, monkeypatch):
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    with pytest.raises(MmctrError, match=r"pip install -e '\.\[ray\]'"):
+    with pytest.raises(MmctrError, match=r"pip install -c requirements\.lock ray"):
         job(processes=2, launcher="ray")

@@ -262,9 +262,9 @@ def _rar(path: Path) -> Iterator[tuple[_Member, Any]]:
         import libarchive
     except (ImportError, AttributeError, TypeError, OSError) as error:  # the package, or the C library below it
         raise MmctrError(
-            f"{path} is a .rar archive, which needs a program or an extra ({error}). Either unpack it: "
-            f"cd {path.parent} && unar {path.name} (or: unrar x {path.name}), then remove it. Or install the "
-            'extra: pip install "mmctr_kedro[rar]" (it uses the system\'s libarchive: '
+            f"{path} is a .rar archive, which needs a program or a package ({error}). Either unpack it: "
+            f"cd {path.parent} && unar {path.name} (or: unrar x {path.name}), then remove it. Or: "
+            "pip install -c requirements.lock libarchive-c (it uses the system's libarchive: "
             "apt install libarchive13, brew install libarchive)."
         ) from error
     turn = None

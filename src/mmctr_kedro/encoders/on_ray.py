@@ -48,7 +48,7 @@ def encode_on_ray(
         Of a shard its rows, and by content key what was refused.
     """
     if find_spec("ray") is None:
-        raise MmctrError("embedding.engine is 'ray', which is not installed: pip install -e '.[ray]'")
+        raise MmctrError("embedding.engine is 'ray', which is not installed: pip install -c requirements.lock ray")
     if not job.anywhere:
         raise MmctrError(
             "embedding.engine is 'ray', whose workers go straight to the covers they want; a .tar.gz or .rar can only "

@@ -16,20 +16,29 @@ from importlib import metadata
 from pathlib import Path
 
 LOCK = "requirements.lock"
+PACKAGE = Path(__file__).parents[1]  # the code that runs
+TEMPLATE = f"src/{PACKAGE.name}/template/"  # what `mmctr_kedro new` copies
 
 
 @dataclass(frozen=True)
 class Project:
-    """A working tree of this project; ``path`` holds pyproject.toml."""
+    """A folder of this project; ``path`` holds pyproject.toml.
+
+    It is a working tree with the code in it, or one that `mmctr_kedro new` made, whose code is the installed package.
+    """
 
     path: Path
 
     @property
     def commit(self) -> str | None:
-        """The full hash that is checked out; None where there is no git, no commit, or another project's tree."""
+        """The full hash that is checked out; None where there is no git, no commit, or another project's tree.
+
+        A tree without the code that runs, which is then an installed package's, is another project's.
+        """
         found = self._git("rev-parse", "--show-toplevel", "HEAD")
         top, _, head = (found or b"").decode().strip().rpartition("\n")
-        return head if top and Path(top).resolve() == self.path.resolve() else None
+        own = top and Path(top).resolve() == self.path.resolve() and _code(self.path / "src") == _code(PACKAGE.parent)
+        return head if own else None
 
     @property
     def changes(self) -> list[str]:
@@ -43,10 +52,20 @@ class Project:
         return None if self.commit is None else self._git("archive", "--format=tar", "HEAD")
 
     @property
+    def code(self) -> dict[str, bytes]:
+        """The tree's files of code, or the installed package's where it has none, by their path in a tree."""
+        return _code(self.path / "src") or _code(PACKAGE.parent)
+
+    @property
+    def lock_file(self) -> Path:
+        """The tree's requirements.lock, or the one that came with the installed package."""
+        own = self.path / LOCK
+        return own if own.is_file() else PACKAGE / "template" / LOCK
+
+    @property
     def lock(self) -> bytes:
-        """The bytes of requirements.lock; none where it is absent."""
-        file = self.path / LOCK
-        return file.read_bytes() if file.is_file() else b""
+        """The bytes of requirements.lock."""
+        return self.lock_file.read_bytes()
 
     def versions(self) -> dict[str, str]:
         """Python's version and that of every locked distribution which is installed, by name."""
@@ -84,3 +103,10 @@ class Project:
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout
+
+
+def _code(src: Path) -> dict[str, bytes]:
+    """The package's files below ``src``, without the template of new projects, which decides no result."""
+    files = [file for file in (src / PACKAGE.name).rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    names = {file: f"src/{file.relative_to(src).as_posix()}" for file in files}
+    return {name: file.read_bytes() for file, name in names.items() if not name.startswith(TEMPLATE)}

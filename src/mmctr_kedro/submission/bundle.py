@@ -24,7 +24,7 @@ from mmctr_kedro.data.challenge import Submission
 from mmctr_kedro.models import TrainedModel
 from mmctr_kedro.models.model_file import model_bytes, read_model
 from mmctr_kedro.running.credentials import redacted
-from mmctr_kedro.running.project import LOCK, Project
+from mmctr_kedro.running.project import LOCK, TEMPLATE, Project
 from mmctr_kedro.submission.reproduce_md import reproduce
 from mmctr_kedro.submission.rules import broken
 from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
@@ -255,9 +255,10 @@ def differences(bundle: Bundle, project: Project) -> dict[str, str]:
     else:
         with tarfile.open(fileobj=io.BytesIO(bundle.files["source.tar"])) as archive:
             members = [member for member in archive if member.isfile() and member.name.startswith(SOURCE)]
+            members = [member for member in members if not member.name.startswith(TEMPLATE)]
             then = {member.name: stream.read() for member in members if (stream := archive.extractfile(member))}
-        modules = {path.relative_to(project.path).as_posix() for path in (project.path / "src").rglob("*.py")}
-        now = {name: file.read_bytes() for name in {*then, *modules} if (file := project.path / name).is_file()}
+        beside = {name: file.read_bytes() for name in then if (file := project.path / name).is_file()}
+        now = beside | project.code
         changed = _unlike(then, now) + [f"{name} (changed in the bundle's own tree)" for name in manifest["changes"]]
         found["code"] = [f"commit {manifest['commit']}, here {project.commit}", *changed] if changed else []
     return {kind: and_more(said, 6) for kind, said in found.items() if said}

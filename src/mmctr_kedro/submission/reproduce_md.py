@@ -26,7 +26,7 @@ def reproduce(
     code = (
         f"Commit {project.commit}: `git checkout` it in a clone, or unpack `source.tar` into an empty folder."
         if project.commit
-        else "It was run outside a git repository; there is no source archive."
+        else "It was run outside a git clone of the project; there is no source archive."
     )
     return f"""# Reproduce this submission
 

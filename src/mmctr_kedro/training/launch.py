@@ -29,7 +29,7 @@ from mmctr_kedro.common.machine import pick_device
 from mmctr_kedro.models.settings import CtrParams
 
 RESTARTS = 3
-LOGGING = Path(__file__).parents[1] / "logging.yml"
+LOGGING = Path(__file__).parents[1] / "template" / "conf" / "logging.yml"
 
 
 def launch(job: Callable[[], Any], params: CtrParams, beside: Path | None = None) -> Any:
@@ -93,7 +93,7 @@ def _of_torchrun(place: str, cuda: bool) -> Any:
 
 def _by_ray(job: Callable[[], Any], params: CtrParams) -> Any:
     if find_spec("ray") is None:
-        raise MmctrError("launcher is 'ray', which is not installed: pip install -e '.[ray]'")
+        raise MmctrError("launcher is 'ray', which is not installed: pip install -c requirements.lock ray")
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer, get_device

@@ -61,7 +61,10 @@ def need_libarchive() -> None:
 
 def test_without_the_extra_the_error_says_how_to_unpack_and_what_to_install(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "libarchive", None)
-    with pytest.raises(MmctrError, match=r"item_images\.rar.*unar item_images\.rar.*unrar x.*mmctr_kedro\[rar\]"):
+    with pytest.raises(
+        MmctrError,
+        match=r"item_images\.rar.*unar item_images\.rar.*unrar x.*pip install -c requirements\.lock libarchive-c",
+    ):
         Covers.find(path.parent)
 
 

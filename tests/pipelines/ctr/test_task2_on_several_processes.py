@@ -56,7 +56,7 @@ def test_how_many_processes_trained_a_model_counts_and_what_launched_them_does_n
 
 def test_two_workers_of_a_ray_cluster_train_the_same_model(trained_here, tmp_path):
     if find_spec("ray") is None:
-        pytest.skip("ray is not installed: pip install -e '.[ray]'")
+        pytest.skip("ray is not installed")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

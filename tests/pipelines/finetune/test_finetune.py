@@ -174,7 +174,7 @@ def test_a_training_says_its_lines_writes_nothing_and_leaves_the_process_alone(
 def test_a_missing_extra_is_said_before_any_work(world, models, monkeypatch, name):
     monkeypatch.setattr(nodes, "find_spec", lambda wanted: None if wanted == name else object())
     monkeypatch.setattr(nodes, "pairs_of", None)
-    with pytest.raises(MmctrError, match=rf'needs {name}: pip install -e "\.\[finetune\]"'):
+    with pytest.raises(MmctrError, match=rf"needs {name}: pip install -c requirements\.lock accelerate datasets peft"):
         nodes.tune_encoder(params(), embedding(models["bert"]), *world)
 
 

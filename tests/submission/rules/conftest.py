@@ -1,5 +1,6 @@
 """Finished tasks on a world of 80 items, honest ones, for the tests to spoil."""
 
+import shutil
 import subprocess
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmctr_kedro.running.project import Project
 from mmctr_kedro.submission.rules import Finished, judge
 from mmctr_kedro.worlds.settings import WorldParams
 
+ROOT = Path(__file__).parents[3]
 WORLD = WorldParams(items=80, train_rows=400, valid_rows=200, test_rows=200, covers=False, themes=6, styles=4)
 SETTINGS = {
     "task1": FixedCtrParams(batch_size=128, learning_rate=3e-3, threads=1),
@@ -31,6 +33,7 @@ def repository(tmp_path_factory) -> Path:
     """A clean commit."""
     folder = tmp_path_factory.mktemp("repository")
     (folder / "code.py").write_text("1\n")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local"))
     (folder / "requirements.lock").write_text("numpy==0.1\nnobody-has-this==1\n# torch==9\n")
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
         git(folder, *arguments)

@@ -117,6 +117,21 @@ def test_a_folder_inside_another_repository_is_no_commit_of_this_project(tree):
     assert Project(inside).commit is None
 
 
+def test_a_commit_without_the_code_that_runs_is_no_commit_of_this_project(tree):
+    """As of a folder that mmctr_kedro new made: its user's commit says nothing about the installed package."""
+    assert tree.commit is not None
+    (tree.path / "src" / "mmctr_kedro" / "cli.py").unlink()
+    assert tree.commit is None
+    shutil.rmtree(tree.path / "src")
+    assert tree.commit is None
+    assert "src/mmctr_kedro/cli.py" in tree.code
+
+
+def test_without_a_lock_of_its_own_a_folder_has_the_installed_packages(tree):
+    (tree.path / "requirements.lock").unlink()
+    assert tree.lock == (ROOT / "requirements.lock").read_bytes()
+
+
 def test_the_listing_names_rule_source_value_and_remedy_of_a_broken_rule():
     held = {"rule": "Left is left.", "source": "page 1", "held": True, "evidence": "it was", "remedy": ""}
     other = {"rule": "No twos.", "source": "page 2", "held": False, "evidence": "a 2", "remedy": "take it out"}

@@ -46,7 +46,9 @@ def tune_encoder(
         report: Pairs, loss on held-out users before and after, epochs, trainable parameters and their share.
     """
     if missing := [name for name in EXTRA if find_spec(name) is None]:
-        raise MmctrError(f'Tuning an encoder needs {", ".join(missing)}: pip install -e ".[finetune]"')
+        raise MmctrError(
+            f"Tuning an encoder needs {', '.join(missing)}: pip install -c requirements.lock accelerate datasets peft"
+        )
     from mmctr_kedro.common.machine import reproducible
     from mmctr_kedro.encoders.lora import tune
 

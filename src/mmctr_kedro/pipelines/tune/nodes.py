@@ -62,6 +62,6 @@ def _tune(
     try:
         from mmctr_kedro.tuning.search import draw, search
     except ImportError as error:
-        raise MmctrError(f'tune needs {error.name}: pip install "mmctr_kedro[tune]"') from error
+        raise MmctrError(f"tune needs {error.name}: pip install -c requirements.lock optuna") from error
     tuning, trials = search(params, tune, tune.storage or study.url, *data)
     return tuning, write_tuning_report(tuning, draw(trials), task)

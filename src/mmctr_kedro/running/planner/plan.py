@@ -21,7 +21,7 @@ from mmctr_kedro.common.params import find, leaves
 from mmctr_kedro.common.words import and_more
 from mmctr_kedro.running.planner.contents import Contents, stamps
 from mmctr_kedro.running.planner.sources import Sources
-from mmctr_kedro.running.project import LOCK, Project
+from mmctr_kedro.running.project import Project
 
 FOLDER = ".plan"  # below the data root: a record per node, and what is known of files
 NEW = "not run before"
@@ -181,7 +181,7 @@ class Planner:
 
     @cached_property
     def _installed(self) -> dict[str, str]:
-        places = [str(self._project.path / LOCK), *sys.path]  # a folder's time changes with each installation in it
+        places = [str(self._project.lock_file), *sys.path]  # a folder's time changes with each installation in it
         return self.contents.recall("installed", {place: stamp(place) for place in places}, self._project.versions)
 
     def _file(self, node: Node) -> Path:
