@@ -19,6 +19,7 @@ from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams
 from mmctr_kedro.training import loop
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.steps import add_penalties, penalties_of
+from mmctr_kedro.training.trained_model import train_network
 
 CPU = torch.device("cpu")
 SMALL = {"batch_size": 16, "threads": 1, "device": "cpu"}
@@ -380,3 +381,16 @@ def test_denormal_numbers_count_as_zero_in_a_training_and_are_numbers_again_afte
     with reproducible(CtrParams(threads=1)):
         assert not (tiny * 1.0).any()
     assert (tiny * 1.0).all()
+
+
+def test_a_network_of_ones_own_is_trained_as_a_registered_one_is(tiny, train, valid):
+    network, params = tiny(), CtrParams(**SMALL, epochs=2)
+    pctr, history = train_network(network, train, valid, params)
+    with reproducible(params) as device:
+        again = loop.fit(other := tiny(), train, valid, params, device)
+    assert [entry["valid_auc"] for entry in history] == [entry["valid_auc"] for entry in again]
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+    assert not network.training
+    with torch.no_grad():
+        seen = network(make_batch(valid, np.arange(len(valid)))).sigmoid()
+    np.testing.assert_allclose(pctr, seen, atol=1e-6)
