@@ -6,7 +6,7 @@ ARGS   ?=
 # Two processes of one thread each; more by ARGS="-n 8". A file's tests stay together: they share what is slow to make.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run serve test test-slow check format lock viz bench study clean help
+.PHONY: run serve test test-slow check docs format lock viz site bench study clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -20,13 +20,17 @@ test: $(VENV)/.dev  ## the tests, without the slow kinds; more by ARGS="-k name"
 test-slow: $(VENV)/.dev  ## the slow kinds: official runs and their verification, kills, Ray, the viewer, benchmarks
 	$(PYTEST) -m slow $(ARGS)
 
-check: $(VENV)/.dev  ## lint, format, types, import rules, secrets, known vulnerabilities
+check: $(VENV)/.dev docs  ## lint, format, types, import rules, secrets, known vulnerabilities, the documentation's links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/python .ci/audit.py
+
+docs: $(VENV)/.dev  ## the documentation as a site, in build/docs: open index.html
+	$(BIN)/python .ci/settings_page.py
+	$(BIN)/python .ci/docs_site.py
 
 format: $(VENV)/.dev  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -38,8 +42,17 @@ serve: $(VENV)/.serve  ## answer requests by task2's model; more by ARGS="--task
 viz: $(VENV)/.base  ## browse the lineage graph
 	$(BIN)/kedro viz run
 
+# Kedro-Viz builds into build/ itself, whatever it is asked. Its statistics are of the last run, of whichever environment
+# that was. The warnings are those of its own libraries.
+site: $(VENV)/.base  ## the lineage graph and its previews as a static site in build/lineage; of another world: KEDRO_ENV=movielens
+	rm -rf build/api build/lineage .viz/stats.json
+	PYTHONWARNINGS=ignore::UserWarning $(BIN)/kedro viz build --include-previews
+	mkdir build/lineage && cd build && mv api assets *.html favicon.ico lineage
+	@echo 'The site is build/lineage/, for any web server. To look at it on this machine, open http://127.0.0.1:4142 after'
+	@echo '  $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/lineage 4142'
+
 # Leave the machine alone meanwhile; it takes some 24 minutes on 2 cores.
-bench: $(VENV)/.dev  ## measure speed and memory, write benchmarks/RESULTS.md; more by ARGS="--only din --resume"
+bench: $(VENV)/.dev  ## measure speed and memory, write docs/speed.md; more by ARGS="--only din --resume"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 # Hours; go on after a stop by running it again. In the background: nohup make study > study.log &

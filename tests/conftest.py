@@ -29,7 +29,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from hypothesis import settings
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 
 from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SCHEMAS, RawFolder
 
@@ -37,6 +40,7 @@ from mmctr_kedro.data.challenge import EMBEDDING_WIDTH, HISTORY_WIDTH, PATHS, SC
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
+PROJECT = Path(__file__).parents[1]
 RED, ANIMAL = 7, 3
 LEVELS = {1: (2, 5), 2: (10, 1), 3: (1, 10)}  # likes, views
 
@@ -143,6 +147,19 @@ def in_a_child() -> Callable[[Callable[[], object]], int]:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of one ``kedro run --env smoke``, made once for all processes of pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "main_job"
+    with FileLock(f"{root}.lock"):
+        if not (root / "08_reporting" / "bundle.zip").exists():
+            bootstrap_project(PROJECT)
+            with KedroSession.create(PROJECT, env="smoke", runtime_params={"root": str(root)}) as session:
+                session.run()
+    return root
 
 
 @pytest.fixture

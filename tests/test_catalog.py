@@ -1,5 +1,6 @@
 """A lint of conf/: nothing unused, nothing unpersisted, every choice reaching path and parameter alike."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,15 @@ def test_every_catalog_entry_has_a_layer():
     for name, entry in loader()["catalog"].items():
         if not name.startswith("_") and not is_store(name):
             assert entry["metadata"]["kedro-viz"]["layer"], name
+
+
+def test_the_viewer_knows_how_to_show_every_dataset_and_shows_nothing_where_nothing_is(tmp_path):
+    nowhere = str(tmp_path / "nothing")
+    catalog = DataCatalog.from_config(loader(root=nowhere, log_folder=nowhere)["catalog"])
+    shown = {name: catalog.get(name).preview for name in used("datasets") if not is_store(name)}
+    kinds = {"TablePreview", "JSONPreview", "PlotlyPreview", "ImagePreview"}
+    assert {name: kind for name, of in shown.items() if (kind := signature(of).return_annotation) not in kinds} == {}
+    assert {name: found for name, of in shown.items() if (found := of()) is not None} == {}
 
 
 def test_every_params_input_resolves_to_its_class():

@@ -46,14 +46,6 @@ def times(root: Path) -> dict[str, int]:
     return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="session")
-def main_job(tmp_path_factory) -> Path:
-    """The outputs of one ``kedro run --env smoke``."""
-    root = tmp_path_factory.mktemp("main_job")
-    run(root)
-    return root
-
-
 def prediction(path: Path) -> pd.DataFrame:
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist()[0] == "prediction.csv"  # and a mark, where the tree has changes
@@ -77,9 +69,9 @@ def test_each_task_leaves_its_own_submission(main_job, task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_no_model_beats_the_best_reachable_auc_by_more_than_three_standard_errors(main_job, task):
+def test_no_model_beats_the_best_reachable_auc_by_more_than_noise(main_job, task):
     metrics = json.loads((main_job / "08_reporting" / task / "metrics.json").read_text())
-    assert metrics["auc"] <= metrics["best_reachable_auc"] + 3 * metrics["auc_standard_error"]
+    assert metrics["auc_interval"][0] <= metrics["best_reachable_auc"]
 
 
 def test_the_truth_lies_outside_everything_that_training_loads(main_job):

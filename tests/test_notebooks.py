@@ -1,8 +1,6 @@
 """The notebooks run as they stand on what a run leaves, and are kept without what they printed."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -13,21 +11,12 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory) -> Path:
-    """What ``kedro run --env smoke`` leaves."""
-    root = tmp_path_factory.mktemp("run")
-    command = [sys.executable, "-m", "kedro", "run", "--env", "smoke", "--params", f"root={root}"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return root
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path, finished_run, project_copy, monkeypatch):
+def test_a_notebook_runs_from_top_to_bottom(path, main_job, project_copy, monkeypatch):
     monkeypatch.setenv("KEDRO_ENV", "smoke")  # for a reader: %reload_kedro --env smoke
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(project_copy / "src"), os.environ.get("PYTHONPATH", "")]))
-    (project_copy / "data" / "smoke").symlink_to(finished_run)
+    (project_copy / "data" / "smoke").symlink_to(main_job)
     notebook = nbformat.read(project_copy / "notebooks" / path.name, as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(project_copy / "notebooks")}}).execute()
 

@@ -14,6 +14,7 @@ import mmctr_kedro as mm
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "api.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 
 def test_importing_the_library_imports_nothing_else():
@@ -29,14 +30,12 @@ def test_every_name_resolves_and_is_described(name):
     assert inspect.getdoc(found)
 
 
-def test_the_page_lists_the_names_and_no_other_with_the_files_they_lie_in():
-    rows = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
-    assert sorted(re.findall(r"`(\w+)`", " ".join(names for names, _, _ in rows))) == mm.__all__
-    file = ""
-    for names, _, where in rows:
-        file = file if where == "the same" else re.search(r"\]\(\.\./(.*)\)", where)[1]
-        first = getattr(mm, re.match(r"`(\w+)`", names)[1])
-        assert inspect.getsourcefile(first) == str(ROOT / file)
+def test_the_page_lists_the_names_and_no_other_each_with_its_docstring_on_the_reference_page():
+    rows = [line for line in PAGE.splitlines() if line.startswith("| [`")]
+    linked = re.findall(r"\[`(\w+)`\]\(reference\.md#([\w.]+)\)", "\n".join(rows))
+    assert sorted(name for name, _ in linked) == mm.__all__
+    assert [place for _, place in linked] == [f"mmctr_kedro.{mm._HOME[name]}.{name}" for name, _ in linked]
+    assert re.findall(r"^::: (.+)$", REFERENCE, re.MULTILINE) == [place for _, place in linked]
 
 
 def test_a_type_checker_sees_the_same_names_at_the_same_homes():

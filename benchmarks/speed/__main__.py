@@ -1,4 +1,4 @@
-"""The speed benchmark (``make bench``): measures, prints a table, writes benchmarks/RESULTS.md and its JSON.
+"""The speed benchmark (``make bench``): measures, prints a table, writes docs/speed.md and its JSON.
 
     python -m benchmarks.speed                        # everything
     python -m benchmarks.speed --only din profile     # some sections; the others keep their last results
@@ -30,7 +30,7 @@ from benchmarks.speed.machine import busy_seconds, describe
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "speed.json"
-PAGE = ROOT / "benchmarks" / "RESULTS.md"
+PAGE = ROOT / "docs" / "speed.md"
 Result = dict[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""RESULTS.md and the table on the screen, from the JSON of a run."""
+"""docs/speed.md and the table on the screen, from the JSON of a run."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def _opening(results: Results) -> str:
     lines = [
         "# Results of the study",
         "",
-        "Made by `make study` from [benchmarks/results.json](../benchmarks/results.json); do not edit. The table of "
-        "choices is [benchmarks/study.yml](../benchmarks/study.yml).",
+        "Made by `make study` from `benchmarks/results.json`; do not edit. The table of "
+        "choices is `benchmarks/study.yml`.",
     ]
     if missing:
         lines += ["", f"**Unfinished: {missing} of {missing + len(results['runs'])} runs are missing.**"]

@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline
 
 from mmctr_kedro.common.params import TASKS, leaves
 from mmctr_kedro.pipelines.settings import check_settings, refuse_idle
-from mmctr_kedro.reports.text import about_ceilings
+from mmctr_kedro.reports.text import about_ceilings, auc
 from mmctr_kedro.running.credentials import blot_out, redact_logs, refuse_credentials
 from mmctr_kedro.submission.rules import broken, listing
 
@@ -86,9 +86,9 @@ class ProjectHooks:
 
 def _score(task: str, metrics: dict[str, Any]) -> str:
     left = metrics["without_leak"]
-    half = f"   {left['auc']:.4f} without the levels' leak" if left is not None else ""
+    half = f"   {auc(left)} without the levels' leak" if left is not None else ""
     mark = "   not submittable" if metrics["not_submittable"] else ""
-    return f"{task:<12} {metrics['model']:<15} valid AUC {metrics['auc']:.4f}{half}{mark}"
+    return f"{task:<12} {metrics['model']:<15} valid AUC {auc(metrics)}{half}{mark}"
 
 
 def _marks(reasons: dict[str, list[str]]) -> list[str]:

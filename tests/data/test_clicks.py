@@ -1,6 +1,5 @@
 """ClicksDataset: a split as a folder of memory-mapped arrays."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -93,11 +92,3 @@ def test_a_folder_that_lacks_an_array_says_what_to_run(dataset, clicks):
     seal_of(dataset._filepath).unlink()
     with pytest.raises(DatasetError, match=r"item\.npy.*kedro run --pipeline data_processing"):
         dataset.load()
-
-
-def test_the_preview_has_a_row_per_array(dataset, clicks):
-    dataset.save(clicks)
-    preview = json.loads(json.dumps(dataset.preview()))
-    assert preview["columns"] == ["array", "shape", "dtype", "first values"]
-    assert preview["data"][0] == ["history_user", "[2]", "int32", "1, 2"]
-    assert len(preview["data"]) == 9

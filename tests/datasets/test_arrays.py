@@ -109,8 +109,23 @@ def test_the_preview_shows_shape_and_first_rows_as_json(dataset, array):
     assert all(len(row) == len(preview["columns"]) for row in preview["data"])
 
 
-def test_the_preview_of_a_table_holds_its_first_five_rows(dataset):
+def test_the_preview_of_a_table_holds_its_first_rows(dataset):
     dataset.save(np.arange(20, dtype=np.int32).reshape(10, 2))
     preview = dataset.preview()
     assert preview["columns"] == ["row of [10, 2] int32", "0", "1"]
-    assert preview["data"] == [[0, 0, 1], [1, 2, 3], [2, 4, 5], [3, 6, 7], [4, 8, 9]]
+    assert preview["data"] == [[str(row), 2 * row, 2 * row + 1] for row in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "names"), [((3, 4), ["0 (padding)", "1", "2"]), ((2, 2, 4), ["0, 0 (padding)", "0, 1"])]
+)
+def test_the_preview_says_where_padding_is(dataset, shape, names):
+    array = np.ones(shape, np.float32)
+    array[..., 0, :] = 0
+    dataset.save(array)
+    assert [row[0] for row in dataset.preview()["data"]][: len(names)] == names
+
+
+def test_numbers_are_shown_with_four_digits(dataset):
+    dataset.save(np.array([[1 / 3, np.nan]]))
+    assert dataset.preview()["data"] == [["0", "0.3333", "nan"]]

@@ -33,6 +33,10 @@ def tables():
     return tags.astype(np.int32), embedding.astype(np.float32)
 
 
+def test_its_settings_say_what_it_is_and_where_that_stands(name):
+    assert any(source in MODEL_PARAMS[name].about for source in ("arXiv:", "docs/"))
+
+
 def params_of(name, **settings):
     return CtrParams(model={"name": name, **SMALL.get(name, {}), **settings})
 

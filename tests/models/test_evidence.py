@@ -33,6 +33,14 @@ def test_the_logit_is_the_sum_of_the_pieces_that_count(build, rows, make_batch):
     torch.testing.assert_close(model(batch), sum(said.values()))
 
 
+@pytest.mark.parametrize("settings", [{}, EVERYTHING, {"taste": False}])
+def test_its_pieces_are_those_that_count_and_sum_to_the_logit(build, rows, make_batch, settings):
+    model, batch = build(**settings), make_batch(rows)
+    pieces = model.pieces(batch)
+    assert set(pieces) == set(EvidenceParams(**settings).counted)
+    assert torch.equal(model(batch), torch.stack(list(pieces.values())).sum(0))
+
+
 @pytest.mark.parametrize(
     "settings", [{}, EVERYTHING, EVERYTHING | {"taste": False}], ids=["default", "all", "no taste"]
 )

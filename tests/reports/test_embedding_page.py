@@ -112,7 +112,7 @@ def hover_texts(figure) -> list[str]:
 
 def test_the_page_shows_the_scorecard_the_map_and_what_became_of_covers():
     page = gallery(world(4))
-    assert '<div class="plot" id="map"></div>' in page
+    assert '<div class="plot" id="map" role="img" aria-label="Items in the plane' in page
     assert "recall@100 of the nearest to their last click is\n0.250; of items clicked by the same users,\n–" in page
     assert "1 of 3 items have a cover that could be encoded;\nof the others: 1 missing, 0 unreadable, 1 tiny." in page
 

@@ -49,3 +49,8 @@ def test_long_lists_and_objects_are_cut_and_say_how_long_they_are():
 
 def test_an_auc_below_chance_or_unknown_still_has_a_place_on_the_scale():
     assert [text.above_chance(auc) for auc in (0.4, 0.75, 1.0, None)] == ["0.00%", "50.00%", "100.00%", "none"]
+
+
+def test_pieces_come_in_one_order_and_one_without_a_question_by_its_name():
+    said = text.in_pieces({"levels": -1.0, "my_own": 0.5, "taste": 2.0})
+    assert [(name, value) for name, _, value in said] == [("taste", 2.0), ("levels", -1.0), ("my own", 0.5)]

@@ -16,17 +16,18 @@ from kedro_datasets.plotly import JSONDataset as FigureDataset
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import TASKS
-from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.models import TrainedModel
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.fusion.settings import EmbeddingParams
+from mmctr_kedro.models import TrainedModel, build_model
 from mmctr_kedro.models.model_file import model_bytes
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.pipelines.reporting import create_pipeline, create_task_pipeline
-from mmctr_kedro.pipelines.reporting.nodes import evaluate, show_worst_rows
+from mmctr_kedro.pipelines.reporting.nodes import evaluate, evaluate_on_our_embedding, show_example_rows
 from mmctr_kedro.reports import text
-from mmctr_kedro.reports.examples import worst_rows
 from mmctr_kedro.reports.figures import NAMES, draw_figures
 from mmctr_kedro.reports.report import write_report, write_task_report
 from mmctr_kedro.submission.bundle import Bundle, Results
+from mmctr_kedro.training.trained_model import predict
 
 RAW_FILES = {
     "source": "simulated",
@@ -56,21 +57,23 @@ DIAGNOSTICS = {
     "known_answers": {"target_in_history": {"valid": {"clicks": 0.0, "others": 0.0}}},
     "thresholds": {"auc_difference": 0.03, "standard_errors": 3.0},
 }  # fmt: skip
-WORST = {
+ONE, TWO = ({"item_id": number, "title": title, "tags": ["x"]} for number, title in ((1, "One"), (2, "<b>Two</b>")))
+ROWS = {
     "missed_clicks": [
         {
-            "row_id": 2,
-            "prediction": 0.4,
-            "item": "<b>Two</b>",
-            "tags": "x",
-            "clicked_before": ["One", "Three"],
+            "row_id": 2, "prediction": 0.4, "item": TWO, "levels": [3, 7], "own_levels": [2, 5],
+            "pieces": {"taste": 0.5, "levels": -2.5}, "clicked_before": [ONE],
         }
     ],
     "false_hopes": [],
-}
+}  # fmt: skip
 CONTENT = pd.DataFrame(
-    {"item_id": [1, 2, 3], "title": ["One", "Two", " "], "tag_words": [["cat", "dog"], [], ["bird"]]}
-)
+    {"item_id": [1, 2, 3], "title": ["One", "Two", " "], "tag_words": [["cat", "dog"], [], ["bird"]],
+     "likes_level": [2, 0, 1], "views_level": [5, 0, 1]}
+)  # fmt: skip
+EMBEDDING = np.eye(4, 8, dtype=np.float32) * np.array([[0.0], [1.0], [1.0], [1.0]], np.float32)
+TAGS = np.array([[0] * 5, [0, 0, 0, 1, 2], [0] * 5, [0, 0, 0, 0, 3]], np.int32)
+NO_COVERS = Covers(None)
 
 
 HELD = [{"rule": "Left is left.", "source": "a page", "held": True, "evidence": "it was", "remedy": ""}]
@@ -108,6 +111,7 @@ def inputs(clicks):
             }
         ),
         "rules": HELD,
+        "item_embedding": EMBEDDING,
     }
 
 
@@ -141,16 +145,14 @@ def test_each_auc_has_its_half_without_the_leak_and_its_three_ceilings(inputs):
     nothing_leaks = evaluate(**inputs | {"leak_free_model": trained()}, task="task2")
     assert nothing_leaks["without_leak"] is None
     page = said(task_page(nothing_leaks, inputs["training_history"]))
-    assert "no leak without the leak" in page
-    assert "Without the levels' leak" not in page
+    assert "How good is it? " in page
+    assert "leak" not in page.split("What are the data")[0]
 
 
 def test_a_page_shows_what_is_left_without_the_leak_and_which_pieces_earned_their_place(pages):
     page = said(pages["task2"])
-    assert "Without the levels' leak 0.4444 is left (a piece is off)" in page
-    assert "at most 0.5000 can be reached in this world" in page
-    assert "Beside taste, 2 pieces of the model had to earn their place" in page
-    assert "Kept: levels." in page
+    assert "Without the leak: a piece is off." in page
+    assert "Beside taste, 2 pieces of the model had to earn their place; kept: levels." in page
     assert pages["all"].count("0.4444") >= 3
 
 
@@ -161,7 +163,7 @@ def test_slices_are_tenths_by_clicks_in_train_history_lengths_and_items_never_tr
         ("1", 2, 1.0), ("2", 2, 1.0),
     ]  # fmt: skip
     assert metrics["auc_unseen_items"] == {
-        "rows": 2, "clicks": 1, "auc": 1.0, "auc_standard_error": None, "best_reachable_auc": 1.0
+        "rows": 2, "clicks": 1, "auc": 1.0, "auc_interval": None, "best_reachable_auc": 1.0
     }  # fmt: skip
     assert [(s["bucket"], s["rows"], s["auc"]) for s in metrics["auc_by_history_length"]] == [
         ("3-4", 4, 0.75),
@@ -204,7 +206,7 @@ def test_without_a_truth_the_best_reachable_auc_is_null_and_the_page_says_so(inp
     assert metrics["best_reachable_auc"] is None
     assert metrics["auc_by_popularity_decile"][0]["best_reachable_auc"] is None
     page = said(task_page(metrics, inputs["training_history"]))
-    assert "The best reachable AUC of this data is not known." in page
+    assert "the best reachable AUC of this data is not known." in page
     assert "of at most" not in page
 
 
@@ -254,8 +256,11 @@ class Loads(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.scripts += tag == "script"
-        self.found += [f"<{tag} {name}={value}>" for name, value in attrs if name in {"src", "href", "srcset", "data"}]
-        if tag in {"link", "iframe", "img", "object"}:
+        self.found += [
+            f"<{tag} {name}={value}>" for name, value in attrs
+            if name in {"src", "href", "srcset", "data"} and not value.startswith(("#", "data:image/jpeg;base64,"))
+        ]  # fmt: skip
+        if tag in {"link", "iframe", "object"}:
             self.found.append(tag)
 
 
@@ -272,20 +277,28 @@ def trained(fixed: bool = False, leak_free: str = "", **settings) -> TrainedMode
     return TrainedModel({"ctr": ctr, "fixed": fixed, **known}, {})
 
 
+def with_weights(model: TrainedModel) -> TrainedModel:
+    """The same, freshly initialised for three items."""
+    weights = build_model(CtrParams(**model.settings["ctr"]), TAGS, EMBEDDING).state_dict()
+    sizes = {"items": len(TAGS), "tags": int(TAGS.max()) + 1, "embedding_width": EMBEDDING.shape[1]}
+    return TrainedModel(model.settings | sizes, {name: value.numpy() for name, value in weights.items()})
+
+
 def task_page(metrics: dict, history: list, **settings) -> str:
-    return write_task_report(
-        trained(**settings), metrics, history, DATA_REPORT, DIAGNOSTICS, WORST, HELD, *draw_figures(metrics, history)
-    )
+    model = trained(**settings)
+    made = Results(model, model, history, metrics, HELD, ROWS)
+    return write_task_report(DATA_REPORT, DIAGNOSTICS, NO_COVERS, *made, *draw_figures(metrics, history))
 
 
 def bundled(task: str, metrics: dict, history: list) -> Bundle:
     """As much of a task's bundle as the page of all tasks is made from."""
     model = trained(fixed=task == "task1")
-    made = {task: Results(model, model, history, metrics, HELD)}
+    made = {task: Results(model, model, history, metrics, HELD, ROWS)}
     manifest = {
         "tasks": [task],
         "metrics": {task: {name: value for name, value in metrics.items() if name != "run"}},
         "rules": {task: HELD},
+        "example_rows": {task: ROWS},
         "run": {"training": {task: metrics["run"]}, "evaluations": {task: history}},
     }
     bundle = Bundle(
@@ -297,7 +310,7 @@ def bundled(task: str, metrics: dict, history: list) -> Bundle:
 
 def together(metrics: dict, histories: list) -> str:
     bundles = (bundled(task, of, history) for (task, of), history in zip(metrics.items(), histories, strict=True))
-    return write_report(DATA_REPORT, DIAGNOSTICS, *bundles)
+    return write_report(DATA_REPORT, DIAGNOSTICS, NO_COVERS, *bundles)
 
 
 def said(page: str) -> str:
@@ -328,19 +341,20 @@ def test_a_page_loads_nothing(pages):
 
 def test_a_page_shows_its_figures_and_says_what_it_is_about(pages):
     for page in pages.values():
-        assert all(f'<div class="plot" id="{name}"></div>' in page and f'"{name}": {{' in page for name in NAMES)
+        assert all(f'<div class="plot" id="{name}" role="img"' in page and f'"{name}": {{' in page for name in NAMES)
     assert "<h1>Task 2: valid AUC 0.8889 of at most 1.0000</h1>" in pages["task2"]
     assert 'kedro run --pipeline task2 --params "task2.ctr.' in said(pages["task2"])
     assert "task2.ctr.batch_size=64," in pages["task2"]
     assert "<h1>Task 1, Task 2 and Task 1 &amp; 2 side by side</h1>" in pages["all"]
-    assert "Valid AUC is 0.8889 for Task 1, 0.8889 for Task 2, 0.8889 for Task 1 & 2. The" in said(pages["all"])
+    assert all(f"{label} : AUC 0.8889 by din" in said(pages["all"]) for label in ("Task 1", "Task 2", "Task 1 & 2"))
     assert "world version" in pages["all"]
 
 
 def test_a_page_says_whether_train_and_valid_are_drawn_alike(pages):
     for page in pages.values():
-        assert '<li class="marked">Train &amp; valid differ.</li>\n<li>Every row has' in page
-        assert all(f'<div class="plot" id="{name}"></div>' in page for name in ("signals", "history_lengths"))
+        assert '<li class="marked">Train &amp; valid differ.</li>' in page
+        assert "<li>Every row has" in page.split("What else was looked at")[1]
+        assert all(f'<div class="plot" id="{name}"' in page for name in ("signals", "history_lengths"))
         assert '"history_lengths": {' in page
 
 
@@ -389,9 +403,11 @@ def test_pages_and_metrics_mark_what_may_not_be_submitted(inputs):
     assert short["not_submittable"] == ["epochs is 2, not 100"]
     history = inputs["training_history"]
     all_three = dict(zip(TASKS, [short, official, official], strict=True))
-    assert "Not submittable. Task 1: epochs is 2, not 100." in said(together(all_three, [history] * 3))
-    assert "Not submittable. epochs is 2" in said(task_page(short, history))
-    assert "Not submittable" not in together(dict.fromkeys(TASKS, official), [history] * 3)
+    assert "Not submittable (Task 1): epochs is 2, not 100." in said(together(all_three, [history] * 3))
+    assert "Not submittable: epochs is 2, not 100." in said(task_page(short, history))
+    of_all = said(together({task: official | {"task": task} for task in TASKS}, [history] * 3))
+    assert "Not submittable" not in of_all
+    assert of_all.count("It may be submitted.") == 3
 
 
 def test_the_command_that_makes_a_page_again_has_the_exact_settings(inputs):
@@ -413,18 +429,21 @@ def test_the_command_names_the_model_and_what_is_not_its_own_but_no_list(inputs)
 
 def test_a_last_epoch_that_was_the_best_is_remarked_on(inputs):
     metrics = {**evaluate(**inputs, task="task1"), "best_epoch": 3}
-    assert "more epochs may still gain" in said(task_page(metrics, inputs["training_history"], epochs=3))
-    assert "more epochs" not in said(task_page(metrics, inputs["training_history"], epochs=100))
+    page = said(task_page(metrics, inputs["training_history"], epochs=3))
+    assert "The last epoch that was allowed was the best one: more may still gain. kedro run --pipeline task1" in page
+    assert "The last epoch" not in said(task_page(metrics, inputs["training_history"], epochs=100))
 
 
-def test_buckets_are_called_different_only_beyond_three_standard_errors():
+def test_buckets_are_called_different_only_where_their_intervals_lie_apart():
     slices = [
-        {"bucket": "3-4", "auc": 0.70, "auc_standard_error": 0.03, "clicks": 100},
-        {"bucket": "5-6", "auc": 0.80, "auc_standard_error": 0.04, "clicks": 100},  # apart: 0.1 = two of 0.05
+        {"bucket": "3-4", "auc": 0.70, "auc_interval": [0.64, 0.76], "clicks": 100},
+        {"bucket": "5-6", "auc": 0.80, "auc_interval": [0.75, 0.85], "clicks": 100},
     ]
-    assert "no more than noise explains" in text.about_slices(slices, "clicks")
-    slices[1]["auc"] = 0.86
-    assert "0.860), more than noise explains" in text.about_slices(slices, "clicks")
+    assert "overlap: noise may explain it" in text.about_slices(slices, "clicks")
+    slices[1]["auc_interval"] = [0.77, 0.85]
+    said = text.about_slices(slices, "clicks")
+    assert "lowest at 3-4 clicks, 0.700 (0.640 to 0.760), and highest at 5-6" in said
+    assert "do not overlap: more than noise" in said
 
 
 def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
@@ -432,6 +451,10 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
         "item_content": CONTENT,
         "data_report": DATA_REPORT,
         "data_diagnostics": DIAGNOSTICS,
+        "covers": NO_COVERS,
+        "item_tags": TAGS,
+        "provided_item_embedding": EMBEDDING,
+        "params:embedding": EmbeddingParams(),
     }
     of_a_task = ("predictions", "training_history", "rules", "leak_free_model", "leak_free_predictions")
     given = {**shared, **{name: inputs[name] for name in inputs if name not in of_a_task}}
@@ -439,8 +462,8 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     for task in TASKS:
         for name in of_a_task:
             catalog[f"{task}.{name}"] = MemoryDataset(inputs[name])
-        catalog[f"{task}.ctr_model"] = trained(fixed=task == "task1")
-        catalog[f"{task}.worst_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_worst.json"))
+        catalog[f"{task}.ctr_model"] = with_weights(trained(fixed=task == "task1"))
+        catalog[f"{task}.example_rows"] = JSONDataset(filepath=str(tmp_path / f"{task}_rows.json"))
         catalog[f"{task}.metrics"] = JSONDataset(filepath=str(tmp_path / f"{task}.json"))
         for name in NAMES:
             catalog[f"{task}.{name}_figure"] = FigureDataset(filepath=str(tmp_path / f"{task}_{name}.json"))
@@ -449,40 +472,82 @@ def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
     pipeline = sum((create_task_pipeline(task) for task in TASKS), start=create_pipeline())
     written = SequentialRunner().run(pipeline, catalog)
     assert {"report", *(f"{task}.report" for task in TASKS)} <= set(written)
-    assert catalog["task1.metrics"].load() == evaluate(**inputs, task="task1")
+    assert catalog["task2.metrics"].load() == evaluate(**inputs, task="task2")
+    ours = catalog["task1.metrics"].load()["embedding"]
+    assert (ours["variant"], ours["encoders"]["titles"]) == ("concat_pca", "minilm")
     # Kedro-Viz shows what preview() gives: plain lists, which every version of plotly.js can draw.
     assert catalog["task2.roc_figure"].preview()["data"][1]["y"][-1] == 1.0
 
 
-def test_a_task_reports_without_knowing_the_other_tasks_or_covers():
+def test_a_task_reports_without_knowing_the_other_tasks():
     pipeline = create_task_pipeline("task2")
     assert pipeline.inputs() == {
         "task2.predictions", "task2.training_history", "clicks_train", "clicks_valid", "clicks_test", "truth",
-        "item_content", "data_report", "data_diagnostics", "task2.ctr_model",
+        "item_content", "data_report", "data_diagnostics", "task2.ctr_model", "covers", "item_tags",
+        "provided_item_embedding",
         "task2.rules", "task2.leak_free_model", "task2.leak_free_predictions",
     }  # fmt: skip
     assert {name.split(".")[0] for name in pipeline.all_outputs()} == {"task2"}
 
 
-def test_the_worst_rows_are_low_clicks_and_high_skips_in_words(inputs, clicks):
-    predictions, valid = inputs["predictions"], inputs["clicks_valid"]
-    found = show_worst_rows(predictions, valid, CONTENT)
-    # Clicks score .8 .4 .7 in rows 0 2 4, the others .6 .2 .1 in rows 1 3 5.
-    assert [row["row_id"] for row in found["missed_clicks"]] == [2, 4, 0]
-    assert [row["row_id"] for row in found["false_hopes"]] == [1, 3, 5]
-    assert found["false_hopes"][0] == {
-        "row_id": 1, "prediction": 0.6, "item": "One", "tags": "cat, dog", "clicked_before": ["One"] * 3
-    }  # fmt: skip
-    assert found["missed_clicks"][1]["item"] == "item 3"  # its title is blank
+def test_a_page_asks_a_newcomers_questions_in_their_order(pages):
+    for page in pages.values():
+        headings = re.findall(r"<h2.*?>(.*?)</h2>", page)
+        assert headings == [
+            "What are the data, and how are they drawn?",
+            "Which embedding, and which model?",
+            "How good is it, with and without the leak?",
+            "Where does it fail?",
+            "What did the model see?",
+            "May I submit it?",
+            "What to try next?",
+            "Make this page again",
+            "This run",
+        ]
+        linked = re.findall(r'<a href="#(.*?)">', page)
+        assert len(linked) >= 7
+        assert all(f'id="{name}"' in page for name in linked)
+        assert set(re.findall(r"<(h\d)", page)) <= {"h1", "h2", "h3"}
 
 
-def test_the_newest_clicks_come_first_and_an_empty_history_is_no_trouble():
-    valid = Clicks(
-        history_user=np.array([1, 2], np.int32), history_offsets=np.array([0, 0, 4]),
-        history_items=np.array([3, 3, 1, 2], np.int32), history=np.array([0, 1], np.int32),
-        item=np.array([1, 1], np.int32), likes_level=np.zeros(2, np.int8), views_level=np.zeros(2, np.int8),
-        row_id=np.arange(2), label=np.array([1, 1], np.int8),
-    )  # fmt: skip
-    found = worst_rows(np.array([0.1, 0.2], np.float32), valid, CONTENT)
-    assert [row["clicked_before"] for row in found["missed_clicks"]] == [[], ["Two", "One", "item 3"]]
-    assert found["false_hopes"] == []
+def test_a_page_says_in_words_what_was_predicted_and_how_good_that_is(pages):
+    assert (
+        "6 rows of 6 users, kept out of training, are ranked by the predicted probability of a click. AUC is how "
+        "often, of a clicked and a skipped row, the clicked one comes first: a coin has 0.5, whoever knew this world's "
+        "true probabilities would have 1.0000. AUC 0.8889 by din , 78% of the way from the coin to the best; without "
+        "the leak 0.4444 is left, of at most 0.5000. It may be submitted. The leak: most rows without a click give "
+    ) in said(pages["task2"])
+
+
+def test_a_page_says_which_embedding_and_model_it_was_and_how_many_parameters(inputs):
+    page = said(task_page(evaluate(**inputs, task="task2"), inputs["training_history"]))
+    assert "provided by the organisers" in page
+    assert "din: the challenge's fixed model, a Deep Interest Network (Zhou et al., arXiv:1706.06978)" in page
+    judged = evaluate_on_our_embedding(EmbeddingParams(), *inputs.values(), task="task1")
+    assert "concat_pca: covers by efficientnet_lite0, titles by minilm" in said(
+        task_page(judged, inputs["training_history"])
+    )
+
+
+def test_rows_show_covers_titles_and_what_each_piece_added(inputs):
+    page = task_page(evaluate(**inputs, task="task2"), inputs["training_history"])
+    row = page.split('<div class="seen">')[1]
+    assert said(row).startswith("no cover 40.0% <b>Two</b> x no cover One x The row carries likes level 3 and views")
+    assert "likes level 3 and views level 7; the item's own are 2 and 5." in said(row)
+    assert '<span>levels</span><i><u class="against"\n  style="--size: 100.00%"></u></i><b>-2.50</b>' in row
+    assert '<span>taste</span><i><u class="for"\n  style="--size: 20.00%"></u></i><b>+0.50</b>' in row
+    assert "<span>sum</span><i></i><b>-2.00</b>" in row
+
+
+def test_example_rows_are_worst_and_best_and_their_pieces_sum_to_the_prediction(inputs):
+    model = with_weights(trained(model={"name": "evidence"}))
+    tables = (inputs["clicks_valid"], TAGS, EMBEDDING)
+    pctr = predict(model, *tables)
+    predictions = pd.DataFrame({"split": "valid", "row_id": range(6), "pctr": pctr})
+    found = show_example_rows(model, predictions, inputs["clicks_valid"], CONTENT, TAGS, EMBEDDING)
+    rows = [row for kind in found.values() for row in kind]
+    assert {row["row_id"] for row in rows} == set(range(6))
+    for row in rows:
+        assert set(row["pieces"]) == {"taste", "levels"}
+        logit = sum(row["pieces"].values())
+        assert 1 / (1 + np.exp(-logit)) == pytest.approx(row["prediction"], abs=2e-3)

@@ -45,8 +45,10 @@ class Params(BaseModel):
 class RunControls(Params):
     """Where a training runs, and its random state."""
 
-    seed: int = Field(20242025, ge=0, lt=2**63)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(
+        20242025, ge=0, lt=2**63, description="The same seed, data, settings and machine give the same bytes."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where torch finds it.")
     threads: int = Field(2, ge=1, description="CPU threads; equal bytes need equally many, on any machine.")
 
 

@@ -17,7 +17,9 @@ MostUnusable = Annotated[
 class SourceParams(Params):
     """Where the challenge's raw files come from."""
 
-    name: Literal["simulated", "interaction_log", "challenge_files"] = "simulated"
+    name: Literal["simulated", "interaction_log", "challenge_files"] = Field(
+        "simulated", description="A world simulated here, a log imported, or the challenge's own files."
+    )
 
 
 def _one_character(value: object) -> object:
@@ -65,8 +67,8 @@ class LogTableParams(TextTableParams):
     format: Literal["rows", "sequences"] = Field(
         "rows", description="sequences: a user, a separator, the items in order of time with blanks or commas between."
     )
-    user: str = "user"
-    item: str = "item"
+    user: str = Field("user", description="Column of users.")
+    item: str = Field("item", description="Column of items.")
     timestamp: str = Field("timestamp", description="A column of numbers, in any one unit.")
     rating: str | None = Field(None, description="A column of numbers; read where positive_rating is set.")
     label: str | None = Field(None, description="A column of 0 and 1: rows are impressions, nothing is sampled.")
@@ -82,17 +84,19 @@ class ItemTableParams(TextTableParams):
     """The item table of an interaction log: what items are called and tagged."""
 
     file: str = Field("items.csv", description="A file in log_folder.")
-    item: str = "item"
-    title: str = "title"
-    tags: str | None = "tags"
-    tag_separator: str = Field("|", min_length=1)
+    item: str = Field("item", description="Column of items, as the log names them.")
+    title: str = Field("title", description="Column of titles.")
+    tags: str | None = Field("tags", description="Column of tags; None: there are none.")
+    tag_separator: str = Field(
+        "|", min_length=1, description="Between the tags of an item, where they are no list such as ['war', 'sea']."
+    )
     no_tags: tuple[str, ...] = Field((), description="Words that stand for no tag at all.")
 
 
 class InteractionLogParams(Params):
-    """How a log of interactions becomes challenge files (pipeline ``import_log``). See docs/data.md."""
+    """How a log of interactions becomes challenge files (pipeline ``import_log``). See docs/log.md."""
 
-    seed: int = Field(20242025, ge=0)
+    seed: int = Field(20242025, ge=0, description="Of the users drawn and of sampled negatives.")
     log: LogTableParams = LogTableParams()
     items: ItemTableParams = ItemTableParams()
     ids: Literal["auto", "words"] = Field(
@@ -116,10 +120,12 @@ class InteractionLogParams(Params):
     )
     positive_rating: float | None = Field(None, description="Ratings from here on are clicks; None: all are.")
     min_history: int = Field(3, ge=1, description="Clicks a user has before the first that becomes a row.")
-    train_negatives: Literal["uniform", "popularity"] = "uniform"
-    eval_negatives: Literal["uniform", "popularity"] = "popularity"
-    train_negatives_per_click: int = Field(3, ge=1)
-    eval_negatives_per_click: int = Field(3, ge=1)
+    train_negatives: Literal["uniform", "popularity"] = Field(
+        "uniform", description="Law of train's sampled negatives: all items alike, or by clicks in training time."
+    )
+    eval_negatives: Literal["uniform", "popularity"] = Field("popularity", description="The same of valid and test.")
+    train_negatives_per_click: int = Field(3, ge=1, description="Rows without a click beside every click of train.")
+    eval_negatives_per_click: int = Field(3, ge=1, description="The same of valid and test.")
     eval_clicks_per_user: int = Field(1, ge=1, description="A user's last n clicks: test; the n before: valid.")
     train_clicks_per_user: int | None = Field(None, ge=1, description="Newest clicks that become rows; None: all.")
     valid_users: int | None = Field(None, ge=1, description="Users drawn for valid; None: all.")

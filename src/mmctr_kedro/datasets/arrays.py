@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from kedro_datasets._typing import TablePreview
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.datasets.previews import COLUMNS, SHOWN, of_what_is_there, table
 from mmctr_kedro.datasets.sealed import SealedDataset
 
-PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 8
 _ARRAYS = [field.name for field in fields(Clicks)]
 _OPTIONAL = {"label"}  # test has none
 
@@ -54,14 +53,18 @@ class NpyDataset(SealedDataset[np.ndarray]):
         with path.open("wb") as file:  # to a name NumPy would add .npy
             np.save(file, np.asarray(data, order="C"), allow_pickle=False)
 
+    @of_what_is_there
     def preview(self) -> TablePreview:
-        """Shape and dtype as the title of the index, then the first rows and columns."""
+        """The first rows and columns under shape and dtype; says of row 0 that it is padding where it is zeros."""
         array = load_array(self._filepath)
-        head = np.atleast_1d(array)[:PREVIEW_ROWS]
-        head = head.reshape(len(head), math.prod(head.shape[1:]))[:, :PREVIEW_COLUMNS]
-        rows = [[index, *row] for index, row in enumerate(head.tolist())]
-        columns = [f"row of {list(array.shape)} {array.dtype}", *map(str, range(head.shape[1]))]
-        return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})
+        rows_of = array if array.ndim > 1 else array.reshape(-1, 1)
+        *outer, width = rows_of.shape
+        rows = []
+        for place in islice(np.ndindex(*outer), SHOWN):
+            row = rows_of[place]
+            padding = " (padding)" if width > 1 and place[-1] == 0 and not row.any() else ""
+            rows.append([", ".join(map(str, place)) + padding, *row[:COLUMNS].tolist()])
+        return table([f"row of {list(array.shape)} {array.dtype}", *map(str, range(min(width, COLUMNS)))], rows)
 
 
 class ClicksDataset(SealedDataset[Clicks]):
@@ -82,13 +85,20 @@ class ClicksDataset(SealedDataset[Clicks]):
             if (array := getattr(data, name)) is not None:
                 np.save(path / f"{name}.npy", np.asarray(array, order="C"), allow_pickle=False)
 
+    @of_what_is_there
     def preview(self) -> TablePreview:
-        """One row per array: its name, shape, dtype and first values."""
-        arrays: dict[str, Any] = vars(self._read(self._filepath))
-        rows = [
-            [name, str(list(array.shape)), str(array.dtype), str(array[:PREVIEW_ROWS].tolist())[1:-1]]
-            for name, array in arrays.items()
-            if array is not None
-        ]
-        columns = ["array", "shape", "dtype", "first values"]
-        return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})
+        """The first rows, their users and histories with them, under the dtypes."""
+        clicks = self._read(self._filepath)
+        which = clicks.history[:SHOWN]
+        ends = zip(clicks.history_offsets[which], clicks.history_offsets[which + 1], strict=True)
+        of_rows = {name: getattr(clicks, name) for name in ("item", "likes_level", "views_level", "label")}
+        of_rows = {f"{name} {array.dtype}": array[:SHOWN] for name, array in of_rows.items() if array is not None}
+        columns = {
+            f"row of {len(clicks):,}": range(len(which)),
+            f"user {clicks.history_user.dtype}": clicks.history_user[which].tolist(),
+            f"history {clicks.history_items.dtype}[], oldest first": [
+                clicks.history_items[start:end].tolist() for start, end in ends
+            ],
+            **{name: array.tolist() for name, array in of_rows.items()},
+        }
+        return table(list(columns), zip(*columns.values(), strict=True))

@@ -15,6 +15,15 @@ from pyarrow import parquet
 
 from mmctr_kedro.common.seals import check_seal, sealed_write
 from mmctr_kedro.data.parquet import Parts, read_parts
+from mmctr_kedro.datasets.previews import (
+    SHOWN,
+    files_table,
+    of_what_is_there,
+    page_table,
+    parquet_table,
+    records_table,
+    tree,
+)
 
 T = TypeVar("T")
 _UTF8 = {"open_args_save": {"mode": "w", "encoding": "utf-8", "newline": "\n"}, "open_args_load": {"encoding": "utf-8"}}
@@ -62,6 +71,10 @@ class ArrowTableDataset(SealedDataset[pa.Table]):
     def _write(self, data: pa.Table, path: Path) -> None:
         parquet.write_table(data, path, write_page_checksum=True)
 
+    @of_what_is_there
+    def preview(self, nrows: int = SHOWN) -> TablePreview:
+        return parquet_table(self._filepath, nrows)
+
 
 class PartsDataset(SealedDataset[Parts]):
     """A parquet file of any size, read and written a part at a time; takes any iterable of tables of one schema."""
@@ -78,6 +91,10 @@ class PartsDataset(SealedDataset[Parts]):
             for table in chain([first], parts):
                 writer.write_table(table)
 
+    @of_what_is_there
+    def preview(self, nrows: int = SHOWN) -> TablePreview:
+        return parquet_table(self._filepath, nrows)
+
 
 class FilesDataset(SealedDataset[dict[str, bytes]]):
     """A folder of files by name."""
@@ -89,6 +106,10 @@ class FilesDataset(SealedDataset[dict[str, bytes]]):
         path.mkdir()
         for name, content in data.items():
             (path / name).write_bytes(content)
+
+    @of_what_is_there
+    def preview(self) -> TablePreview:
+        return files_table(self._filepath)
 
 
 class _LibraryDataset(SealedDataset[Any]):
@@ -130,8 +151,20 @@ class JSONDataset(_LibraryDataset):
     kind = "kedro_datasets.json.JSONDataset"
     defaults: ClassVar = {"save_args": {"indent": 1, "allow_nan": False, "ensure_ascii": False}, "fs_args": _UTF8}
 
+    @of_what_is_there
     def preview(self) -> JSONPreview:
-        return self._at(self._filepath).preview()
+        return tree(self._read(self._filepath))
+
+
+class RecordsDataset(JSONDataset):
+    """A JSON list of records, or such lists by name, which the viewer shows as a table."""
+
+    @of_what_is_there
+    def preview(self, nrows: int = 30) -> TablePreview:
+        found = self._read(self._filepath)
+        if isinstance(found, dict):
+            found = [{"": name, **record} for name, records in found.items() for record in records]
+        return records_table(found, nrows)
 
 
 class ParquetDataset(_LibraryDataset):
@@ -140,15 +173,20 @@ class ParquetDataset(_LibraryDataset):
     kind = "kedro_datasets.pandas.ParquetDataset"
     defaults: ClassVar = {"save_args": {"write_page_checksum": True}}
 
-    def preview(self, nrows: int = 5) -> TablePreview:
-        return self._at(self._filepath).preview(nrows)
+    @of_what_is_there
+    def preview(self, nrows: int = SHOWN) -> TablePreview:
+        return parquet_table(self._filepath, nrows)
 
 
 class TextDataset(_LibraryDataset):
-    """``text.TextDataset``, in UTF-8."""
+    """``text.TextDataset``, in UTF-8; the viewer shows the words of a page."""
 
     kind = "kedro_datasets.text.TextDataset"
     defaults: ClassVar = {"fs_args": _UTF8}
+
+    @of_what_is_there
+    def preview(self, nrows: int = 30) -> TablePreview:
+        return page_table(self._read(self._filepath), nrows)
 
 
 class PlotlyDataset(_LibraryDataset):
@@ -157,5 +195,6 @@ class PlotlyDataset(_LibraryDataset):
     kind = "kedro_datasets.plotly.JSONDataset"
     defaults: ClassVar = {}
 
+    @of_what_is_there
     def preview(self) -> PlotlyPreview:
         return self._at(self._filepath).preview()

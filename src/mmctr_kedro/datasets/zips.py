@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 from kedro_datasets._typing import JSONPreview, TablePreview
 
 from mmctr_kedro.data.challenge import Submission
+from mmctr_kedro.datasets.previews import SHOWN, of_what_is_there, table, tree
 from mmctr_kedro.datasets.sealed import SealedDataset
-from mmctr_kedro.submission.bundle import Bundle, bundle_bytes, read_bundle
+from mmctr_kedro.submission.bundle import MANIFEST, Bundle, bundle_bytes, read_bundle
 from mmctr_kedro.submission.submission_zip import read_submission, submission_bytes
 
 
@@ -22,9 +24,14 @@ class SubmissionZipDataset(SealedDataset[Submission]):
     def _write(self, data: Submission, path: Path) -> None:
         path.write_bytes(submission_bytes(data))
 
-    def preview(self, nrows: int = 8) -> TablePreview:
-        """The first rows, for Kedro-Viz."""
-        return TablePreview(read_submission(self._filepath).table.head(nrows).to_dict(orient="split"))
+    @of_what_is_there
+    def preview(self, nrows: int = SHOWN) -> TablePreview:
+        """Why it may not be sent in, then the first rows."""
+        submission = self._read(self._filepath)
+        head = submission.table.head(nrows)
+        reasons = [["not submittable", reason, *[""] * (head.shape[1] - 1)] for reason in submission.not_submittable]
+        rows = [[row, *values] for row, values in enumerate(head.to_numpy(object).tolist())]
+        return table([f"row of {len(submission.table):,}", *head.columns], [*reasons, *rows])
 
 
 class BundleDataset(SealedDataset[Bundle]):
@@ -36,6 +43,9 @@ class BundleDataset(SealedDataset[Bundle]):
     def _write(self, data: Bundle, path: Path) -> None:
         path.write_bytes(bundle_bytes(data))
 
+    @of_what_is_there
     def preview(self) -> JSONPreview:
-        """The manifest, for Kedro-Viz."""
-        return JSONPreview(json.dumps(self.load().manifest))
+        """The bytes of each member, then the manifest; reads no other member."""
+        with zipfile.ZipFile(self._filepath) as archive:
+            members = {member.filename: member.file_size for member in archive.infolist()}
+            return tree({"bytes": members, **json.loads(archive.read(MANIFEST))})

@@ -21,7 +21,8 @@ def diagnose(
 
     Args:
         item_content: One row per item, ascending: ``item_id`` 1..N, ``likes_level``, ``views_level`` (all 0: unknown).
-        clicks_train, clicks_valid: Rows with labels.
+        clicks_train: Rows with labels.
+        clicks_valid: Rows with labels.
         clicks_test: Rows without.
 
     Returns:

@@ -20,8 +20,8 @@ class HubModelParams(Params):
     trust_remote_code: bool = Field(
         False, description="True: run code that strangers wrote, with your rights; read it first."
     )
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Of the arithmetic and of the weights.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where torch finds it.")
     normalize: bool = Field(True, description="Vectors of length 1.")
 
     @model_validator(mode="after")
@@ -121,7 +121,7 @@ class FinetuneParams(RunControls):
     """An encoder of ``embedding`` tuned by clicks (pipeline ``finetune``); see encoders/lora.py."""
 
     modality: Literal["text", "image"] = Field("text", description="Whose encoder: embedding.text or embedding.image.")
-    seed: int = Field(20242025, ge=0, lt=2**32)
+    seed: int = Field(20242025, ge=0, lt=2**32, description="Of the pairs, the adapters and who is held out.")
     rank: int = Field(8, ge=1, description="Width of an adapter.")
     alpha: int = Field(16, ge=1, description="What an adapter learns counts alpha / rank.")
     dropout: float = Field(0.05, ge=0, lt=1, description="Of what an adapter sees.")
@@ -129,10 +129,10 @@ class FinetuneParams(RunControls):
         None, min_length=1, description="Layers that get an adapter, by the end of their names; None: all linear ones."
     )
     learning_rate: float = Field(5e-4, gt=0, description="Rises over the first tenth of the steps, then falls to 0.")
-    temperature: float = Field(0.05, gt=0)
+    temperature: float = Field(0.05, gt=0, description="Similarities are divided by it before softmax.")
     batch_size: int = Field(64, ge=2, description="Pairs of a step; each is the others' negative.")
-    pairs_per_epoch: int = Field(10_000, ge=2)
-    epochs: int = Field(3, ge=1)
+    pairs_per_epoch: int = Field(10_000, ge=2, description="Pairs drawn for an epoch, at most.")
+    epochs: int = Field(3, ge=1, description="At most.")
     patience: int = Field(1, ge=1, description="Epochs without a smaller loss on held-out users before stopping.")
     window: int = Field(3, ge=1, description="Clicks of one history at most this far apart are a pair.")
     held_out: float = Field(

@@ -5,9 +5,14 @@ Whatever is compared gets the same users and seeds. R rows, U users, S seeds, B 
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 CHUNK = 125  # resamples at a time
+MIDDLE = 95  # percent of the resamples that an interval holds
+LEAST_USERS = 10  # fewer, drawn again, are too much alike: their interval would be narrower than the truth
+LEAST_SHARE = 0.95  # of the resamples must have a value
 
 
 class Resamples:
@@ -21,6 +26,12 @@ class Resamples:
         times = rng.multinomial(self.users, np.full(self.users, 1 / self.users), size=count)
         self.times_UB = np.ascontiguousarray(times.T.astype(np.uint8))
         self.seeds_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
+
+    def of(self, rows: np.ndarray) -> Resamples:
+        """The same resamples of some of the rows: ``[R]`` bool, or indices."""
+        some = copy.copy(self)
+        some.user = self.user[rows]
+        return some
 
     def aucs(self, label: np.ndarray, score: np.ndarray) -> np.ndarray:
         """AUC of a prediction on every resample, ``[B]``, ties counted half; NaN where a resample lacks a class."""
@@ -38,3 +49,22 @@ class Resamples:
             with np.errstate(invalid="ignore"):
                 found.append(twice_right / (2 * clicks_CB.sum(axis=0) * others_before[-1]))
         return np.concatenate(found)
+
+    def means(self, value: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The weighted mean of a value of each user, ``[U]``, on every resample: ``[B]``; NaN counts nowhere."""
+        known = np.isfinite(value)
+        weight_BU = self.times_UB[known].T * weight[known]
+        with np.errstate(invalid="ignore"):
+            return (weight_BU * value[known]).sum(axis=1) / weight_BU.sum(axis=1)
+
+    def interval(self, values: np.ndarray) -> list[float] | None:
+        """Lower and upper end of the middle 95% of values ``[B]``, as of ``aucs``, leaving NaN out.
+
+        None where it would mislead: of fewer than ``LEAST_USERS`` users, or where more than a twentieth of the values
+        are NaN, as resamples lack a class.
+        """
+        known = np.isfinite(values)
+        if len(np.unique(self.user)) < LEAST_USERS or known.mean() < LEAST_SHARE:
+            return None
+        low, high = np.percentile(values[known], [(100 - MIDDLE) / 2, (100 + MIDDLE) / 2])
+        return [float(low), float(high)]

@@ -8,7 +8,17 @@ import numpy as np
 
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices
-from mmctr_kedro.evaluation.metrics import calibration, calibration_error, grouped_auc, logloss, predicted_per_click
+from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.evaluation.metrics import (
+    auc_of_groups,
+    calibration,
+    calibration_error,
+    grouped_auc,
+    logloss,
+    predicted_per_click,
+)
+
+RESAMPLES = 1000
 
 
 def evaluate(
@@ -24,29 +34,38 @@ def evaluate(
 
     Returns:
         Plain JSON without NaN; what cannot be known (an AUC of one class alone) is None. ``rows``, ``clicks``,
-        ``click_share``; ``auc``, ``auc_standard_error`` (DeLong et al., 1988), ``best_reachable_auc``; ``gauc``, the
-        mean AUC within users that have both labels, weighted by their rows, ``gauc_users`` and ``gauc_rows_share``;
-        ``logloss`` (nats), ``mean_prediction``, ``predicted_per_click``, ``calibration_error``;
+        ``click_share``, ``users``; ``auc``, ``auc_interval`` (lower and upper end of the middle 95% of
+        ``RESAMPLES`` bootstrap resamples of the users, each with all their rows), ``best_reachable_auc``; ``gauc``, the
+        mean AUC within users that have both labels, weighted by their rows, ``gauc_interval``, ``gauc_users`` and
+        ``gauc_rows_share``; ``logloss`` (nats), ``mean_prediction``, ``predicted_per_click``, ``calibration_error``;
         ``auc_unseen_items``, ``auc_by_popularity_decile``, ``auc_by_history_length``, ``calibration`` and ``roc``.
     """
     label = np.asarray(clicks.label)
-    judged = (label, pctr, posterior)
+    rows = slices.Judged(label, pctr, posterior, resamples(clicks))
     popularity = slices.train_clicks(clicks_train, clicks.item)
     within_users = grouped_auc(label, pctr, clicks.user)
     bins = calibration(label, pctr)
+    of_users = rows.drawn.means(*auc_of_groups(label, pctr, clicks.user))
     return {
-        **slices.slice_of(np.ones(len(label), dtype=bool), *judged),
+        **slices.slice_of(np.ones(len(label), dtype=bool), rows),
+        "users": rows.drawn.users,
         "click_share": float(label.mean()),
         "gauc": slices.known(within_users.auc),
+        "gauc_interval": rows.drawn.interval(of_users),
         "gauc_users": within_users.groups,
         "gauc_rows_share": within_users.rows_share,
         "logloss": logloss(label, pctr),
         "mean_prediction": float(pctr.mean(dtype=np.float64)),
         "predicted_per_click": slices.known(predicted_per_click(label, pctr)),
         "calibration_error": calibration_error(bins),
-        "auc_unseen_items": slices.slice_of(popularity < 0, *judged),
-        "auc_by_popularity_decile": slices.by_popularity_decile(popularity, *judged),
-        "auc_by_history_length": slices.by_history_length(clicks.history_length, *judged),
+        "auc_unseen_items": slices.slice_of(popularity < 0, rows),
+        "auc_by_popularity_decile": slices.by_popularity_decile(popularity, rows),
+        "auc_by_history_length": slices.by_history_length(clicks.history_length, rows),
         "calibration": bins,
         "roc": slices.roc(label, pctr),
     }
+
+
+def resamples(clicks: Clicks) -> Resamples:
+    """The users of these rows drawn again ``RESAMPLES`` times, the same at every call: of one prediction, no seeds."""
+    return Resamples(clicks.user, 1, RESAMPLES)

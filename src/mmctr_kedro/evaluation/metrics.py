@@ -66,11 +66,8 @@ def auc_standard_error_of_counts(score: np.ndarray, clicks: np.ndarray, others: 
     return float(np.sqrt(_variance(below, clicks) / m + _variance(above, others) / n))
 
 
-def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> GroupedAuc:
-    """Mean AUC within groups (GAUC, with users as groups), weighted by rows (impressions).
-
-    A group with clicks only or others only has no AUC: it is left out of the mean, and ``rows_share`` says
-    how many rows the mean is of.
+def auc_of_groups(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUC within each group, ``[G]``, and its rows, ``[G]``, groups ascending; NaN where one has only one class.
 
     Args:
         label: ``[R]`` 0 or 1.
@@ -83,11 +80,22 @@ def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> Grou
     by_group = pd.DataFrame({"click": np.asarray(label), "rank_of_click": rank * label}).groupby(group)
     rows, found = by_group.size(), by_group.sum()
     clicks, others = found["click"], rows - found["click"]
-    both = (clicks > 0) & (others > 0)
+    right = found["rank_of_click"] - clicks * (clicks + 1) / 2  # pairs ranked right, ties half (Mann-Whitney's U)
+    pairs = (clicks * others).where(lambda count: count > 0)
+    return (right / pairs).to_numpy(), rows.to_numpy()
+
+
+def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> GroupedAuc:
+    """Mean AUC within groups (GAUC, with users as groups), weighted by rows (impressions).
+
+    A group with clicks only or others only has no AUC: it is left out of the mean, and ``rows_share`` says
+    how many rows the mean is of. Arguments as of ``auc_of_groups``.
+    """
+    aucs, rows = auc_of_groups(label, score, group)
+    both = np.isfinite(aucs)
     if not both.any():
         return GroupedAuc(float("nan"), 0.0, 0)
-    right = found["rank_of_click"] - clicks * (clicks + 1) / 2  # pairs ranked right, ties half (Mann-Whitney's U)
-    mean = np.average((right / (clicks * others))[both], weights=rows[both])
+    mean = np.average(aucs[both], weights=rows[both])
     return GroupedAuc(float(mean), int(rows[both].sum()) / len(label), int(both.sum()))
 
 

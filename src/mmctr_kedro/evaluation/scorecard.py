@@ -48,6 +48,12 @@ def judge(embedding: np.ndarray, item_tags: np.ndarray, levels: np.ndarray, trai
     }
 
 
+def next_item(embedding: np.ndarray, train: Clicks, valid: Clicks) -> Found:
+    """The first measure alone: is a user's newest click among the items nearest to those before? As for ``judge``."""
+    unit = _unit(embedding)
+    return _of_places(*nearer_and_alike(unit, *next_item_queries(unit, valid, asked_histories(train, valid))))
+
+
 def told_by_ridge(vectors: np.ndarray, levels: np.ndarray, clicks: np.ndarray) -> dict[str, float | None]:
     """How well a linear model reads levels and popularity off the vectors: R2 of five-fold ridge regression over items.
 

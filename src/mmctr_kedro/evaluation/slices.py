@@ -1,4 +1,4 @@
-"""AUC by slice of the rows, beside its error and the best reachable one. ``metrics`` has the measures.
+"""AUC by slice of the rows, beside its interval and the best reachable one. ``metrics`` has the measures.
 
 Whatever cannot be known (an AUC of one class, a best reachable AUC nobody has told) is None, never NaN, so
 that the metrics are valid JSON.
@@ -7,12 +7,13 @@ that the metrics are valid JSON.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.evaluation.metrics import auc, auc_standard_error, even_parts
+from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.evaluation.metrics import auc, even_parts
 
 # Lower ends of the buckets of history lengths: 3 is the challenge's shortest, 6 the median, 64 the most kept.
 HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
@@ -21,6 +22,15 @@ ROC_POINTS = 201
 UNSEEN = "not in train"
 
 Slice = dict[str, Any]
+
+
+class Judged(NamedTuple):
+    """Rows with labels and what was predicted of them; ``[R]`` each."""
+
+    label: np.ndarray  # 0 or 1
+    score: np.ndarray  # float
+    posterior: np.ndarray | None  # float64, the best reachable probabilities; None where nobody knows them
+    drawn: Resamples  # of their users
 
 
 def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
@@ -37,56 +47,45 @@ def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
     return {name: [round(value, 5) for value in rate.tolist()] for name, rate in rates.items()}
 
 
-def slice_of(chosen: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None) -> Slice:
-    """Rows, clicks, AUC, its error and the best reachable AUC of the rows where ``chosen``.
-
-    Args:
-        chosen: ``[R]`` bool.
-        label: ``[R]`` 0 or 1.
-        score: ``[R]`` float.
-        posterior: ``[R]`` float64, or None where nobody knows it.
-    """
-    label, score = label[chosen], score[chosen]
+def slice_of(chosen: np.ndarray, rows: Judged) -> Slice:
+    """Rows, clicks, AUC, its 95% interval and the best reachable AUC of the rows where ``chosen``, ``[R]`` bool."""
+    label, score, drawn = rows.label[chosen], rows.score[chosen], rows.drawn.of(chosen)
     return {
         "rows": len(label),
         "clicks": int(label.sum()),
-        "auc": known(auc(label, score)),
-        "auc_standard_error": known(auc_standard_error(label, score)),
-        "best_reachable_auc": None if posterior is None else known(auc(label, posterior[chosen])),
+        **auc_and_interval(label, score, drawn),
+        "best_reachable_auc": None if rows.posterior is None else known(auc(label, rows.posterior[chosen])),
     }
 
 
-def by_history_length(
-    length: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None
-) -> list[Slice]:
-    """``slice_of`` each bucket of history lengths that has any rows, and its name as ``bucket``."""
+def auc_and_interval(label: np.ndarray, score: np.ndarray, drawn: Resamples) -> Slice:
+    """``auc``, and ``auc_interval``: lower and upper end of the middle 95% over users drawn again, or None."""
+    return {"auc": known(auc(label, score)), "auc_interval": drawn.interval(drawn.aucs(label, score))}
+
+
+def by_history_length(length: np.ndarray, rows: Judged) -> list[Slice]:
+    """``slice_of`` each bucket of history lengths ``[R]`` that has any rows, and its name as ``bucket``."""
     which = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
     return [
-        {"bucket": bucket_name(HISTORY_EDGES, number), **slice_of(which == number, label, score, posterior)}
-        for number in np.unique(which)
+        {"bucket": bucket_name(HISTORY_EDGES, number), **slice_of(which == number, rows)} for number in np.unique(which)
     ]
 
 
-def by_popularity_decile(
-    popularity: np.ndarray, label: np.ndarray, score: np.ndarray, posterior: np.ndarray | None
-) -> list[Slice]:
+def by_popularity_decile(popularity: np.ndarray, rows: Judged) -> list[Slice]:
     """``slice_of`` each tenth of the rows by popularity, least popular first; items not in train are in none.
 
     Equal popularities stay together, so there may be fewer than ten. ``bucket`` is the range of popularity.
 
     Args:
         popularity: ``[R]`` int, see ``train_clicks``.
-        label, score, posterior: As for ``slice_of``.
+        rows: The same rows.
     """
     seen = popularity >= 0
-    which = np.full(len(label), -1)
+    which = np.full(len(popularity), -1)
     which[seen] = even_parts(popularity[seen], POPULARITY_PARTS)
     tenths = [which == number for number in np.unique(which[seen])]
     return [
-        {
-            "bucket": _range(popularity[chosen].min(), popularity[chosen].max()),
-            **slice_of(chosen, label, score, posterior),
-        }
+        {"bucket": _range(popularity[chosen].min(), popularity[chosen].max()), **slice_of(chosen, rows)}
         for chosen in tenths
     ]
 

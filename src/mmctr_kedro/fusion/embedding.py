@@ -27,8 +27,8 @@ def fuse_items(
     """The item embedding of a variant.
 
     Args:
-        text_vectors, image_vectors: ``[N+1, d]`` float32, each with a width of its own; row i is item i's, row 0 is not
-            read.
+        text_vectors: ``[N+1, d]`` float32; row i is item i's, row 0 is not read.
+        image_vectors: The same, with a width of its own.
         provided: ``[N+1, 128]`` float32, the organisers' vectors; read by variant ``provided`` alone.
         clicks_train: What a variant may learn from; none reads the rows of valid or test.
         params: How to fuse; None: ``EmbeddingParams()``, PCA of both to 128 numbers.

@@ -74,8 +74,11 @@ class Evidence(CtrModel):
         self.levels = Levels(items) if params.levels else None
 
     def forward(self, batch: Batch) -> Tensor:
+        return torch.stack(list(self.pieces(batch).values())).sum(0)
+
+    def pieces(self, batch: Batch) -> dict[str, Tensor]:
         said, _ = self.evidence(batch)
-        return torch.stack([said[name] for name in self.counted]).sum(0)
+        return {name: said[name] for name in self.counted}
 
     def evidence(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
         """What each piece says, by its name: ``[B]`` log-odds; those that training alone counts are there too.

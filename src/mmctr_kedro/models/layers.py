@@ -25,6 +25,10 @@ class CtrModel(nn.Module):
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor: ...
 
+    def pieces(self, batch: Batch) -> dict[str, Tensor]:
+        """The summands of the logit by name, ``[B]`` each; a model that is no sum has none."""
+        return {}
+
     def training_loss(self, batch: Batch, click_loss: Callable[[Tensor], Tensor]) -> Tensor:
         """What training makes small, without penalties; ``click_loss`` maps logits ``[B]`` to the loss of their
         clicks."""

@@ -12,7 +12,7 @@ from mmctr_kedro.common.params import Params, RunControls, suggest
 class TrainingControls(RunControls):
     """How a training runs, apart from what it trains. Official values: fp32, 100 epochs, patience 3."""
 
-    epochs: int = Field(100, ge=1)
+    epochs: int = Field(100, ge=1, description="At most.")
     patience: int = Field(3, ge=1, description="Evaluations without a better valid AUC before stopping.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="Of the arithmetic between the weights, which stay in fp32 (autocast)."
@@ -42,6 +42,7 @@ class ModelSettings(Params):
     """
 
     own_training: ClassVar[dict[str, Any]] = {}  # of CtrParams, in place of its defaults
+    about: ClassVar[str]  # what it is, and its source, in one line
 
     def to_compare(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """By the name of a piece, what to change in these settings to have it and to lack it; training/comparing.py."""
@@ -56,8 +57,10 @@ class ModelSettings(Params):
 class DinParams(ModelSettings):
     """The organisers' DIN; see models/din.py."""
 
+    about: ClassVar[str] = "the challenge's fixed model, a Deep Interest Network (Zhou et al., arXiv:1706.06978)"
+
     name: Literal["din"] = "din"
-    net_dropout: float = Field(0.1, ge=0, lt=1)
+    net_dropout: float = Field(0.1, ge=0, lt=1, description="Of the network after attention.")
 
 
 class TransformerDcnParams(ModelSettings):
@@ -70,17 +73,21 @@ class TransformerDcnParams(ModelSettings):
         "patience": 5,
     }
 
+    about: ClassVar[str] = "the challenge's 1st place: a Transformer over the clicks, then DCNv2 (arXiv:2505.03543)"
+
     name: Literal["transformer_dcn"] = "transformer_dcn"
     width: int = Field(64, ge=1, description="Numbers of an item id and of its tags.")
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, description="Of the Transformer.")
     heads: int = Field(1, ge=1, description="Must divide the token: twice an item's vector.")
-    feed_forward: int = Field(256, ge=1)
-    encoder_dropout: float = Field(0.2, ge=0, lt=1)
+    feed_forward: int = Field(256, ge=1, description="Units of the Transformer's feed-forward layers.")
+    encoder_dropout: float = Field(0.2, ge=0, lt=1, description="Of the Transformer.")
     last: int = Field(16, ge=1, description="Newest encoded clicks handed to the head one by one.")
-    cross_layers: int = Field(3, ge=1)
-    dnn_units: tuple[int, ...] = Field((1024, 512, 256), min_length=1)
-    head_units: tuple[int, ...] = (64, 32)
-    net_dropout: float = Field(0.2, ge=0, lt=1)
+    cross_layers: int = Field(3, ge=1, description="Of DCNv2.")
+    dnn_units: tuple[int, ...] = Field(
+        (1024, 512, 256), min_length=1, description="Of the deep network beside the cross layers."
+    )
+    head_units: tuple[int, ...] = Field((64, 32), description="Of the last layers, over both.")
+    net_dropout: float = Field(0.2, ge=0, lt=1, description="Of the deep network.")
     published_mask: bool = Field(
         False, description="True: attend to the padding and ignore the clicks, as the published code does."
     )
@@ -97,11 +104,13 @@ class QinParams(ModelSettings):
         "patience": 8,
     }
 
+    about: ClassVar[str] = "the challenge's 2nd place: target attention, quadratic layers (arXiv:2504.17699)"
+
     name: Literal["qin"] = "qin"
     width: int = Field(128, ge=1, description="Numbers of an item id, of its tags and of a level.")
-    layers: int = Field(4, ge=1)
+    layers: int = Field(4, ge=1, description="Quadratic layers.")
     rows: int = Field(4, ge=1, description="Products summed in a quadratic layer.")
-    net_dropout: float = Field(0.1, ge=0, lt=1)
+    net_dropout: float = Field(0.1, ge=0, lt=1, description="Of the quadratic network.")
 
 
 class EvidenceParams(ModelSettings):
@@ -116,6 +125,8 @@ class EvidenceParams(ModelSettings):
         "patience": 3,
         "threads": 1,  # two are no faster
     }
+
+    about: ClassVar[str] = "our own: a sum of pieces of evidence, each of which had to earn its place (docs/ctr.md)"
 
     name: Literal["evidence"] = "evidence"
     taste: bool = Field(True, description="Content that the user's clicks and the item have in common.")
@@ -132,10 +143,10 @@ class EvidenceParams(ModelSettings):
     heads: int = Field(8, ge=1, description="Independent codings of an item, in taste.")
     codes: int = Field(16, ge=2, description="Codes of a head.")
     width: int = Field(256, ge=1, description="Hidden units between content and codes.")
-    tag_width: int = Field(16, ge=1)
-    co_click_width: int = Field(16, ge=1)
-    head_units: tuple[int, ...] = (128, 64)
-    net_dropout: float = Field(0.3, ge=0, lt=1)
+    tag_width: int = Field(16, ge=1, description="Numbers of a tag.")
+    co_click_width: int = Field(16, ge=1, description="Numbers of an item id, in co-clicks.")
+    head_units: tuple[int, ...] = Field((128, 64), description="Of the network over the heads' matches.")
+    net_dropout: float = Field(0.3, ge=0, lt=1, description="Of that network, and of the one from content to codes.")
 
     @property
     def counted(self) -> list[str]:
@@ -183,9 +194,11 @@ class CtrParams(TrainingControls):
     A training value left out, or null, is the model's own (``own_training``): the paper's where there is one.
     """
 
-    model: ModelParams = Field(DinParams(), discriminator="name")
+    model: ModelParams = Field(
+        DinParams(), discriminator="name", description="Which model, by its name, with its own settings."
+    )
     patience: int = Field(6, ge=1, description="Evaluations without a better valid AUC before stopping.")
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, description="Of Adam.")
     batch_size: int = Field(8192, ge=2, description="Batch norm needs two rows.")
     embedding_regularizer: float = Field(1e-6, ge=0, description="L2 on the model's embedding parameters.")
     net_regularizer: float = Field(0.0, ge=0, description="L2 on all others.")
@@ -193,13 +206,13 @@ class CtrParams(TrainingControls):
         "dense", description="lazy: L2 and Adam move only the id rows of the batch; faster, another model."
     )
     embedding_learning_rate: float | None = Field(None, gt=0, description="None: learning_rate.")
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw"] = Field("adam", description="Of all parameters.")
     weight_decay: float = Field(0.0, ge=0, description="Of adamw, on all but embedding parameters.")
-    max_gradient_norm: float = Field(10.0, gt=0)
+    max_gradient_norm: float = Field(10.0, gt=0, description="A longer gradient is cut to this norm.")
     schedule: Literal["plateau", "constant", "cosine"] = Field(
         "plateau", description="plateau: times rate_decay after an evaluation without gain; cosine: over all epochs."
     )
-    rate_decay: float = Field(0.5, gt=0, lt=1)
+    rate_decay: float = Field(0.5, gt=0, lt=1, description="What the rate is multiplied by when it falls.")
     rate_patience: int = Field(2, ge=1, description="Evaluations in a row without gain before the rate falls.")
     warmup_steps: int = Field(0, ge=0, description="The rate climbs to its value over the first steps.")
     pairwise_weight: float = Field(
@@ -208,7 +221,7 @@ class CtrParams(TrainingControls):
     accumulate: int = Field(1, ge=1, description="Parts in which a batch is computed, to save memory.")
     evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: once an epoch.")
     max_history: int = Field(64, ge=1, description="Newest clicks of a history that the model sees.")
-    compile: bool = Field(False, description="torch.compile; see benchmarks/RESULTS.md for where it pays.")
+    compile: bool = Field(False, description="torch.compile; see docs/speed.md for where it pays.")
 
     @model_validator(mode="before")
     @classmethod
@@ -245,10 +258,10 @@ class FixedCtrParams(TrainingControls):
             )
         return values
 
-    embedding_regularizer: float = Field(1e-6, ge=0)
-    net_regularizer: float = Field(0.0, ge=0)
-    net_dropout: float = Field(0.1, ge=0, lt=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    embedding_regularizer: float = Field(1e-6, ge=0, description="L2 on the embedding tables.")
+    net_regularizer: float = Field(0.0, ge=0, description="L2 on all other weights.")
+    net_dropout: float = Field(0.1, ge=0, lt=1, description="Of the network after attention.")
+    learning_rate: float = Field(1e-3, gt=0, description="Of Adam.")
     batch_size: int = Field(8192, ge=2, description="Batch norm needs two rows.")
 
     def as_ctr(self) -> CtrParams:

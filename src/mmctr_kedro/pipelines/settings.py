@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import Params, find, leaves, nested, suggest
@@ -43,15 +43,15 @@ SETTINGS: dict[str, type[Params]] = {
 class VariantChoice(Params):
     """Which variant of a stage is built and used."""
 
-    variant: str
+    variant: str = Field(description="As embedding.variant; catalog paths read it.")
 
 
 class OneLineChoices(Params):
-    """globals.yml: choices that catalog paths and parameters share; ``--params`` sets them too."""
+    """Choices that catalog paths and parameters share; ``--params`` sets them too."""
 
-    root: str
-    log_folder: str
-    challenge_folder: str = ""  # left out: below root; an empty line (null) is refused
+    root: str = Field(description="Everything a run reads and writes lies below it.")
+    log_folder: str = Field(description="Where the interaction log lies that import_log reads.")
+    challenge_folder: str = Field("", description="Where the challenge's files lie; left out: below root.")
     embedding: VariantChoice
 
 

@@ -7,8 +7,6 @@ N items, Q queries, K neighbours each, M items on the map.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
 from html import escape
 from typing import Any
@@ -18,23 +16,18 @@ import pandas as pd
 
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.data.covers import Covers
-from mmctr_kedro.data.images import Refused, decoded_batches
 from mmctr_kedro.evaluation.scorecard import shown_items
 from mmctr_kedro.evaluation.slices import train_clicks
-from mmctr_kedro.reports.examples import titles
 from mmctr_kedro.reports.figures import INK, MUTED, blank
+from mmctr_kedro.reports.items import cut, pictures, titles
 from mmctr_kedro.reports.rendering import page
 
 SEED = 20242025
 QUERIES = 4  # of each kind
 NEIGHBOURS = 8
-SIDE = 96  # pixels of a thumbnail
-QUALITY = 80  # of its JPEG: some 3 kB
-LETTERS = 70  # shown of a title or a tag
 TAGS = 5  # shown of an item
 MAPPED = 2_000  # items on the map: more are a blot, and t-SNE takes 4 s for these
 COLD = "never in train"
-NO_COVER = {"missing": "no cover", "unreadable": "cover cannot be read", "tiny": "cover too small"}
 # Okabe & Ito (2008), made for colour-blind eyes; black last, as it is the loudest.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 OTHER = "#c3cad2"
@@ -66,11 +59,9 @@ def write_embedding_report(
     queries = np.concatenate(list(asked.values()))
     near, cosine = nearest(item_embedding, queries)
     title, tags = titles(item_content), tag_names(item_content, item_tags)
-    pictures = decoded_batches(covers.read(np.union1d(queries, near)), SIDE, 1, batch_size=64, threads=1)
     items: dict[int, dict[str, Any]] = {
-        item: {"title": _cut(title[item]), "tags": tags[item - 1], "cold": not shown[item], **_picture(found)}
-        for batch in pictures
-        for item, found in batch
+        item: {"title": cut(title[item]), "tags": tags[item - 1], "cold": not shown[item], **picture}
+        for item, picture in pictures(covers, np.union1d(queries, near)).items()
     }
     rows = {
         query: (
@@ -124,17 +115,6 @@ def nearest(embedding: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.nd
     return order + 1, np.take_along_axis(cosine, order, axis=1)
 
 
-def _picture(found: np.ndarray | Refused) -> dict[str, str]:
-    """A cover as base64 of a JPEG, or words why there is none."""
-    if isinstance(found, Refused):
-        return {"cover": "", "gap": NO_COVER[found.kind]}
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(found).save(file, "JPEG", quality=QUALITY)
-    return {"cover": base64.b64encode(file.getvalue()).decode()}
-
-
 def draw_map(
     item_content: pd.DataFrame, item_tags: np.ndarray, clicks_train: Clicks, item_embedding: np.ndarray
 ) -> Any:
@@ -158,7 +138,7 @@ def draw_map(
     place = positions(item_embedding[items])
     said = np.array(  # plotly reads some HTML but knows no &quot;, which it shows literally
         [
-            f"<b>{escape(_cut(title[item]), quote=False)}</b><br>"
+            f"<b>{escape(cut(title[item]), quote=False)}</b><br>"
             f"{escape(', '.join(tags[item - 1][:TAGS]), quote=False)}<br>item {item}"
             for item in items.tolist()
         ],
@@ -214,7 +194,7 @@ def positions(vectors: np.ndarray) -> np.ndarray:
 
 def tag_names(item_content: pd.DataFrame, item_tags: np.ndarray) -> list[list[str]]:
     """The tags of items 1..N in words, cut; where the data has no words at all, as ``tag 17``."""
-    words = [[_cut(str(word)) for word in of_item] for of_item in item_content["tag_words"]]
+    words = [[cut(str(word)) for word in of_item] for of_item in item_content["tag_words"]]
     return words if any(words) else [[f"tag {tag}" for tag in of_item if tag] for of_item in item_tags[1:].tolist()]
 
 
@@ -223,9 +203,3 @@ def _marker(colour: str, is_cold: bool) -> dict[str, Any]:
         return {"symbol": "diamond", "size": 10, "color": colour, "line": {"width": 1.5, "color": INK}}
     edge = {"width": 0.5, "color": MUTED}  # without one, yellow is lost on white
     return {"symbol": "circle", "size": 6, "color": colour, "line": edge}
-
-
-def _cut(text: str) -> str:
-    """On one line, of ``LETTERS`` characters at most."""
-    line = " ".join(text.split())
-    return line if len(line) <= LETTERS else line[: LETTERS - 1].rstrip() + "…"

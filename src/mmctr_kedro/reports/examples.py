@@ -1,4 +1,4 @@
-"""Items and rows in words, so that a reader can judge whether they make sense."""
+"""Some rows as the model saw them, in words, so that a reader can judge whether its reasons make sense."""
 
 from __future__ import annotations
 
@@ -8,48 +8,88 @@ import numpy as np
 import pandas as pd
 
 from mmctr_kedro.data.clicks import Clicks
+from mmctr_kedro.reports.items import cut, titles
 
-ROWS = 6
-HISTORY = 3
+ROWS = 3  # of each kind
+HISTORY = 5
+TAGS = 5
+
+Row = dict[str, Any]
 
 
-def worst_rows(score: np.ndarray, clicks: Clicks, item_content: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """The ``ROWS`` clicks with the lowest and the others with the highest scores; equals in row order.
+def choose_rows(score: np.ndarray, clicks: Clicks) -> dict[str, np.ndarray]:
+    """Row numbers by what makes them worth a look, ``ROWS`` of each kind at most, the most telling first.
+
+    ``missed_clicks`` have the lowest scores of the clicks and ``false_hopes`` the highest of the others: there the
+    model was most wrong. Of ``found_clicks`` and ``passed_over`` it was rightly surest. No two of a kind show one
+    item; equals come in row order.
 
     Args:
-        score: ``[R]`` predictions of the rows of ``clicks``.
-        clicks: Rows with labels.
-        item_content: One row per item: ``item_id``, ``title``, ``tag_words``.
-
-    Returns:
-        ``missed_clicks`` and ``false_hopes``: per row ``row_id``, ``prediction``, ``item``, ``tags`` and
-        ``clicked_before``, the newest titles of the history, newest first.
+        score: ``[R]`` predictions of the rows of ``clicks``, which have labels.
     """
-    title, tags = titles(item_content), item_content.set_index("item_id")["tag_words"]
     label = np.asarray(clicks.label)
 
-    def in_words(rows: np.ndarray, order: np.ndarray) -> list[dict[str, Any]]:
-        found = []
-        for row in rows[np.argsort(order[rows], kind="stable")][:ROWS].tolist():
-            start, end = clicks.history_offsets[clicks.history[row] :][:2]
-            found.append(
-                {
-                    "row_id": int(clicks.row_id[row]),
-                    "prediction": round(float(score[row]), 4),
-                    "item": title[clicks.item[row]],
-                    "tags": ", ".join(tags[clicks.item[row]]),
-                    "clicked_before": title[clicks.history_items[max(start, end - HISTORY) : end][::-1]].tolist(),
-                }
-            )
-        return found
+    def first(chosen: np.ndarray, order: np.ndarray) -> np.ndarray:
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(order[rows], kind="stable")]
+        _, of_item = np.unique(clicks.item[rows], return_index=True)
+        return rows[np.sort(of_item)][:ROWS]
 
     return {
-        "missed_clicks": in_words(np.flatnonzero(label == 1), score),
-        "false_hopes": in_words(np.flatnonzero(label == 0), -score),
+        "missed_clicks": first(label == 1, score),
+        "false_hopes": first(label == 0, -score),
+        "found_clicks": first(label == 1, -score),
+        "passed_over": first(label == 0, score),
     }
 
 
-def titles(item_content: pd.DataFrame) -> pd.Series:
-    """The title of every item on one line, or the item's number where there is none; by item id."""
-    title = item_content.set_index("item_id")["title"].fillna("").str.split().str.join(" ")
-    return title.where(title != "", "item " + title.index.astype(str))
+def in_words(
+    kinds: dict[str, np.ndarray],
+    score: np.ndarray,
+    pieces: dict[str, np.ndarray],
+    clicks: Clicks,
+    item_content: pd.DataFrame,
+) -> dict[str, list[Row]]:
+    """The rows of each kind as JSON.
+
+    Args:
+        kinds: Row numbers, as ``choose_rows`` gives them.
+        score: ``[R]``.
+        pieces: Log-odds by piece, of the rows of all kinds one after the other; empty for a model that is no sum.
+        clicks, item_content: As for ``choose_rows``; one row per item: ``item_id``, ``title``, ``tag_words``,
+            ``likes_level``, ``views_level``.
+
+    Returns:
+        Per row ``row_id``, ``prediction``, ``item``, ``levels`` (likes and views that it carries), ``own_levels`` (of
+        its item; 0: unknown), ``pieces``, and ``clicked_before``, the newest clicks, newest first. Of an item
+        ``item_id``, ``title`` and ``tags``.
+    """
+    title, of_item = titles(item_content), item_content.set_index("item_id").to_dict("index")
+    number = iter(range(sum(map(len, kinds.values()))))
+
+    def about(item: int) -> Row:
+        tags = [cut(str(tag)) for tag in of_item[item]["tag_words"][:TAGS]]
+        return {"item_id": item, "title": cut(title[item]), "tags": tags}
+
+    def about_row(row: int) -> Row:
+        start, end = clicks.history_offsets[clicks.history[row] :][:2]
+        item, place = int(clicks.item[row]), next(number)
+        return {
+            "row_id": int(clicks.row_id[row]),
+            "prediction": float(f"{score[row]:.4g}"),
+            "item": about(item),
+            "levels": [int(clicks.likes_level[row]), int(clicks.views_level[row])],
+            "own_levels": [int(of_item[item][name]) for name in ("likes_level", "views_level")],
+            "pieces": {name: round(float(said[place]), 3) for name, said in pieces.items()},
+            "clicked_before": [
+                about(clicked) for clicked in clicks.history_items[max(start, end - HISTORY) : end][::-1].tolist()
+            ],
+        }
+
+    return {kind: [about_row(row) for row in rows.tolist()] for kind, rows in kinds.items()}
+
+
+def items_of(kinds: dict[str, list[Row]]) -> np.ndarray:
+    """Ids of all items that these rows show, ascending."""
+    rows = [row for of_kind in kinds.values() for row in of_kind]
+    return np.unique([item["item_id"] for row in rows for item in (row["item"], *row["clicked_before"])]).astype(int)

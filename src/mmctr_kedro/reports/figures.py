@@ -10,18 +10,23 @@ from mmctr_kedro.reports.text import LABELS
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-COLOURS = {"task1": "#1f5fa8", "task2": "#c4561a", "task1_and_2": "#2f7d4f"}  # apart also for colour-blind eyes
+# Of Okabe & Ito (2008), apart for colour-blind eyes; and on grey paper by marks, dashes and hatching.
+COLOURS = {"task1": "#0072B2", "task2": "#D55E00", "task1_and_2": "#009E73"}
 MARKS = {"task1": "circle", "task2": "square", "task1_and_2": "diamond"}
-SPLIT_COLOURS = {"train": "#9aa5b1", "valid": "#1f5fa8", "test": "#e0a458"}
+DASHES = {"task1": "solid", "task2": "dash", "task1_and_2": "dashdot"}
+SPLIT_COLOURS = {"train": "#8a94a0", "valid": "#0072B2", "test": "#E69F00"}
+SPLIT_MARKS = {"train": "square", "valid": "circle"}
+SPLIT_HATCHING = {"train": "", "valid": "/", "test": "."}
+IN_ERRORS = 1.96  # standard errors that reach to the end of a 95% interval
 INK, MUTED, GRID, AXIS = "#1f2933", "#6b7785", "#e6e9ed", "#b8c0c8"
 DOTS = {"color": MUTED, "width": 1, "dash": "dot"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _SIGNALS = {  # those drawn, lowest first
-    "views_level_click_rate": "click rate of the views level",
-    "likes_level_click_rate": "click rate of the likes level",
-    "item_train_rows": "the item's rows in train",
-    "item_history_clicks": "the item's clicks in train's histories",
-    "item_click_rate": "the item's click rate in train",
+    "views_level_click_rate": "click rate<br>of the views level",
+    "likes_level_click_rate": "click rate<br>of the likes level",
+    "item_train_rows": "the item's rows<br>in train",
+    "item_history_clicks": "the item's clicks<br>in train's histories",
+    "item_click_rate": "the item's click rate<br>in train",
 }
 
 NAMES = ("training_curves", "roc", "calibration", "auc_by_history_length", "auc_by_popularity")
@@ -44,7 +49,7 @@ def draw(metrics: dict[str, Metrics], histories: dict[str, History]) -> dict[str
         "roc": roc(metrics),
         "calibration": calibration(metrics),
         "auc_by_history_length": _auc_by(by_length, "clicks in the history"),
-        "auc_by_popularity": _auc_by(by_popularity, "clicks on the item in train, tenths of the rows"),
+        "auc_by_popularity": _auc_by(by_popularity, "clicks on the item in train"),
     }
 
 
@@ -85,7 +90,8 @@ def training_curves(histories: dict[str, History], metrics: dict[str, Metrics]) 
         group = {"legendgroup": task if several else None, "col": 1}
         figure.add_scatter(
             x=epoch, y=[entry["valid_auc"] for entry in history], name=LABELS[task] if several else "valid AUC",
-            mode="lines+markers", line=line, marker={"size": 6, "symbol": MARKS[task]}, row=1, **group,
+            mode="lines+markers", line=line | {"dash": DASHES[task]}, marker={"size": 6, "symbol": MARKS[task]}, row=1,
+            **group,
         )  # fmt: skip
         kept = [entry for entry in history if entry["epoch"] == metrics[task]["best_epoch"]]
         figure.add_scatter(
@@ -95,7 +101,8 @@ def training_curves(histories: dict[str, History], metrics: dict[str, Metrics]) 
         )  # fmt: skip
         for key, name, dash in (("train_loss", "train loss", "solid"), ("valid_logloss", "valid logloss", "dot")):
             figure.add_scatter(
-                x=epoch, y=[entry[key] for entry in history], name=name, mode="lines", line={**line, "dash": dash},
+                x=epoch, y=[entry[key] for entry in history], name=name, mode="lines+markers",
+                line={**line, "dash": dash}, marker={"size": 5, "symbol": MARKS[task]},
                 hovertemplate=f"{LABELS[task]} {name} %{{y:.4f}}<extra></extra>", showlegend=not several, row=2,
                 **group,
             )  # fmt: skip
@@ -113,16 +120,17 @@ def roc(metrics: dict[str, Metrics]) -> Figure:
         if values["roc"]:
             figure.add_scatter(
                 x=values["roc"]["false_positive_rate"], y=values["roc"]["true_positive_rate"], mode="lines",
-                name=f"{LABELS[task]}: {values['auc']:.4f}", line={"color": COLOURS[task], "width": 2.2},
+                name=f"{LABELS[task]}: {values['auc']:.4f}",
+                line={"color": COLOURS[task], "width": 2.2, "dash": DASHES[task]},
             )  # fmt: skip
     figure.update_xaxes(title_text="non-clicks taken for clicks")
     return figure.update_yaxes(title_text="clicks found", range=[0, 1.005])
 
 
 def calibration(metrics: dict[str, Metrics]) -> Figure:
-    """Share of clicks against mean prediction, in bins of nearly equal size, with one standard error."""
+    """Share of clicks against mean prediction, in bins of nearly equal size, with its 95% interval."""
     bins = [bin_ for values in metrics.values() for bin_ in values["calibration"]]
-    top = max(max(bin_["mean_prediction"], bin_["click_share"] + bin_["standard_error"]) for bin_ in bins)
+    top = max(max(bin_["mean_prediction"], bin_["click_share"] + IN_ERRORS * bin_["standard_error"]) for bin_ in bins)
     figure = _with_diagonal("perfect", limit=min(1.0, top * 1.05))
     for task, values in metrics.items():
         predicted, clicked, error = (
@@ -131,7 +139,8 @@ def calibration(metrics: dict[str, Metrics]) -> Figure:
         )
         figure.add_scatter(
             x=predicted, y=clicked, error_y=_error_bars(error), name=LABELS[task], mode="lines+markers",
-            line={"color": COLOURS[task], "width": 2.2}, marker={"size": 8, "symbol": MARKS[task]},
+            line={"color": COLOURS[task], "width": 2.2, "dash": DASHES[task]},
+            marker={"size": 8, "symbol": MARKS[task]},
         )  # fmt: skip
     figure.update_xaxes(title_text="mean prediction")
     return figure.update_yaxes(title_text="share clicked")
@@ -150,12 +159,13 @@ def signals(data_diagnostics: dict[str, Any]) -> Figure:
         of = [found[name][split] for name in _SIGNALS]
         figure.add_scatter(
             x=[entry["auc"] for entry in of], y=list(_SIGNALS.values()), mode="markers", name=split,
-            marker={"size": 12, "color": SPLIT_COLOURS[split], "line": {"width": 1.5, "color": "white"}},
+            marker={"size": 12, "color": SPLIT_COLOURS[split], "symbol": SPLIT_MARKS[split],
+                    "line": {"width": 1.5, "color": "white"}},
             error_x=_error_bars([entry["standard_error"] for entry in of]),
             hovertemplate=f"%{{y}}: AUC in {split} %{{x:.4f}}<extra></extra>",
         )  # fmt: skip
     figure.add_vline(x=0.5, line=DOTS)
-    figure.update_xaxes(title_text="AUC on train and on valid rows (0.5: tells nothing)", tickformat=".2f")
+    figure.update_xaxes(title_text="AUC (0.5: tells nothing)", tickformat=".2f")
     return figure.update_yaxes(ticks="", showline=False, tickfont={"color": INK})
 
 
@@ -167,6 +177,7 @@ def history_lengths(data_diagnostics: dict[str, Any]) -> Figure:
     for split, of in shares.items():
         figure.add_bar(
             x=used, y=[of[bucket] for bucket in used], name=split, marker_color=SPLIT_COLOURS[split],
+            marker_pattern={"shape": SPLIT_HATCHING[split], "fillmode": "overlay", "fgcolor": "white"},
             hovertemplate=f"%{{x}} clicks: %{{y:.1%}} of {split} rows<extra></extra>",
         )  # fmt: skip
     figure.update_layout(bargap=0.3, bargroupgap=0.08)
@@ -190,21 +201,19 @@ def _auc_by(by_task: dict[str, list[Slice]], title: str) -> Figure:
         aside = 0.16 * (number - (len(by_task) - 1) / 2)  # tasks stand side by side within a bucket
         figure.add_scatter(
             x=[place + aside for place in range(len(entries))], y=[entry["auc"] for entry in entries],
-            error_y=_error_bars([entry["auc_standard_error"] for entry in entries]), mode="markers", name=LABELS[task],
+            error_y=_intervals(entries), mode="markers", name=LABELS[task],
             marker={"size": 9, "symbol": MARKS[task], "color": COLOURS[task]},
             customdata=[[entry["bucket"], entry["rows"], entry["clicks"]] for entry in entries],
             hovertemplate="%{customdata[0]}: AUC %{y:.4f}<br>%{customdata[1]} rows, %{customdata[2]} clicks",
         )  # fmt: skip
-        known = (entry for entry in entries if entry["auc"] is not None)
-        lowest = min([lowest, *(entry["auc"] - (entry["auc_standard_error"] or 0) for entry in known)])
+        known = [entry for entry in entries if entry["auc"] is not None]
+        lowest = min([lowest, *(min(entry["auc_interval"] or [entry["auc"]]) for entry in known)])
     figure.add_hline(y=0.5, line=DOTS)
-    names = [f"{bucket['bucket']}<br><span style='color:{MUTED}'>{bucket['rows']:,}</span>" for bucket in buckets]
     figure.update_xaxes(
-        title={"text": f"{title} (below: valid rows)", "standoff": 14}, range=[-0.6, len(buckets) - 0.4],
-        tickvals=list(range(len(buckets))), ticktext=names, tickangle=0, showgrid=False,
+        title={"text": title, "standoff": 14}, range=[-0.6, len(buckets) - 0.4], showgrid=False,
+        tickvals=list(range(len(buckets))), ticktext=[bucket["bucket"] for bucket in buckets],
     )  # fmt: skip
-    figure.update_yaxes(title_text="AUC", tickformat=".2f", range=[max(0.0, min(0.48, lowest - 0.02)), 1])
-    return figure.update_layout(margin_b=84)
+    return figure.update_yaxes(title_text="AUC", tickformat=".2f", range=[max(0.0, min(0.48, lowest - 0.02)), 1.005])
 
 
 def _with_diagonal(name: str, limit: float) -> Figure:
@@ -218,4 +227,13 @@ def _with_diagonal(name: str, limit: float) -> Figure:
 
 
 def _error_bars(error: list[float | None]) -> dict[str, Any]:
-    return {"type": "data", "array": error, "thickness": 1.4, "width": 4}
+    """95% intervals of measures with these standard errors."""
+    ends = [None if one is None else IN_ERRORS * one for one in error]
+    return {"type": "data", "array": ends, "thickness": 1.4, "width": 4}
+
+
+def _intervals(entries: list[Slice]) -> dict[str, Any]:
+    """The intervals of AUCs, which may reach further down than up."""
+    pairs = [(entry["auc"], entry["auc_interval"]) for entry in entries]
+    up, down = ([None if of is None else abs(of[end] - auc) for auc, of in pairs] for end in (1, 0))
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.4, "width": 4}

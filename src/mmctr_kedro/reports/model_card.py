@@ -23,7 +23,7 @@ def model_card(
         measured: What ``measure`` found; the scorer first.
         data_report: Of the data it was trained on.
     """
-    without_leak = metrics["without_leak"] or {name: metrics[name] for name in ("auc", "auc_standard_error")}
+    without_leak = metrics["without_leak"] or {name: metrics[name] for name in ("auc", "auc_interval")}
     return (
         templates(autoescape=False)
         .get_template("model_card.md.j2")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mmctr_kedro.common.params import leaves
-from mmctr_kedro.models import TrainedModel, model_settings
+from mmctr_kedro.data.covers import Covers
+from mmctr_kedro.models import model_settings
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
-from mmctr_kedro.reports import text
+from mmctr_kedro.reports import advice, text
+from mmctr_kedro.reports.examples import items_of
 from mmctr_kedro.reports.figures import COLOURS, NAMES, draw, history_lengths, signals, slices
+from mmctr_kedro.reports.items import pictures
 from mmctr_kedro.reports.rendering import page
 from mmctr_kedro.reports.text import LABELS, form
-from mmctr_kedro.submission.bundle import Bundle
+from mmctr_kedro.submission.bundle import Bundle, Results
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -23,123 +28,147 @@ _CHOSEN_IN_CONF = (
     "embedding_regularizer",
     "epochs",
 )  # by some environment
+_STATE = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm: counted, not learnt
 
 Metrics = dict[str, Any]
-History = list[dict[str, Any]]
 
 
-def write_task_report(
-    ctr_model: TrainedModel,
-    metrics: Metrics,
-    training_history: History,
-    data_report: dict[str, Any],
-    data_diagnostics: dict[str, Any],
-    worst_rows: dict[str, Any],
-    rules: list[dict[str, Any]],
-    *figures: Any,
-) -> str:
-    """The page of one task, as HTML, with ``figures`` in the order of ``NAMES``.
+def write_task_report(data_report: dict[str, Any], data_diagnostics: dict[str, Any], covers: Covers, *made: Any) -> str:
+    """The page of one task, as HTML.
 
-    Its command gives the model, what conf/ may choose, and what is not the default. Lists are left out of it:
-    ``--params`` cannot take them.
+    Args:
+        covers: Read once, for the items of the example rows.
+        made: The ``Results`` of the task, then its figures in the order of ``NAMES``.
     """
-    task, best, settings = metrics["task"], metrics["best_reachable_auc"], model_settings(ctr_model)
-    own = CtrParams(model={"name": settings.model.name}) if isinstance(settings, CtrParams) else FixedCtrParams()
-    values, usual = (
-        {name: "null" if value is None else str(value) for name, value in leaves(of.model_dump(mode="json"))}
-        for of in (settings, own)
-    )
-    given = ",".join(
-        f"{task}.ctr.{name}={value}"
-        for name, value in values.items()
-        if (value != usual[name] or name in _CHOSEN_IN_CONF) and not value.startswith("[")
-    )
+    count = len(Results._fields)
+    of, figures = Results(*made[:count]), dict(zip(NAMES, made[count:], strict=True))
+    task, best = of.metrics["task"], of.metrics["best_reachable_auc"]
     limit = f" of at most {best:.4f}" if best is not None else ""
-    return _page(
-        {task: metrics},
-        dict(zip(NAMES, figures, strict=True)),
-        data_report,
-        data_diagnostics,
-        title=f"{LABELS[task]}: valid AUC {form(metrics['auc'], '.4f')}{limit}",
-        one=metrics,
-        history=training_history,
-        epochs_allowed=settings.epochs,
-        worst_rows=worst_rows,
-        rules=rules,
-        settings=[{"": f"{task}.ctr.{name}", " ": value} for name, value in values.items()],
-        command=f'kedro run --pipeline {task} --params "{given}"',
-    )
+    title = f"{LABELS[task]}: valid AUC {form(of.metrics['auc'], '.4f')}{limit}"
+    command = f'kedro run --pipeline {task} --params "{_given(task, model_settings(of.ctr_model))}"'
+    return _page({task: of}, figures, data_report, data_diagnostics, covers, title=title, command=command)
 
 
-def write_report(data_report: dict[str, Any], data_diagnostics: dict[str, Any], *bundles: Bundle) -> str:
-    """The page of the tasks of these bundles side by side, as HTML."""
-    made = {task: results for bundle in bundles for task, results in bundle.results().items()}
-    metrics = {task: of.metrics for task, of in made.items()}
-    return _page(
-        metrics,
-        draw(metrics, {task: of.training_history for task, of in made.items()}),
-        data_report,
-        data_diagnostics,
-        title="Task 1, Task 2 and Task 1 & 2 side by side",
-        one=None,
-        side_by_side=[
-            {
-                "": f"{LABELS[task]} · {of['model']}",
-                "valid AUC": text.auc(of),
-                "without the leak": text.auc(of["without_leak"]) if of["without_leak"] else "no leak",
-                "of the way": form(text.way_to_best(of), "z.0%"),
-                "GAUC": of["gauc"],
-                "unseen": of["auc_unseen_items"]["auc"],
-                "logloss": of["logloss"],
-                "calibration": of["calibration_error"],
-                "epoch kept": f"{of['best_epoch']} of {of['epochs']}",
-            }
-            for task, of in metrics.items()
-        ],
-        command="kedro run",
+def write_report(
+    data_report: dict[str, Any], data_diagnostics: dict[str, Any], covers: Covers, *bundles: Bundle
+) -> str:
+    """The page of the tasks of these bundles side by side, as HTML; covers are read once, for the example rows."""
+    tasks = {task: of for bundle in bundles for task, of in bundle.results().items()}
+    figures = draw(
+        {task: of.metrics for task, of in tasks.items()}, {task: of.training_history for task, of in tasks.items()}
     )
+    title = "Task 1, Task 2 and Task 1 & 2 side by side"
+    return _page(tasks, figures, data_report, data_diagnostics, covers, title=title, command="kedro run")
 
 
 def _page(
-    metrics: dict[str, Metrics],
+    tasks: dict[str, Results],
     figures: dict[str, Figure],
     data_report: dict[str, Any],
     data_diagnostics: dict[str, Any],
+    covers: Covers,
     **contents: Any,
 ) -> str:
     figures |= {"signals": signals(data_diagnostics), "history_lengths": history_lengths(data_diagnostics)}
-    by_slice = [
-        [
-            {
-                what: entry["bucket"],
-                "rows": entry["rows"],
-                "clicks": entry["clicks"],
-                "best reachable": entry["best_reachable_auc"],
-            }
-            | {LABELS[task]: text.auc(of[number]) for task, of in by_task.items()}
-            for number, entry in enumerate(next(iter(by_task.values())))
-        ]
-        for what, by_task in slices(metrics).items()
-    ]
+    metrics = {task: of.metrics for task, of in tasks.items()}
+    settings = {task: model_settings(of.ctr_model) for task, of in tasks.items()}
+    simulated = data_report["raw_files"]["source"] == "simulated"
+    embeddings = [of["embedding"] for of in metrics.values()]
+    provided = next((of["next_item_recall_at_100"] for of in embeddings if of["variant"] == "provided"), None)
+    rows = [items_of(of.example_rows) for of in tasks.values()]
     return page(
         "report",
         figures,
+        tasks=tasks,
         metrics=metrics,
         first=next(iter(metrics.values())),
-        slices=by_slice,
-        run=[
-            {
-                "": LABELS[task],
-                "training seconds": of["run"]["seconds"],
-                "rows_per_second": of["run"]["rows_per_second"],
-            }
-            for task, of in metrics.items()
-        ],
-        raw_files=data_report["raw_files"],
-        data_report={name: said for name, said in data_report.items() if name != "raw_files"},
+        models=[_about_model(of, settings[task]) for task, of in tasks.items()],
+        settings={
+            task: [{"": f"{task}.ctr.{name}", " ": value} for name, value in _values(of).items()]
+            for task, of in settings.items()
+        },
+        results=_with_something([_results(of) for of in metrics.values()]),
+        slices=[_in_numbers(what, by_task) for what, by_task in slices(metrics).items()],
+        pictures=pictures(covers, np.unique(np.concatenate(rows))),
+        most=max((abs(said) for of in tasks.values() for said in _said(of)), default=1.0) or 1.0,
+        advice=advice.advise([advice.shown(of, settings[task], simulated, provided) for task, of in metrics.items()]),
+        data_report=data_report,
         data_diagnostics=data_diagnostics,
         labels=LABELS,
         names=text.NAMES,
+        kinds=text.KINDS,
         colours=COLOURS,
         **contents,
+    )
+
+
+def _about_model(of: Results, settings: CtrParams | FixedCtrParams) -> dict[str, Any]:
+    embedding, model = of.metrics["embedding"], CtrParams(**of.ctr_model.settings["ctr"]).model
+    made_of = ", ".join(f"{what} by {encoder}" for what, encoder in sorted(embedding["encoders"].items()))
+    return {
+        "": LABELS[of.metrics["task"]],
+        "embedding": embedding["variant"] + (f": {made_of}" if made_of else " by the organisers"),
+        "next click among its nearest 100": form(embedding["next_item_recall_at_100"], ".1%"),
+        "model": f"{model.name}: {model.about}",
+        "parameters": sum(array.size for name, array in of.ctr_model.weights.items() if not name.endswith(_STATE)),
+        "epoch kept": f"{of.metrics['best_epoch']} of {of.metrics['epochs']}",
+    }
+
+
+def _results(of: Metrics) -> dict[str, Any]:
+    left, ceilings = of["without_leak"], of["ceilings"] or {}
+    return {
+        "": f"{LABELS[of['task']]} · {of['model']}",
+        "valid AUC": _glued(text.auc(of)),
+        "best reachable": of["best_reachable_auc"],
+        "without the leak": _glued(text.auc(left)) if left else "no leak",
+        "best without it": ceilings.get("posterior_without_levels") if left else None,
+        "within users (GAUC)": _glued(text.with_interval(of["gauc"], of["gauc_interval"])),
+        "logloss": of["logloss"],
+        "calibration error": of["calibration_error"],
+    }
+
+
+def _in_numbers(what: str, by_task: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The slices of all tasks as one table."""
+    return [
+        {
+            what: entry["bucket"],
+            "rows": entry["rows"],
+            "clicks": entry["clicks"],
+            "best reachable": entry["best_reachable_auc"],
+        }
+        | {LABELS[task]: _glued(text.auc(of[number])) for task, of in by_task.items()}
+        for number, entry in enumerate(next(iter(by_task.values())))
+    ]
+
+
+def _with_something(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without columns that are None in all of them."""
+    return [{name: of for name, of in row.items() if any(other[name] is not None for other in rows)} for row in rows]
+
+
+def _glued(measure: str) -> str:
+    """An interval that a narrow column breaks nowhere but before it."""
+    return measure.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
+
+
+def _said(of: Results) -> list[float]:
+    """What any piece said of any row."""
+    return [said for rows in of.example_rows.values() for row in rows for said in row["pieces"].values()]
+
+
+def _values(settings: CtrParams | FixedCtrParams) -> dict[str, str]:
+    values = leaves(settings.model_dump(mode="json"))
+    return {name: "null" if value is None else str(value) for name, value in values}
+
+
+def _given(task: str, settings: CtrParams | FixedCtrParams) -> str:
+    """The model, what conf/ may choose, and what is not the default, as ``--params`` takes it: not lists."""
+    own = CtrParams(model={"name": settings.model.name}) if isinstance(settings, CtrParams) else FixedCtrParams()
+    usual = _values(own)
+    return ",".join(
+        f"{task}.ctr.{name}={value}"
+        for name, value in _values(settings).items()
+        if (value != usual[name] or name in _CHOSEN_IN_CONF) and not value.startswith("[")
     )

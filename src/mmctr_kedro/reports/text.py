@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmctr_kedro.common.params import leaves
+from mmctr_kedro.common.words import percent as percent  # a filter of the templates too
 
 Metrics = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -21,6 +22,19 @@ CEILINGS = {
     "posterior_without_taste": "popularity and the row's levels known",
     "posterior": "the user's taste known too",
     "posterior_without_levels": "taste and popularity known, without the row's levels",
+}
+PIECES = {  # of a model that is a sum: its name, and what it asks
+    "taste": ("taste", "do title, cover and tags go with what the user clicked before?"),
+    "levels": ("levels", "are the likes and views levels that the row carries this item's own? The leak"),
+    "record": ("record", "is the item clicked more often than others like it?"),
+    "popularity": ("popularity", "are items with this item's levels clicked more often?"),
+    "co_clicks": ("co-clicks", "is it clicked by those who clicked the same items?"),
+}
+KINDS = {  # of rows worth a look
+    "missed_clicks": "Clicks it thought least likely",
+    "false_hopes": "Skipped rows it was surest of",
+    "found_clicks": "Clicks it was rightly surest of",
+    "passed_over": "Skipped rows it rightly thought least likely",
 }
 MOST = 40  # entries of one object that a page shows
 
@@ -37,24 +51,30 @@ def about_ceilings(metrics: Metrics) -> str:
 def about_slices(slices: Rows, what: str) -> str:
     """The weakest and the strongest bucket, and whether noise could explain the difference."""
     # Buckets of a handful of clicks are the extremes by chance alone.
-    known = [entry for entry in slices if entry["auc_standard_error"] and entry["clicks"] >= 20]
+    known = [entry for entry in slices if entry["auc_interval"] and entry["clicks"] >= 20]
     if len(known) < 2:
         return "There are too few rows to compare buckets."
     low, *_, high = sorted(known, key=lambda entry: entry["auc"])
-    noise = math.hypot(low["auc_standard_error"], high["auc_standard_error"])
-    verdict = "more than" if high["auc"] - low["auc"] > 3 * noise else "no more than"
+    apart = low["auc_interval"][1] < high["auc_interval"][0]
+    verdict = "do not overlap: more than noise" if apart else "overlap: noise may explain it"
     return (
-        f"AUC is lowest at {low['bucket']} {what} ({low['auc']:.3f}) and highest at {high['bucket']}"
-        f" ({high['auc']:.3f}), {verdict} noise explains (standard error of the difference: {noise:.3f})."
+        f"AUC is lowest at {low['bucket']} {what}, {auc(low, 3)}, and highest at {high['bucket']}, {auc(high, 3)}. "
+        f"Their intervals {verdict}."
     )
 
 
-def way_to_best(metrics: Metrics) -> float | None:
-    """How far the AUC has come from chance to the best reachable one; None where that is not known."""
-    best = metrics["best_reachable_auc"]
-    if metrics["auc"] is None or best is None or best <= 0.5:
+def way_to(best: float | None, auc: float | None) -> float | None:
+    """How far an AUC has come from chance to the best reachable one; None where that is not known."""
+    if auc is None or best is None or best <= 0.5:
         return None
-    return (metrics["auc"] - 0.5) / (best - 0.5)
+    return (auc - 0.5) / (best - 0.5)
+
+
+def in_pieces(said: dict[str, float]) -> list[tuple[str, str, float]]:
+    """What pieces say of a row: name, question and log-odds of each, in the order of ``PIECES``, unknown ones last."""
+    order = list(PIECES)
+    names = sorted(said, key=lambda name: order.index(name) if name in order else len(order))
+    return [(*PIECES.get(name, (words(name), "")), said[name]) for name in names]
 
 
 def above_chance(auc: float | None) -> str:
@@ -63,9 +83,14 @@ def above_chance(auc: float | None) -> str:
 
 
 def auc(entry: Mapping[str, Any], digits: int = 4) -> str:
-    """The AUC of a task or a slice and its standard error."""
-    error = entry["auc_standard_error"]
-    return form(entry["auc"], f".{digits}f") + (f" ± {error:.{digits}f}" if error is not None else "")
+    """The AUC of a task or a slice and its 95% interval, as in ``0.7884 (0.7715 to 0.8050)``."""
+    return with_interval(entry["auc"], entry["auc_interval"], digits)
+
+
+def with_interval(value: float | None, interval: list[float] | None, digits: int = 4) -> str:
+    """A measure and its interval, where there is one."""
+    between = "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+    return form(value, f".{digits}f") + between
 
 
 def form(value: float | None, spec: str) -> str:

@@ -27,7 +27,7 @@ from mmctr_kedro.running.project import LOCK, Project
 from mmctr_kedro.submission.reproduce_md import reproduce
 from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
@@ -42,6 +42,7 @@ class Results(NamedTuple):
     training_history: list[dict[str, Any]]
     metrics: dict[str, Any]
     rules: list[dict[str, Any]]
+    example_rows: dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Bundle:
                 run["evaluations"][task],
                 manifest["metrics"][task] | {"run": run["training"][task]},
                 manifest["rules"][task],
+                manifest["example_rows"][task],
             )
             for task in manifest["tasks"]
             for ctr_model, leak_free_model in [[read_model(self.files[name], name) for name in _models_of(task)]]
@@ -132,6 +134,7 @@ def bundle(
             for task, made in results.items()
         },
         "rules": {task: made.rules for task, made in results.items()},
+        "example_rows": {task: made.example_rows for task, made in results.items()},
         "run": {  # all that a repetition does not repeat
             **project.moment(),
             "training": {task: made.metrics["run"] for task, made in results.items()},

@@ -143,7 +143,8 @@ def predict(model: TrainedModel, clicks: Clicks, item_tags: np.ndarray, item_emb
     Args:
         model: As ``train`` gives it, or ``load_model``.
         clicks: R rows; their labels are not read.
-        item_tags, item_embedding: As for ``train``, of as many items and as wide as it had them.
+        item_tags: As for ``train``, of as many items.
+        item_embedding: As for ``train``, of as many items and as wide.
 
     Returns:
         ``[R]`` float32 in [0, 1], in row order.
@@ -157,6 +158,32 @@ def predict(model: TrainedModel, clicks: Clicks, item_tags: np.ndarray, item_emb
     params = CtrParams(**model.settings["ctr"])
     with reproducible(params) as device:
         return predict_rows(restore_model(model, item_tags, item_embedding).to(device), clicks, params)
+
+
+def pieces(
+    model: TrainedModel, clicks: Clicks, rows: np.ndarray, item_tags: np.ndarray, item_embedding: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What the pieces of a model that is their sum say of some rows: log-odds by piece, each as long as ``rows``.
+
+    Args:
+        model: As ``train`` gives it.
+        rows: Which rows of ``clicks``, ``[n]`` int.
+        item_tags, item_embedding: The tables it was trained with.
+
+    Returns:
+        They sum to the logit, which the sigmoid makes a probability. Empty for a model that is no sum.
+    """
+    import torch
+
+    from mmctr_kedro.common.machine import reproducible
+    from mmctr_kedro.training.batches import make_batch
+    from mmctr_kedro.training.steps import autocast
+
+    params = CtrParams(**model.settings["ctr"])
+    with reproducible(params) as device, torch.no_grad(), autocast(params, device):
+        restored = restore_model(model, item_tags, item_embedding).to(device).eval()
+        said = restored.pieces(make_batch(clicks, rows, device, params.max_history))
+        return {name: of_rows.float().cpu().numpy() for name, of_rows in said.items()}
 
 
 def leave_out_the_leak(
@@ -177,7 +204,11 @@ def leave_out_the_leak(
     Args:
         model: As ``train`` made it of the other arguments.
         item_content: One row per item, ascending: ``item_id`` 1..N, ``likes_level``, ``views_level``.
-        clicks_train, clicks_valid, item_tags, item_embedding, checkpoints: As for ``train``.
+        clicks_train: As for ``train``.
+        clicks_valid: As for ``train``.
+        item_tags: As for ``train``.
+        item_embedding: As for ``train``.
+        checkpoints: As for ``train``.
 
     Returns:
         model: The one to put to use; ``settings["leak_free"]`` says in words how it was made.

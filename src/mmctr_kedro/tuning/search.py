@@ -26,6 +26,8 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import find
 from mmctr_kedro.data.clicks import Clicks, digest
 from mmctr_kedro.evaluation.evaluate import evaluate
+from mmctr_kedro.evaluation.metrics import auc_standard_error
+from mmctr_kedro.evaluation.slices import known
 from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 from mmctr_kedro.training import trained_model
 from mmctr_kedro.tuning.settings import Range, Space, TuneParams
@@ -95,8 +97,10 @@ class Search:
         except KeyboardInterrupt:  # what was cut off is tried again when the search goes on
             trial.study.enqueue_trial(values, trial.user_attrs)
             raise
-        found = evaluate(clicks_valid, trained_model.predict(model, clicks_valid, tags, embedding), clicks_train)
-        for name in ("auc_standard_error", *SLICES):
+        pctr = trained_model.predict(model, clicks_valid, tags, embedding)
+        found = evaluate(clicks_valid, pctr, clicks_train)
+        trial.set_user_attr("auc_standard_error", known(auc_standard_error(np.asarray(clicks_valid.label), pctr)))
+        for name in SLICES:
             trial.set_user_attr(name, found[name])
         return float(found["auc"])
 

@@ -45,7 +45,7 @@ class TuneParams(Params):
     keep: int = Field(3, ge=2, description="One trial in so many outlives a cut; the next is so many times later.")
     finalists: int = Field(3, ge=1, description="The best trials, which are repeated.")
     seeds: int = Field(3, ge=1, description="Trainings of a finalist; the first has the seed of the search.")
-    seed: int = Field(20242025, ge=0, lt=2**31)
+    seed: int = Field(20242025, ge=0, lt=2**31, description="Of what is drawn to try, and of a trial's training.")
 
     @field_validator("space", mode="before")
     @classmethod

@@ -41,18 +41,22 @@ class WorldParams(Params):
         "popular": {"eval_negatives": "uniform"},
     }
 
-    law: Literal["challenge", "taste", "popular"] = "challenge"
-    seed: int = Field(20242025, ge=0)
+    law: Literal["challenge", "taste", "popular"] = Field(
+        "challenge", description="How clicks, negatives and levels are drawn; sets what is left out below."
+    )
+    seed: int = Field(20242025, ge=0, description="Of everything that is drawn.")
     user_seed: int | None = Field(None, ge=0, description="Other users and clicks over the same items; None: seed.")
-    items: int = Field(1_200, ge=40)
-    train_rows: int = Field(40_000, ge=40, multiple_of=4)
-    valid_rows: int = Field(5_000, ge=8, multiple_of=4)
+    items: int = Field(1_200, ge=40, description="Items with a title, tags and a cover.")
+    train_rows: int = Field(40_000, ge=40, multiple_of=4, description="One click and three others per history.")
+    valid_rows: int = Field(5_000, ge=8, multiple_of=4, description="The same, of other users.")
     test_rows: int = Field(5_000, ge=8, description="The last user has fewer rows if this is no multiple of 4.")
     silent_users: int = Field(0, ge=0, description="Users of item_seq without any row.")
-    covers: bool = True
+    covers: bool = Field(True, description="Whether covers are drawn; without them items have titles alone.")
     cover_size: int = Field(128, ge=32, description="Width and height of a cover in pixels.")
-    train_negatives: Negatives = "uniform"
-    eval_negatives: Negatives = "popularity"
+    train_negatives: Negatives = Field(
+        "uniform", description="uniform: all items alike; popularity: by it; pool: by it, from a share of the items."
+    )
+    eval_negatives: Negatives = Field("popularity", description="The same of valid and test.")
     negatives_exponent: float = Field(1.0, ge=0, le=3, description="Of popularity, in negatives drawn by it.")
     pool_share: float = Field(
         1 / 3,

@@ -38,8 +38,8 @@ REPORT = {
     "valid": SPLIT,
     "raw_files": {"source": "simulated", "world_version": "4"},
 }
-METRICS = {"auc": 0.98, "auc_standard_error": 0.001}
-WITHOUT = {"auc": 0.6027, "auc_standard_error": 0.009, "how": "what reads the levels is switched off"}
+METRICS = {"auc": 0.98, "auc_interval": [0.978, 0.982]}
+WITHOUT = {"auc": 0.6027, "auc_interval": [0.585, 0.62], "how": "what reads the levels is switched off"}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_card_tells_the_auc_without_the_leak_the_files_and_the_licence(model
     files = exported(model, METRICS | {"without_leak": WITHOUT})
     card = files["MODEL_CARD.md"].decode()
     assert list(files) == ["model.onnx", "model.pt2", "MODEL_CARD.md"]
-    assert "**AUC 0.6027** (standard error 0.0090)" in card
+    assert "**AUC 0.6027** (95% interval 0.5850 to 0.6200, by bootstrap over users) on" in card
     assert "reached 0.9800 there" in card
     assert "| model.onnx |" in card
     assert "| model.levels | False |" in card

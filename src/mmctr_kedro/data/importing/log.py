@@ -38,7 +38,7 @@ def import_interaction_log(
     id) and ``import_log.json`` (settings and counts). Popularity, levels and tags come from training time.
 
     Args:
-        params: Which files and columns the log has, what counts as a click, and how rows are drawn; see docs/data.md.
+        params: Which files and columns the log has, what counts as a click, and how rows are drawn; see docs/log.md.
         log_folder: The log, an item table if there is one, and covers; read only.
         challenge_folder: Where to; an earlier import there is replaced, and nobody else's files are.
 

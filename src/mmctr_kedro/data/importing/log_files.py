@@ -340,7 +340,7 @@ class _TextTable:
             holds = f"It holds: {', '.join(found[:12])}." if found else "The folder is empty or not there."
             raise MmctrError(
                 f"{path} is missing: expected a table with the columns {', '.join(wanted)}. {holds} "
-                f"Set log_folder in globals.yml (or --params log_folder=...) and {block}.file; docs/data.md shows "
+                f"Set log_folder in globals.yml (or --params log_folder=...) and {block}.file; docs/log.md shows "
                 "how, and --env movielens and --env microlens_log are examples."
             )
         _, first = next(self._rows(), (0, []))

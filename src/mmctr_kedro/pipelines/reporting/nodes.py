@@ -11,12 +11,16 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
 from mmctr_kedro.evaluation.evaluate import evaluate as evaluate_rows
-from mmctr_kedro.evaluation.metrics import auc, auc_standard_error
+from mmctr_kedro.evaluation.evaluate import resamples
+from mmctr_kedro.evaluation.metrics import auc
+from mmctr_kedro.evaluation.scorecard import next_item
+from mmctr_kedro.fusion.settings import EmbeddingParams
 from mmctr_kedro.models import TrainedModel, model_settings
 from mmctr_kedro.models.settings import CtrParams
 from mmctr_kedro.reports import examples
 from mmctr_kedro.reports.text import CEILINGS
 from mmctr_kedro.submission.rules import broken
+from mmctr_kedro.training import trained_model
 
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]
@@ -33,6 +37,7 @@ def evaluate(
     clicks_test: Clicks,
     truth: pd.DataFrame,
     rules: list[dict[str, Any]],
+    item_embedding: np.ndarray,
     *,
     task: str,
 ) -> Metrics:
@@ -49,11 +54,13 @@ def evaluate(
         truth: ``split``, ``row_id`` and the three posteriors; its test rows are never looked at. Empty where nobody
             knows it.
         rules: What became of each rule; a broken one makes the result not submittable.
+        item_embedding: ``[N+1, D]`` float32, what the model was judged on.
         task: Name of the namespace.
 
     Returns:
         Plain JSON without NaN: what ``evaluation.evaluate`` says of the valid rows, and what became of the run.
         ``without_leak`` is the AUC of ``leak_free_predictions`` and how they were made; None where nothing leaks.
+        ``embedding`` says which it was, the provided one here, and what its nearest items tell of the next click.
         ``ceilings`` are the AUCs of the three posteriors, None where nobody knows them.
         ``run`` is all that the same run, repeated, would not repeat.
     """
@@ -66,15 +73,21 @@ def evaluate(
     without_leak = None
     if how := leak_free_model.settings["leak_free"]:
         left = _of_valid(leak_free_predictions, "pctr", clicks_valid)
-        error = measures.known(auc_standard_error(label, left))
-        without_leak = {"auc": measures.known(auc(label, left)), "auc_standard_error": error, "how": how}
+        without_leak = measures.auc_and_interval(label, left, resamples(clicks_valid)) | {"how": how}
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
     settings = model_settings(ctr_model)
+    nearest = next_item(item_embedding, clicks_train, clicks_valid)
     seconds = sum(entry["seconds"] for entry in training_history)
     trained_rows = sum(entry["rows_per_second"] * entry["seconds"] for entry in training_history)
     return {
         "task": task,
         "model": settings.model.name if isinstance(settings, CtrParams) else "din",
+        "embedding": {
+            "variant": "provided",
+            "encoders": {},
+            "items": len(item_embedding) - 1,
+            "next_item_recall_at_100": nearest["recall_at_100"],
+        },
         "without_leak": without_leak,
         "ceilings": ceilings,
         "compared": ctr_model.settings["compared"],
@@ -88,11 +101,32 @@ def evaluate(
     }
 
 
-def show_worst_rows(
-    predictions: pd.DataFrame, clicks_valid: Clicks, item_content: pd.DataFrame
+def evaluate_on_our_embedding(params: EmbeddingParams, *made: Any, task: str) -> Metrics:
+    """``evaluate`` of the rest, where the embedding is the one that ``params`` made."""
+    metrics, encoders = evaluate(*made, task=task), {}
+    if params.variant != "provided":
+        named = {"titles": params.text, "covers": params.image}
+        encoders = {what: of.pretrained.model if of.pretrained else of.name for what, of in named.items()}
+    return metrics | {"embedding": metrics["embedding"] | {"variant": params.variant, "encoders": encoders}}
+
+
+def show_example_rows(
+    ctr_model: TrainedModel,
+    predictions: pd.DataFrame,
+    clicks_valid: Clicks,
+    item_content: pd.DataFrame,
+    item_tags: np.ndarray,
+    item_embedding: np.ndarray,
 ) -> dict[str, list[dict[str, Any]]]:
-    """The valid rows the model got most wrong, with titles, as JSON; see ``examples.worst_rows``."""
-    return examples.worst_rows(_of_valid(predictions, "pctr", clicks_valid), clicks_valid, item_content)
+    """Valid rows that the model got most wrong and some it got right, with what its pieces said, as JSON.
+
+    See ``examples.in_words``.
+    """
+    score = _of_valid(predictions, "pctr", clicks_valid)
+    kinds = examples.choose_rows(score, clicks_valid)
+    rows = np.concatenate(list(kinds.values()))
+    pieces = trained_model.pieces(ctr_model, clicks_valid, rows, item_tags, item_embedding)
+    return examples.in_words(kinds, score, pieces, clicks_valid, item_content)
 
 
 def _of_valid(table: pd.DataFrame, column: str, clicks: Clicks) -> np.ndarray:

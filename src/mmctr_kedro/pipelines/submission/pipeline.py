@@ -6,9 +6,10 @@ from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.pipelines import bound
 from mmctr_kedro.pipelines.ctr.pipeline import EMBEDDINGS
 from mmctr_kedro.pipelines.submission.nodes import combine_bundles, combine_submissions, make_bundle, make_submission
+from mmctr_kedro.submission.bundle import Results
 
 _SURROUNDINGS = ["parameters", "params:project", "data_report", "submission"]
-_RESULTS = ["ctr_model", "leak_free_model", "training_history", "metrics", "rules"]
+_RESULTS = Results._fields
 
 
 def create_task_pipeline(task: str) -> Pipeline:
