@@ -20,6 +20,8 @@ than its item.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,3 +160,15 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with KedroSession.create(PROJECT, env="smoke", runtime_params={"root": str(root)}) as session:
                 session.run()
     return root
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Path:
+    """A copy of the project as it is here, without what git ignores; yours to change and to run in."""
+    root, copy = Path(__file__).parents[1], tmp_path / "project"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if (root / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, copy / name, follow_symlinks=False)
+    return copy

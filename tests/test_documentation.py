@@ -28,6 +28,7 @@ PAGES = [
     ]
     if path not in WRITTEN
 ]
+CARRIED_OUT = {"docs/new-model.md", "docs/new-encoder.md"}  # with the code that their commands need: test_howtos.py
 TINY = {
     "simulate": {"items": 80, "train_rows": 200, "valid_rows": 80, "test_rows": 40, "cover_size": 32},
     "ctr": {"batch_size": 64, "epochs": 1, "threads": 1},
@@ -193,7 +194,7 @@ def failure(folder: Path, command: str) -> str | None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in CARRIED_OUT])
 def test_the_commands_of_a_page_run_in_a_copy_of_the_project(page, project):
     typed = [command for command in commands(page) if not command.startswith(tuple(NOT_RUN))]
     for command in typed:

@@ -15,7 +15,7 @@ from kedro.framework.project import configure_project, pipelines
 
 from mmctr_kedro import __version__
 from mmctr_kedro.cli import commands
-from mmctr_kedro.models import MODELS
+from mmctr_kedro.models.settings import MODEL_PARAMS
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +37,7 @@ def test_the_registered_pipelines_are_those_that_the_readme_runs():
     assert "`import_log`" in readme
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODEL_PARAMS)
 def test_every_model_has_its_row_in_the_readme_and_its_source(name):
     row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{name}`"))
     assert re.search(r"arXiv:\d{4}\.\d{5}|our own", row)

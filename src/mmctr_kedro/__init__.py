@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mmctr_kedro.models import TrainedModel as TrainedModel
     from mmctr_kedro.models import build_model as build_model
     from mmctr_kedro.models import restore_model as restore_model
+    from mmctr_kedro.models.layers import CtrModel as CtrModel
     from mmctr_kedro.models.model_file import load_model as load_model
     from mmctr_kedro.models.model_file import save_model as save_model
     from mmctr_kedro.models.settings import CtrParams as CtrParams
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from mmctr_kedro.training.trained_model import leave_out_the_leak as leave_out_the_leak
     from mmctr_kedro.training.trained_model import predict as predict
     from mmctr_kedro.training.trained_model import train as train
+    from mmctr_kedro.training.trained_model import train_network as train_network
     from mmctr_kedro.worlds.settings import WorldParams as WorldParams
     from mmctr_kedro.worlds.world import write_world as write_world
 
@@ -75,13 +77,14 @@ _HOMES = {
     "fusion.embedding": "fuse_items",
     "fusion.settings": "EmbeddingParams",
     "models": "TrainedModel build_model restore_model",
+    "models.layers": "CtrModel",
     "models.model_file": "load_model save_model",
     "models.settings": "CtrParams DinParams EvidenceParams FixedCtrParams QinParams TransformerDcnParams",
     "scoring.scorer": "Scorer",
     "submission.check_submission": "check_submission",
     "submission.submission_zip": "write_submission",
     "training.batches": "make_batch",
-    "training.trained_model": "leave_out_the_leak predict train",
+    "training.trained_model": "leave_out_the_leak predict train train_network",
     "worlds.settings": "WorldParams",
     "worlds.world": "write_world",
 }

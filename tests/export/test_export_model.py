@@ -22,7 +22,7 @@ SMALL = {
     "transformer_dcn": {"width": 8, "heads": 2, "feed_forward": 16, "last": 4, "dnn_units": [16], "head_units": [8]},
     "evidence": {"levels": False, "popularity": True, "co_clicks": True, "record": "counted"},
 }
-CASES = {name: {"name": name, **SMALL[name]} for name in MODEL_PARAMS}
+CASES = {name: {"name": name, **SMALL.get(name, {})} for name in MODEL_PARAMS}
 CASES["published_mask"] = CASES["transformer_dcn"] | {"published_mask": True}
 
 

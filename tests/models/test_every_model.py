@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmctr_kedro.models import MODELS, TrainedModel, build_model, restore_model
+from mmctr_kedro.models import TrainedModel, build_model, restore_model
 from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams
 
 ITEMS, TAGS, CONTENT = 40, 12, 16
@@ -19,7 +19,7 @@ LENGTHS = [3, 0, 1, 64, 5, 2, 5, 17, 4, 0, 7, 12]
 UNSEEN = ITEMS  # no row of ``rows_of`` has this item
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=MODEL_PARAMS)
 def name(request):
     return request.param
 
@@ -175,7 +175,10 @@ def test_a_restored_model_gives_the_same_answers(name, tables, make_batch):
 
 
 SIZES = [
-    (name, key) for name in MODELS for key, field in MODEL_PARAMS[name].model_fields.items() if field.annotation is int
+    (name, key)
+    for name, settings in MODEL_PARAMS.items()
+    for key, field in settings.model_fields.items()
+    if field.annotation is int
 ]
 
 

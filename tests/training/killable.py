@@ -22,8 +22,8 @@ from conftest import draw_clicks, draw_embedding, draw_tags, small_model
 
 from mmctr_kedro.common.files import atomic_write
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.models import MODELS, build_model
-from mmctr_kedro.models.settings import CtrParams
+from mmctr_kedro.models import build_model
+from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams
 from mmctr_kedro.training.checkpoints import Checkpoints
 from mmctr_kedro.training.loop import fit
 from mmctr_kedro.training.steps import Steps
@@ -34,7 +34,7 @@ STEP_SECONDS = 0.02  # a step takes at least this long where it may be killed, s
 
 def settings(name: str) -> CtrParams:
     """Four epochs of 12 steps, evaluated every 5; checkpoints then and every 50 ms; every second model is lazy."""
-    lazy = list(MODELS).index(name) % 2 == 1
+    lazy = list(MODEL_PARAMS).index(name) % 2 == 1
     return CtrParams(
         model=small_model(name),
         batch_size=16,

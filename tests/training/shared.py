@@ -15,13 +15,13 @@ from conftest import draw_clicks, draw_embedding, draw_tags, small_model, withou
 
 from mmctr_kedro.common import ranks
 from mmctr_kedro.common.machine import reproducible
-from mmctr_kedro.models import MODELS, build_model, din
-from mmctr_kedro.models.settings import CtrParams
+from mmctr_kedro.models import build_model, din
+from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams
 from mmctr_kedro.training import loop
 
 din.ATTENTION_DROPOUT = 0.0
 loop.PREDICTION_BATCH = 16  # of 40 valid rows: three, the last of them shorter
-CASES = {name: {"model": small_model(name, **without_dropout(name))} for name in MODELS} | {
+CASES = {name: {"model": small_model(name, **without_dropout(name))} for name in MODEL_PARAMS} | {
     # Batch norm over few rows, three times in a row, makes much of rounding: the same rows in another order do so too.
     "din": {"model": small_model("din", net_dropout=0.0), "batch_size": 61},
     "lazy": {"model": small_model("qin", net_dropout=0.0), "embedding_update": "lazy"},

@@ -13,12 +13,13 @@ from mmctr_kedro.common import progress
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.machine import pick_device, reproducible
 from mmctr_kedro.data.clicks import Clicks
-from mmctr_kedro.models import MODELS, build_model
+from mmctr_kedro.models import build_model
 from mmctr_kedro.models.layers import CtrModel
-from mmctr_kedro.models.settings import CtrParams
+from mmctr_kedro.models.settings import MODEL_PARAMS, CtrParams
 from mmctr_kedro.training import loop
 from mmctr_kedro.training.batches import make_batch
 from mmctr_kedro.training.steps import add_penalties, penalties_of
+from mmctr_kedro.training.trained_model import train_network
 
 CPU = torch.device("cpu")
 SMALL = {"batch_size": 16, "threads": 1, "device": "cpu"}
@@ -40,7 +41,7 @@ def run(params, train, valid, item_tags, item_embedding):
         return model, loop.fit(model, train, valid, params, device)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODEL_PARAMS)
 def test_every_model_overfits_eight_clicks(name, small, no_dropout, clicks, item_tags, item_embedding):
     eight = clicks(8, seed=3)
     settings = {"model": small(name, **no_dropout(name)), "embedding_regularizer": 0, "learning_rate": 5e-3}
@@ -56,7 +57,7 @@ def test_the_model_learns_what_the_clicks_follow(clicks, item_tags, item_embeddi
     assert max(entry["valid_auc"] for entry in history) > 0.85
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODEL_PARAMS)
 @pytest.mark.parametrize(
     "settings",
     [
@@ -73,7 +74,7 @@ def test_every_model_learns_under_every_setting(name, settings, small, clicks, i
     assert history[-1]["train_loss"] < (0.9 if name == "evidence" else 0.8) * history[0]["train_loss"]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODEL_PARAMS)
 def test_the_same_seed_gives_the_same_bytes_whatever_ran_before(name, small, train, valid, item_tags, item_embedding):
     params = CtrParams(**SMALL, epochs=2, model=small(name))
     results = []
@@ -245,7 +246,7 @@ def test_a_split_with_one_kind_of_label_is_refused(train, valid, item_tags, item
         run(CtrParams(**SMALL), train, clicks_alone, item_tags, item_embedding)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODEL_PARAMS)
 def test_predictions_do_not_depend_on_how_rows_are_batched_or_ordered(
     name, small, train, valid, item_tags, item_embedding, monkeypatch
 ):
@@ -380,3 +381,16 @@ def test_denormal_numbers_count_as_zero_in_a_training_and_are_numbers_again_afte
     with reproducible(CtrParams(threads=1)):
         assert not (tiny * 1.0).any()
     assert (tiny * 1.0).all()
+
+
+def test_a_network_of_ones_own_is_trained_as_a_registered_one_is(tiny, train, valid):
+    network, params = tiny(), CtrParams(**SMALL, epochs=2)
+    pctr, history = train_network(network, train, valid, params)
+    with reproducible(params) as device:
+        again = loop.fit(other := tiny(), train, valid, params, device)
+    assert [entry["valid_auc"] for entry in history] == [entry["valid_auc"] for entry in again]
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+    assert not network.training
+    with torch.no_grad():
+        seen = network(make_batch(valid, np.arange(len(valid)))).sigmoid()
+    np.testing.assert_allclose(pctr, seen, atol=1e-6)

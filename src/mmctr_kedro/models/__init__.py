@@ -1,4 +1,4 @@
-"""CTR models: the table of choices, and what a trained one is. Light to import: torch comes with a model.
+"""CTR models: building the one that settings name, and what a trained one is. Light to import: torch comes later.
 
 A model is a ``layers.CtrModel``: it maps a ``Batch`` to logits ``[B]``, and may say what loss it trains by and which
 of its parameters ``embedding_regularizer`` covers.
@@ -17,13 +17,6 @@ from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
 
 if TYPE_CHECKING:
     from mmctr_kedro.models.layers import CtrModel
-
-MODELS = {
-    "din": "Din",
-    "transformer_dcn": "TransformerDcn",
-    "qin": "Qin",
-    "evidence": "Evidence",
-}  # settings name and file, class
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ def build_model(
     """The model that ``params.model`` names, freshly initialised from torch's global random state.
 
     Args:
-        params: ``model.name`` is a key of ``MODELS``; the model's own settings lie beside it.
+        params: ``model`` is an instance of one of ``ModelParams``, which names the model's file and class.
         item_tags: ``[N+1, 5]`` int, 0 = no tag, row 0 zeros.
         item_embedding: ``[N+1, D]`` float32, row 0 zeros.
         tags: Size of the tag vocabulary, 0 included; by default the largest tag + 1.
@@ -73,7 +66,7 @@ def build_model(
         row = int(np.flatnonzero(~np.isfinite(item_embedding).all(axis=1))[0])
         raise MmctrError(f"The item embedding of item {row} is not finite. Rebuild it: kedro run --pipeline embedding")
     module = import_module(f"mmctr_kedro.models.{params.model.name}")
-    model_class = getattr(module, MODELS[params.model.name])
+    model_class = getattr(module, type(params.model).__name__.removesuffix("Params"))
     return model_class(params.model, item_tags, item_embedding, tags or int(item_tags.max()) + 1)
 
 

@@ -35,7 +35,11 @@ class TrainingControls(RunControls):
 
 
 class ModelSettings(Params):
-    """What the settings of every CTR model have."""
+    """What the settings of every CTR model have.
+
+    Those of class ``Name`` in models/name.py are ``NameParams``, and their field ``name`` is the file's name: all that
+    registers a model is its place in ``ModelParams``.
+    """
 
     own_training: ClassVar[dict[str, Any]] = {}  # of CtrParams, in place of its defaults
     about: ClassVar[str]  # what it is, and its source, in one line

@@ -21,6 +21,8 @@ from mmctr_kedro.training.checkpoints import Checkpoints
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mmctr_kedro.models.layers import CtrModel
+
 
 def train(
     clicks_train: Clicks,
@@ -104,6 +106,35 @@ def train(
         "trained_with": trained_with,
     }
     return TrainedModel(settings, kept.weights), kept.history
+
+
+def train_network(
+    network: CtrModel, clicks_train: Clicks, clicks_valid: Clicks, params: CtrParams | None = None
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Train a network of your own, in place, by the loop that ``train`` uses; it ends on the CPU, in evaluation mode.
+
+    Args:
+        network: A ``CtrModel``, initialised (``torch.manual_seed`` before it makes that repeatable).
+        clicks_train, clicks_valid: As for ``train``.
+        params: The training; ``params.model`` is not read. None: ``CtrParams()``.
+
+    Returns:
+        pctr: ``[R]`` float32, its predictions of the valid rows in row order, by the weights of best valid AUC.
+        history: As of ``train``.
+
+    Raises:
+        MmctrError: Labels of one kind alone, or a loss that is no longer finite.
+    """
+    from mmctr_kedro.common.machine import reproducible
+    from mmctr_kedro.training.loop import fit
+    from mmctr_kedro.training.loop import predict as predict_rows
+
+    params = params or CtrParams()
+    with reproducible(params) as device:
+        history = fit(network, clicks_train, clicks_valid, params, device, type(network).__name__)
+        pctr = predict_rows(network, clicks_valid, params)
+    network.cpu().eval()
+    return pctr, history
 
 
 def predict(model: TrainedModel, clicks: Clicks, item_tags: np.ndarray, item_embedding: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.common.params import Params, find
-from mmctr_kedro.models.settings import CtrParams, FixedCtrParams
+from mmctr_kedro.models.settings import CtrParams, FixedCtrParams, ModelSettings
 from mmctr_kedro.tuning.settings import Range, Space
 
 Values = dict[str, Any]  # settings by their dotted names
@@ -80,7 +80,7 @@ def the_space(params: CtrParams | FixedCtrParams, given: Space) -> Space:
     Raises:
         MmctrError: Where a value is none that the setting may have.
     """
-    ready = FIXED if isinstance(params, FixedCtrParams) else SPACES[params.model.name]
+    ready = FIXED if isinstance(params, FixedCtrParams) else SPACES.get(params.model.name) or _of_any(params.model)
     for name, choices in given.items():
         for value in (choices.low, choices.high) if isinstance(choices, Range) else choices:
             try:
@@ -91,6 +91,12 @@ def the_space(params: CtrParams | FixedCtrParams, given: Space) -> Space:
                     f"tune.space.{name}: {value!r} is no value of it: {why} Ready: {', '.join(ready)}"
                 ) from None
     return given or ready
+
+
+def _of_any(model: ModelSettings) -> Space:
+    """For a model that has no space of its own: what every training has, and the model's dropouts."""
+    dropouts = [name for name in type(model).model_fields if name.endswith("dropout")]
+    return {**_EVERY, **{f"model.{name}": _DROPOUT for name in dropouts}}
 
 
 def the_starts(params: CtrParams | FixedCtrParams, space: Space) -> dict[str, Values]:

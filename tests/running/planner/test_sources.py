@@ -8,7 +8,7 @@ import pytest
 from kedro.framework.project import configure_project, pipelines
 
 import mmctr_kedro
-from mmctr_kedro.models import MODELS
+from mmctr_kedro.models.settings import MODEL_PARAMS
 from mmctr_kedro.running.planner.contents import Contents
 from mmctr_kedro.running.planner.sources import Sources
 
@@ -77,7 +77,7 @@ def files_of(ours: Sources, pipeline: str, name: str) -> set[str]:
 
 def test_the_file_of_every_model_counts_for_a_training(ours):
     found = files_of(ours, "task2", "task2.train")
-    assert {f"models/{name}.py" for name in MODELS} | {"training/loop.py", "data/clicks.py"} <= found
+    assert {f"models/{name}.py" for name in MODEL_PARAMS} | {"training/loop.py", "data/clicks.py"} <= found
 
 
 def test_the_file_of_every_fusion_counts_for_the_embedding(ours):
