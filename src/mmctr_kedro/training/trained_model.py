@@ -115,7 +115,8 @@ def train_network(
 
     Args:
         network: A ``CtrModel``, initialised (``torch.manual_seed`` before it makes that repeatable).
-        clicks_train, clicks_valid: As for ``train``.
+        clicks_train: As for ``train``.
+        clicks_valid: As for ``train``.
         params: The training; ``params.model`` is not read. None: ``CtrParams()``.
 
     Returns:
