@@ -135,7 +135,7 @@ def project(tmp_path_factory) -> Path:
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "as it is"]):  # to submit, one needs a commit
         subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-    (folder / ".git" / "info" / "exclude").write_text("rows.parquet\n")
+    (folder / ".git" / "info" / "exclude").write_text("rows.parquet\nconf/tuned/\n")
     assert failure(folder, "kedro run") is None
     shutil.copytree(folder / "data" / "01_raw" / "challenge", folder / "data" / "microlens" / "01_raw")
     shutil.copytree(folder / "data" / "01_raw" / "challenge", folder.parent / "files")

@@ -26,8 +26,14 @@ pytestmark = pytest.mark.slow
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def plain_environment() -> dict[str, str]:
+    """Without what Kedro puts there for other tests: by PYTHONPATH pip would find this project installed already."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KEDRO"))}
+
+
 def python(*words: str, cwd: Path) -> None:
-    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    words = (sys.executable, *words)
+    done = subprocess.run(words, cwd=cwd, env=plain_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
 
 
@@ -61,11 +67,10 @@ def command(dist, tmp_path_factory) -> Command:
         [program, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
     )
     (Path(found.strip()) / "all_else.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KEDRO"))}
 
     def run(name: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [venv / "bin" / name, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            [venv / "bin" / name, *words], cwd=cwd, env=plain_environment(), capture_output=True, text=True, check=False
         )
         assert "Traceback" not in done.stderr
         return done

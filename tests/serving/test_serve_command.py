@@ -23,9 +23,7 @@ def kedro(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "kedro", *arguments]
 
 
-def test_every_setting_and_metric_stands_on_the_page(live):
-    for name in ServeParams.model_fields:
-        assert f"`{name}`" in PAGE
+def test_every_metric_stands_on_the_page(live):
     with TestClient(create_app(ServeParams(), live)) as client:
         metrics = set(re.findall(r"^# TYPE (mmctr_\w+) ", client.get("/metrics").text, re.MULTILINE))
     for name in metrics - {name for name in metrics if name.endswith("_created")}:
@@ -53,7 +51,7 @@ def test_what_cannot_be_served_is_a_message_not_a_traceback(options, said, tmp_p
 def test_the_pages_commands_answer_from_a_run(tmp_path):
     given = ["--env", "smoke", "--params", f"root={tmp_path}"]
     subprocess.run([*kedro("run"), "--pipeline", "task2", *given], cwd=ROOT, check=True, capture_output=True)
-    served = re.search(r"&& (kedro serve .*) --port 8000", PAGE)[1].split()[1:]
+    served = re.search(r"\$ (kedro serve .*) --port 8000", PAGE)[1].split()[1:]
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen([*kedro(*served), "--port", "0", *given], cwd=ROOT, stderr=file)
