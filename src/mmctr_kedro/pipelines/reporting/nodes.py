@@ -10,8 +10,8 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
+from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.evaluate import evaluate as evaluate_rows
-from mmctr_kedro.evaluation.evaluate import resamples
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.evaluation.scorecard import next_item
 from mmctr_kedro.fusion.settings import EmbeddingParams
@@ -73,7 +73,7 @@ def evaluate(
     without_leak = None
     if how := leak_free_model.settings["leak_free"]:
         left = _of_valid(leak_free_predictions, "pctr", clicks_valid)
-        without_leak = measures.auc_and_interval(label, left, resamples(clicks_valid)) | {"how": how}
+        without_leak = measures.auc_and_interval(label, left, Resamples(clicks_valid.user)) | {"how": how}
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
     settings = model_settings(ctr_model)
     nearest = next_item(item_embedding, clicks_train, clicks_valid)
