@@ -542,6 +542,26 @@ def test_a_page_says_which_embedding_and_model_it_was_and_how_many_parameters(in
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "encoders", "words"),
+    [
+        ({"modalities": "text"}, {"titles": "minilm"}, "concat_pca: titles by minilm"),
+        ({"modalities": "image"}, {"covers": "efficientnet_lite0"}, "concat_pca: covers by efficientnet_lite0"),
+        ({"variant": "provided"}, {}, "provided by the organisers"),
+        (
+            {"variant": "semantic_ids", "semantic_ids": {"of": "provided"}},
+            {},
+            "semantic_ids: of those provided by the organisers",
+        ),
+    ],
+)
+def test_only_encoders_that_the_embedding_comes_from_are_named(inputs, settings, encoders, words):
+    judged = evaluate_on_our_embedding(EmbeddingParams(**settings), *inputs.values(), task="task1")
+    assert judged["embedding"]["encoders"] == encoders
+    page = said(task_page(judged, inputs["training_history"]))
+    assert f"{words} " in page
+
+
 def test_rows_show_covers_titles_and_what_each_piece_added(inputs):
     page = task_page(evaluate(**inputs, task="task2"), inputs["training_history"])
     row = page.split('<div class="seen">')[1]
