@@ -253,7 +253,7 @@ def _compare(
 
     A run is a folder of results (its newest), a bundle.zip, or an id as `kedro board` prints it. See docs/compare.md.
     """
-    from mmctr_kedro.evaluation.paired import Rows, rows_of
+    from mmctr_kedro.evaluation.slices import Rows, rows_of
     from mmctr_kedro.reports.comparison import compare, in_words, write_comparison
     from mmctr_kedro.submission.runs import find_runs
 

@@ -1,9 +1,13 @@
 """What a comparison says, in the terminal and on its page, and what the board lists."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.evaluation import paired
+from mmctr_kedro.evaluation import slices
+from mmctr_kedro.evaluation.evaluate import evaluate
 from mmctr_kedro.reports import board, comparison
 from tests.submission.made_runs import clicks, made, predictions, rows, saved
 
@@ -11,11 +15,6 @@ VALID = clicks()
 ROWS = rows(VALID)
 GOOD, BAD = predictions(VALID, 2.0), predictions(VALID, 0.2, seed=2)
 RATE = {"task2.ctr": {"learning_rate": 0.5}}
-
-
-@pytest.fixture(autouse=True)
-def _fewer_resamples(monkeypatch):
-    monkeypatch.setattr(paired, "RESAMPLES", 200)
 
 
 @pytest.fixture
@@ -45,6 +44,33 @@ def test_a_worse_run_is_called_worse_and_its_slices_are_told(compare):
     assert f"On {len(found.clear_slices)} of {found.slices} slices the interval excludes 0" in comparison.in_words(
         found
     )
+
+
+def test_the_slices_are_those_of_the_report():
+    report = evaluate(VALID, GOOD, clicks(seed=9))
+    expected = {(slices.LENGTH, entry["bucket"]): entry["rows"] for entry in report["auc_by_history_length"]}
+    expected |= {(slices.POPULARITY, entry["bucket"]): entry["rows"] for entry in report["auc_by_popularity_decile"]}
+    expected[slices.POPULARITY, slices.UNSEEN] = report["auc_unseen_items"]["rows"]
+    assert {name: int(chosen.sum()) for name, chosen in ROWS.slices.items()} == expected
+
+
+def test_interval_and_auc_of_a_run_are_those_of_its_report(compare):
+    report = evaluate(VALID, GOOD, clicks(seed=9))
+    [of_a, _] = compare([made(VALID, GOOD), made(VALID, BAD)], [ROWS, ROWS]).aucs
+    assert of_a["valid AUC"] == f"{report['auc']:.4f}"
+    assert of_a["95 % interval"] == "{:.4f} to {:.4f}".format(*report["auc_interval"])
+
+
+def test_many_clicks_of_few_users_tell_nothing_apart(compare):
+    few = clicks()
+    few = replace(few, history_user=np.minimum(few.history_user, 18))  # 19 users: the last has all the other rows
+    of = rows(few)
+    found = compare([made(few, GOOD), made(few, BAD)], [of, of])
+    assert found.differences == []
+    assert found.verdicts == [
+        "Fewer than 20 users have a click, or another row: too few to tell B from A, so there is no interval."
+    ]
+    assert found.aucs[0]["95 % interval"] == ""
 
 
 def test_equal_runs_have_no_difference(compare):

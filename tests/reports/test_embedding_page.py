@@ -30,7 +30,7 @@ class CoversInMemory:
     """The covers store, from a dict; counts how often it is read."""
 
     def __init__(self, covers: dict[int, bytes]) -> None:
-        self.covers, self.reads = covers, 0
+        self.covers, self.reads, self.anywhere = covers, 0, True
 
     def read(self, item_ids):
         self.reads += 1
@@ -150,6 +150,13 @@ def test_a_cover_missing_or_damaged_leaves_a_box_that_says_so():
     assert page.count("<img") == 4  # item 1: once asked, three times near
     assert page.count("cover cannot be read") == 2 * 4
     assert page.count("no cover") == 4
+
+
+def test_covers_that_can_only_be_read_from_the_start_are_not_read():
+    given = world(6)
+    given["covers"].anywhere = False
+    assert "cover in an archive" in gallery(given)
+    assert given["covers"].reads == 0
 
 
 def test_covers_are_asked_for_once():

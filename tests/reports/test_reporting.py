@@ -434,16 +434,29 @@ def test_a_last_epoch_that_was_the_best_is_remarked_on(inputs):
     assert "The last epoch" not in said(task_page(metrics, inputs["training_history"], epochs=100))
 
 
-def test_buckets_are_called_different_only_where_their_intervals_lie_apart():
-    slices = [
-        {"bucket": "3-4", "auc": 0.70, "auc_interval": [0.64, 0.76], "clicks": 100},
-        {"bucket": "5-6", "auc": 0.80, "auc_interval": [0.75, 0.85], "clicks": 100},
+def buckets(aucs, error=0.02):
+    """Slices with these AUCs, each of one standard error."""
+    return [
+        {"bucket": f"{number}", "auc": auc, "auc_interval": [auc - 1.96 * error, auc + 1.96 * error]}
+        for number, auc in enumerate(aucs)
     ]
-    assert "overlap: noise may explain it" in text.about_slices(slices, "clicks")
-    slices[1]["auc_interval"] = [0.77, 0.85]
-    said = text.about_slices(slices, "clicks")
-    assert "lowest at 3-4 clicks, 0.700 (0.640 to 0.760), and highest at 5-6" in said
-    assert "do not overlap: more than noise" in said
+
+
+def test_two_buckets_differ_where_their_difference_leaves_its_interval():
+    # One standard error of the difference is 0.0283; 1.96 of them are 0.0554.
+    said = text.about_slices(buckets([0.70, 0.75]), "clicks")
+    assert "lowest at 0 clicks, 0.700 (0.661 to 0.739), and highest at 1" in said
+    assert "Noise may explain it" in said
+    assert "more than noise" in text.about_slices(buckets([0.70, 0.76]), "clicks")
+    assert "Noise may explain it" in text.about_slices(buckets([0.70, *[0.73] * 8, 0.76]), "clicks")
+    assert "more than noise" in text.about_slices(buckets([0.70, *[0.75] * 8, 0.80]), "clicks")
+
+
+def test_of_ten_equal_buckets_two_are_called_different_in_fewer_than_one_table_of_twenty():
+    rng = np.random.default_rng(5)
+    tables = [buckets(rng.normal(0.7, 0.02, 10)) for _ in range(2000)]
+    called = np.mean(["more than noise" in text.about_slices(table, "clicks") for table in tables])
+    assert 0.02 < called < 0.05
 
 
 def test_the_pipelines_write_metrics_figures_and_pages(inputs, tmp_path):
@@ -527,6 +540,26 @@ def test_a_page_says_which_embedding_and_model_it_was_and_how_many_parameters(in
     assert "concat_pca: covers by efficientnet_lite0, titles by minilm" in said(
         task_page(judged, inputs["training_history"])
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "encoders", "words"),
+    [
+        ({"modalities": "text"}, {"titles": "minilm"}, "concat_pca: titles by minilm"),
+        ({"modalities": "image"}, {"covers": "efficientnet_lite0"}, "concat_pca: covers by efficientnet_lite0"),
+        ({"variant": "provided"}, {}, "provided by the organisers"),
+        (
+            {"variant": "semantic_ids", "semantic_ids": {"of": "provided"}},
+            {},
+            "semantic_ids: of those provided by the organisers",
+        ),
+    ],
+)
+def test_only_encoders_that_the_embedding_comes_from_are_named(inputs, settings, encoders, words):
+    judged = evaluate_on_our_embedding(EmbeddingParams(**settings), *inputs.values(), task="task1")
+    assert judged["embedding"]["encoders"] == encoders
+    page = said(task_page(judged, inputs["training_history"]))
+    assert f"{words} " in page
 
 
 def test_rows_show_covers_titles_and_what_each_piece_added(inputs):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices
-from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.evaluation.bootstrap import RESAMPLES, Drawn, Resamples
 from mmctr_kedro.evaluation.metrics import (
     auc_of_groups,
     calibration,
@@ -18,11 +18,13 @@ from mmctr_kedro.evaluation.metrics import (
     predicted_per_click,
 )
 
-RESAMPLES = 1000
-
 
 def evaluate(
-    clicks: Clicks, pctr: np.ndarray, clicks_train: Clicks, posterior: np.ndarray | None = None
+    clicks: Clicks,
+    pctr: np.ndarray,
+    clicks_train: Clicks,
+    posterior: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Judge the predictions of rows whose labels are known.
 
@@ -31,27 +33,29 @@ def evaluate(
         pctr: ``[R]`` float32 in [0, 1], in the order of ``clicks``.
         clicks_train: What popularity is counted in, and which items are unseen.
         posterior: ``[R]`` float64, the best reachable probabilities; None where nobody knows them.
+        resamples: Of the users, for the intervals; 0: no intervals, each None.
 
     Returns:
         Plain JSON without NaN; what cannot be known (an AUC of one class alone) is None. ``rows``, ``clicks``,
-        ``click_share``, ``users``; ``auc``, ``auc_interval`` (lower and upper end of the middle 95% of
-        ``RESAMPLES`` bootstrap resamples of the users, each with all their rows), ``best_reachable_auc``; ``gauc``, the
-        mean AUC within users that have both labels, weighted by their rows, ``gauc_interval``, ``gauc_users`` and
-        ``gauc_rows_share``; ``logloss`` (nats), ``mean_prediction``, ``predicted_per_click``, ``calibration_error``;
-        ``auc_unseen_items``, ``auc_by_popularity_decile``, ``auc_by_history_length``, ``calibration`` and ``roc``.
+        ``click_share``, ``users``; ``auc``, ``auc_interval`` (lower and upper end of the middle 95% of bootstrap
+        resamples of the users, each with all their rows), ``best_reachable_auc``; ``gauc``, the mean AUC within users
+        that have both labels, weighted by their rows, ``gauc_interval``, ``gauc_users`` and ``gauc_rows_share``;
+        ``logloss`` (nats), ``mean_prediction``, ``predicted_per_click``, ``calibration_error``; ``auc_unseen_items``,
+        ``auc_by_popularity_decile``, ``auc_by_history_length``, ``calibration`` and ``roc``.
     """
     label = np.asarray(clicks.label)
-    rows = slices.Judged(label, pctr, posterior, resamples(clicks))
+    rows = slices.Judged(label, pctr, posterior, Resamples(clicks.user, count=resamples))
     popularity = slices.train_clicks(clicks_train, clicks.item)
     within_users = grouped_auc(label, pctr, clicks.user)
     bins = calibration(label, pctr)
     of_users = rows.drawn.means(*auc_of_groups(label, pctr, clicks.user))
+    gauc = Drawn(within_users.auc, of_users, within_users.groups)
     return {
         **slices.slice_of(np.ones(len(label), dtype=bool), rows),
         "users": rows.drawn.users,
         "click_share": float(label.mean()),
-        "gauc": slices.known(within_users.auc),
-        "gauc_interval": rows.drawn.interval(of_users),
+        "gauc": slices.known(gauc.value),
+        "gauc_interval": gauc.interval,
         "gauc_users": within_users.groups,
         "gauc_rows_share": within_users.rows_share,
         "logloss": logloss(label, pctr),
@@ -64,8 +68,3 @@ def evaluate(
         "calibration": bins,
         "roc": slices.roc(label, pctr),
     }
-
-
-def resamples(clicks: Clicks) -> Resamples:
-    """The users of these rows drawn again ``RESAMPLES`` times, the same at every call: of one prediction, no seeds."""
-    return Resamples(clicks.user, 1, RESAMPLES)

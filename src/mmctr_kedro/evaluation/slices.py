@@ -7,6 +7,7 @@ that the metrics are valid JSON.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ HISTORY_EDGES = (0, 1, 3, 5, 7, 10, 15, 20, 30)
 POPULARITY_PARTS = 10
 ROC_POINTS = 201
 UNSEEN = "not in train"
+LENGTH, POPULARITY = "clicks in the history", "clicks on the item in train"
 
 Slice = dict[str, Any]
 
@@ -31,6 +33,26 @@ class Judged(NamedTuple):
     score: np.ndarray  # float
     posterior: np.ndarray | None  # float64, the best reachable probabilities; None where nobody knows them
     drawn: Resamples  # of their users
+
+
+@dataclass(frozen=True, eq=False)  # two are the same rows if they are one object
+class Rows:
+    """Rows that several predictions are compared on; all ``[R]``."""
+
+    label: np.ndarray  # 0 or 1
+    user: np.ndarray  # any integers
+    slices: dict[tuple[str, str], np.ndarray]  # by what the rows are cut and the bucket: bool
+
+
+def rows_of(valid: Clicks, train: Clicks) -> Rows:
+    """The valid rows, cut by length of the history and by clicks on the item in train."""
+    popularity = train_clicks(train, valid.item)
+    cuts = {
+        LENGTH: history_buckets(valid.history_length),
+        POPULARITY: {UNSEEN: popularity < 0} | popularity_tenths(popularity),
+    }
+    slices = {(of, name): chosen for of, buckets in cuts.items() for name, chosen in buckets.items()}
+    return Rows(np.asarray(valid.label), np.asarray(valid.user), slices)
 
 
 def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
@@ -49,45 +71,50 @@ def roc(label: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
 
 def slice_of(chosen: np.ndarray, rows: Judged) -> Slice:
     """Rows, clicks, AUC, its 95% interval and the best reachable AUC of the rows where ``chosen``, ``[R]`` bool."""
-    label, score, drawn = rows.label[chosen], rows.score[chosen], rows.drawn.of(chosen)
+    label = rows.label[chosen]
     return {
         "rows": len(label),
         "clicks": int(label.sum()),
-        **auc_and_interval(label, score, drawn),
+        **auc_and_interval(label, rows.score[chosen], rows.drawn.of(chosen)),
         "best_reachable_auc": None if rows.posterior is None else known(auc(label, rows.posterior[chosen])),
     }
 
 
 def auc_and_interval(label: np.ndarray, score: np.ndarray, drawn: Resamples) -> Slice:
     """``auc``, and ``auc_interval``: lower and upper end of the middle 95% over users drawn again, or None."""
-    return {"auc": known(auc(label, score)), "auc_interval": drawn.interval(drawn.aucs(label, score))}
+    found = drawn.auc(label, score)
+    return {"auc": known(found.value), "auc_interval": found.interval}
 
 
 def by_history_length(length: np.ndarray, rows: Judged) -> list[Slice]:
-    """``slice_of`` each bucket of history lengths ``[R]`` that has any rows, and its name as ``bucket``."""
-    which = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
-    return [
-        {"bucket": bucket_name(HISTORY_EDGES, number), **slice_of(which == number, rows)} for number in np.unique(which)
-    ]
+    """``slice_of`` each of ``history_buckets``, and its name as ``bucket``."""
+    return [{"bucket": name, **slice_of(chosen, rows)} for name, chosen in history_buckets(length).items()]
 
 
 def by_popularity_decile(popularity: np.ndarray, rows: Judged) -> list[Slice]:
-    """``slice_of`` each tenth of the rows by popularity, least popular first; items not in train are in none.
+    """``slice_of`` each of ``popularity_tenths``, and its name as ``bucket``."""
+    return [{"bucket": name, **slice_of(chosen, rows)} for name, chosen in popularity_tenths(popularity).items()]
 
-    Equal popularities stay together, so there may be fewer than ten. ``bucket`` is the range of popularity.
+
+def history_buckets(length: np.ndarray) -> dict[str, np.ndarray]:
+    """Which rows lie in each bucket of history lengths ``[R]`` that has any: ``[R]`` bool by its name."""
+    which = np.searchsorted(HISTORY_EDGES, length, side="right") - 1
+    return {bucket_name(HISTORY_EDGES, number): which == number for number in np.unique(which)}
+
+
+def popularity_tenths(popularity: np.ndarray) -> dict[str, np.ndarray]:
+    """Each tenth of the rows by popularity, least popular first: ``[R]`` bool by the range of popularity.
+
+    Items not in train are in none. Equal popularities stay together, so there may be fewer than ten.
 
     Args:
         popularity: ``[R]`` int, see ``train_clicks``.
-        rows: The same rows.
     """
     seen = popularity >= 0
     which = np.full(len(popularity), -1)
     which[seen] = even_parts(popularity[seen], POPULARITY_PARTS)
     tenths = [which == number for number in np.unique(which[seen])]
-    return [
-        {"bucket": _range(popularity[chosen].min(), popularity[chosen].max()), **slice_of(chosen, rows)}
-        for chosen in tenths
-    ]
+    return {_range(popularity[chosen].min(), popularity[chosen].max()): chosen for chosen in tenths}
 
 
 def bucket_name(edges: tuple[int, ...], number: int) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmctr_kedro.common.errors import MmctrError
-from mmctr_kedro.evaluation.bootstrap import Resamples
+from mmctr_kedro.evaluation.bootstrap import LEAST_USERS, RESAMPLES, Drawn, Resamples
 from mmctr_kedro.evaluation.metrics import auc
-from mmctr_kedro.evaluation.paired import Drawn, Rows, draw, enough, resamples
+from mmctr_kedro.evaluation.slices import Rows
 from mmctr_kedro.reports.figures import DOTS, blank
 from mmctr_kedro.reports.rendering import page
 from mmctr_kedro.reports.terminal import table
@@ -90,16 +90,18 @@ def compare(runs: Sequence[Run], rows: Sequence[Rows | None]) -> Comparison:
     names = ascii_uppercase[: len(runs)]
     leaks = any(run.metrics["without_leak"] for run in runs)
     measures = MEASURES if leaks else MEASURES[:1]
-    again = {id(of): resamples(of, seed) for seed, of in enumerate(dict.fromkeys(rows)) if of is not None}
+    again = {id(of): Resamples(of.user, seed=seed) for seed, of in enumerate(dict.fromkeys(rows)) if of is not None}
     drawn = [_drawn(run, of, len(measures), again.get(id(of))) for run, of in zip(runs, rows, strict=True)]
     differences = []
     for measure in measures:
         for name, of, mine in zip(names[1:], rows[1:], drawn[1:], strict=True):
             for cut in mine:
-                if of is not None and cut in drawn[0] and cut[0] == measure:
-                    found = mine[cut] - drawn[0][cut]
+                if of is None or cut not in drawn[0] or cut[0] != measure:
+                    continue
+                found = mine[cut] - drawn[0][cut]
+                if interval := found.interval:
                     count = int(of.slices[cut[1]].sum()) if cut[1] != ALL else len(of.label)
-                    differences.append(Difference(name, measure, cut[1], count, found.auc, *found.interval()))
+                    differences.append(Difference(name, measure, cut[1], count, found.value, *interval))
     differences.sort(key=lambda found: found.slice != ALL)
     settings = settings_that_differ(runs)
     return Comparison(
@@ -119,7 +121,7 @@ def compare(runs: Sequence[Run], rows: Sequence[Rows | None]) -> Comparison:
 def _drawn(
     run: Run, rows: Rows | None, measures: int, again: Resamples | None
 ) -> dict[tuple[str, tuple[str, str]], Drawn]:
-    """By measure and slice, those of too few rows left out."""
+    """By measure and slice."""
     if rows is None or again is None:
         return {}
     pctr = run.pctr
@@ -130,11 +132,10 @@ def _drawn(
             f"run says {run.metrics['auc']:.6f}: these rows were made otherwise, or the record is damaged. Make both "
             "again: kedro run"
         )
-    cuts = {cut: chosen for cut, chosen in rows.slices.items() if enough(rows, chosen)}
     return {
-        (MEASURES[number], cut): draw(rows, pctr[number], again, chosen)
+        (MEASURES[number], cut): again.of(chosen).auc(rows.label[chosen], pctr[number][chosen])
         for number in range(measures)
-        for cut, chosen in [(ALL, None), *cuts.items()]
+        for cut, chosen in {ALL: np.full(len(rows.label), True), **rows.slices}.items()
     }
 
 
@@ -151,7 +152,8 @@ def _aucs(name: str, run: Run, drawn: dict[Any, Drawn], measures: Sequence[str])
     said = {"": name}
     told = (run.metrics["auc"], (run.metrics["without_leak"] or run.metrics)["auc"])
     for measure, value in zip(measures, told, strict=False):
-        within = "" if (measure, ALL) not in drawn else "{:.4f} to {:.4f}".format(*drawn[measure, ALL].interval())
+        interval = drawn[measure, ALL].interval if drawn else None
+        within = "{:.4f} to {:.4f}".format(*interval) if interval else ""
         said |= {measure: f"{value:.4f}", INTERVALS[measure]: within}
     return said
 
@@ -162,19 +164,22 @@ def _verdicts(names: str, runs: Sequence[Run], rows: Sequence[Rows | None], foun
         if of is rows[0] and np.array_equal(run.pctr, runs[0].pctr):
             yield f"{name} and A predict the same of every valid row: the difference is 0."
             continue
-        for difference in found:
-            if difference.run == name and difference.slice == ALL:
-                where = "" if difference.measure == MEASURES[0] else "Without the leak "
-                told = (
-                    f"{signed(difference.value)}, 95 % interval {signed(difference.low)} to {signed(difference.high)}"
-                )
-                if of is not rows[0]:
-                    yield f"{where}{name}'s AUC on its rows minus A's on its own: {told}."
-                elif difference.clear:
-                    better = "better" if difference.value > 0 else "worse"
-                    yield f"{where}{name} is {better} than A: AUC {told}."
-                else:
-                    yield f"{where}{'t' if where else 'T'}hese rows do not tell {name} from A: AUC {told} holds 0."
+        of_all = [difference for difference in found if difference.run == name and difference.slice == ALL]
+        if not of_all and of is not None and rows[0] is not None:
+            yield (
+                f"Fewer than {LEAST_USERS} users have a click, or another row: too few to tell {name} from A, so there "
+                "is no interval."
+            )
+        for difference in of_all:
+            where = "" if difference.measure == MEASURES[0] else "Without the leak "
+            told = f"{signed(difference.value)}, 95 % interval {signed(difference.low)} to {signed(difference.high)}"
+            if of is not rows[0]:
+                yield f"{where}{name}'s AUC on its rows minus A's on its own: {told}."
+            elif difference.clear:
+                better = "better" if difference.value > 0 else "worse"
+                yield f"{where}{name} is {better} than A: AUC {told}."
+            else:
+                yield f"{where}{'t' if where else 'T'}hese rows do not tell {name} from A: AUC {told} holds 0."
 
 
 def _notes(names: str, rows: Sequence[Rows | None], found: list[Difference]) -> Iterator[str]:
@@ -190,8 +195,8 @@ def _notes(names: str, rows: Sequence[Rows | None], found: list[Difference]) -> 
         )
     if found:
         yield (
-            "Intervals are over users drawn again 2,000 times, the same for runs of the same rows. They do not know "
-            "how far another seed would have moved a training (docs/results.md)."
+            f"Intervals are over users drawn again {RESAMPLES:,} times, the same for runs of the same rows. They do "
+            "not know how far another seed would have moved a training (docs/results.md)."
         )
 
 

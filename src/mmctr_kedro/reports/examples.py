@@ -65,15 +65,15 @@ def in_words(
         ``item_id``, ``title`` and ``tags``.
     """
     title, of_item = titles(item_content), item_content.set_index("item_id").to_dict("index")
-    number = iter(range(sum(map(len, kinds.values()))))
+    starts = np.cumsum([0, *map(len, kinds.values())])  # of each kind in ``pieces``
 
     def about(item: int) -> Row:
         tags = [cut(str(tag)) for tag in of_item[item]["tag_words"][:TAGS]]
         return {"item_id": item, "title": cut(title[item]), "tags": tags}
 
-    def about_row(row: int) -> Row:
+    def about_row(place: int, row: int) -> Row:
         start, end = clicks.history_offsets[clicks.history[row] :][:2]
-        item, place = int(clicks.item[row]), next(number)
+        item = int(clicks.item[row])
         return {
             "row_id": int(clicks.row_id[row]),
             "prediction": float(f"{score[row]:.4g}"),
@@ -86,7 +86,10 @@ def in_words(
             ],
         }
 
-    return {kind: [about_row(row) for row in rows.tolist()] for kind, rows in kinds.items()}
+    return {
+        kind: [about_row(place, row) for place, row in enumerate(rows.tolist(), start)]
+        for (kind, rows), start in zip(kinds.items(), starts, strict=False)
+    }
 
 
 def items_of(kinds: dict[str, list[Row]]) -> np.ndarray:

@@ -15,13 +15,17 @@ SIDE = 96  # pixels of a thumbnail
 QUALITY = 80  # of its JPEG: some 3 kB
 LETTERS = 70  # shown of a title or a tag
 NO_COVER = {"missing": "no cover", "unreadable": "cover cannot be read", "tiny": "cover too small"}
+NOT_READ = "cover in an archive"
 
 
 def pictures(covers: Covers, items: np.ndarray) -> dict[int, dict[str, str]]:
     """By item id, its cover squeezed into a square, as encoders see it.
 
-    ``cover`` is base64 of a JPEG, or empty, and then ``gap`` says why. The covers are read once.
+    ``cover`` is base64 of a JPEG, or empty, and then ``gap`` says why. The covers are read once, and those of an
+    archive that can only be read from its start, which may take minutes, not at all.
     """
+    if not covers.anywhere:
+        return {item: {"cover": "", "gap": NOT_READ} for item in items.tolist()}
     batches = decoded_batches(covers.read(items), SIDE, 1, batch_size=64, threads=1)
     return {item: _picture(found) for batch in batches for item, found in batch}
 

@@ -105,9 +105,10 @@ def _page(
 def _about_model(of: Results, settings: CtrParams | FixedCtrParams) -> dict[str, Any]:
     embedding, model = of.metrics["embedding"], CtrParams(**of.ctr_model.settings["ctr"]).model
     made_of = ", ".join(f"{what} by {encoder}" for what, encoder in sorted(embedding["encoders"].items()))
+    variant = "provided" if embedding["variant"] == "provided" else f"{embedding['variant']}: of those provided"
     return {
         "": LABELS[of.metrics["task"]],
-        "embedding": embedding["variant"] + (f": {made_of}" if made_of else " by the organisers"),
+        "embedding": f"{embedding['variant']}: {made_of}" if made_of else f"{variant} by the organisers",
         "next click among its nearest 100": form(embedding["next_item_recall_at_100"], ".1%"),
         "model": f"{model.name}: {model.about}",
         "parameters": sum(array.size for name, array in of.ctr_model.weights.items() if not name.endswith(_STATE)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any
 
 from mmctr_kedro.common.params import leaves
@@ -49,17 +50,26 @@ def about_ceilings(metrics: Metrics) -> str:
 
 
 def about_slices(slices: Rows, what: str) -> str:
-    """The weakest and the strongest bucket, and whether noise could explain the difference."""
-    # Buckets of a handful of clicks are the extremes by chance alone.
-    known = [entry for entry in slices if entry["auc_interval"] and entry["clicks"] >= 20]
+    """The weakest and the strongest bucket, and whether noise could explain the difference.
+
+    The ends of many equal buckets lie apart by chance: two count as different where fewer than one in twenty tables of
+    equal ones would have such a pair (Bonferroni over all pairs; standard errors from the intervals' facing halves).
+    """
+    known = [entry for entry in slices if entry["auc_interval"]]
     if len(known) < 2:
         return "There are too few rows to compare buckets."
     low, *_, high = sorted(known, key=lambda entry: entry["auc"])
-    apart = low["auc_interval"][1] < high["auc_interval"][0]
-    verdict = "do not overlap: more than noise" if apart else "overlap: noise may explain it"
+    half = math.hypot(low["auc_interval"][1] - low["auc"], high["auc"] - high["auc_interval"][0])
+    pairs, errors = math.comb(len(known), 2), NormalDist().inv_cdf
+    if high["auc"] - low["auc"] > half * errors(1 - 0.025 / pairs) / errors(0.975):
+        verdict = (
+            f"That is more than noise: of {len(known)} equal buckets, two lie so far apart in fewer than 5% of tables."
+        )
+    else:
+        verdict = f"Noise may explain it: of {len(known)} equal buckets, two may well lie so far apart."
     return (
         f"AUC is lowest at {low['bucket']} {what}, {auc(low, 3)}, and highest at {high['bucket']}, {auc(high, 3)}. "
-        f"Their intervals {verdict}."
+        f"{verdict}"
     )
 
 

@@ -98,7 +98,7 @@ class Search:
             trial.study.enqueue_trial(values, trial.user_attrs)
             raise
         pctr = trained_model.predict(model, clicks_valid, tags, embedding)
-        found = evaluate(clicks_valid, pctr, clicks_train)
+        found = evaluate(clicks_valid, pctr, clicks_train, resamples=0)
         trial.set_user_attr("auc_standard_error", known(auc_standard_error(np.asarray(clicks_valid.label), pctr)))
         for name in SLICES:
             trial.set_user_attr(name, found[name])

@@ -10,8 +10,8 @@ import pandas as pd
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.data.clicks import Clicks
 from mmctr_kedro.evaluation import slices as measures
+from mmctr_kedro.evaluation.bootstrap import Resamples
 from mmctr_kedro.evaluation.evaluate import evaluate as evaluate_rows
-from mmctr_kedro.evaluation.evaluate import resamples
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.evaluation.scorecard import next_item
 from mmctr_kedro.fusion.settings import EmbeddingParams
@@ -24,6 +24,8 @@ from mmctr_kedro.training import trained_model
 
 Metrics = dict[str, Any]
 History = list[dict[str, Any]]
+
+PROVIDED: dict[str, Any] = {"variant": "provided", "encoders": {}}
 
 
 def evaluate(
@@ -40,6 +42,7 @@ def evaluate(
     item_embedding: np.ndarray,
     *,
     task: str,
+    embedding: dict[str, Any] = PROVIDED,
 ) -> Metrics:
     """Judge the predictions of the valid rows; of the test rows only count.
 
@@ -56,11 +59,12 @@ def evaluate(
         rules: What became of each rule; a broken one makes the result not submittable.
         item_embedding: ``[N+1, D]`` float32, what the model was judged on.
         task: Name of the namespace.
+        embedding: Which it is: ``variant``, and ``encoders``, what read titles and covers for it.
 
     Returns:
         Plain JSON without NaN: what ``evaluation.evaluate`` says of the valid rows, and what became of the run.
         ``without_leak`` is the AUC of ``leak_free_predictions`` and how they were made; None where nothing leaks.
-        ``embedding`` says which it was, the provided one here, and what its nearest items tell of the next click.
+        ``embedding`` says which it was, and what its nearest items tell of the next click.
         ``ceilings`` are the AUCs of the three posteriors, None where nobody knows them.
         ``run`` is all that the same run, repeated, would not repeat.
     """
@@ -73,7 +77,7 @@ def evaluate(
     without_leak = None
     if how := leak_free_model.settings["leak_free"]:
         left = _of_valid(leak_free_predictions, "pctr", clicks_valid)
-        without_leak = measures.auc_and_interval(label, left, resamples(clicks_valid)) | {"how": how}
+        without_leak = measures.auc_and_interval(label, left, Resamples(clicks_valid.user)) | {"how": how}
     unseen_in_test = measures.train_clicks(clicks_train, clicks_test.item) < 0
     settings = model_settings(ctr_model)
     nearest = next_item(item_embedding, clicks_train, clicks_valid)
@@ -83,8 +87,7 @@ def evaluate(
         "task": task,
         "model": settings.model.name if isinstance(settings, CtrParams) else "din",
         "embedding": {
-            "variant": "provided",
-            "encoders": {},
+            **embedding,
             "items": len(item_embedding) - 1,
             "next_item_recall_at_100": nearest["recall_at_100"],
         },
@@ -103,11 +106,13 @@ def evaluate(
 
 def evaluate_on_our_embedding(params: EmbeddingParams, *made: Any, task: str) -> Metrics:
     """``evaluate`` of the rest, where the embedding is the one that ``params`` made."""
-    metrics, encoders = evaluate(*made, task=task), {}
-    if params.variant != "provided":
-        named = {"titles": params.text, "covers": params.image}
-        encoders = {what: of.pretrained.model if of.pretrained else of.name for what, of in named.items()}
-    return metrics | {"embedding": metrics["embedding"] | {"variant": params.variant, "encoders": encoders}}
+    made_of = params.semantic_ids.of if params.variant == "semantic_ids" else params.variant
+    encoders = {
+        what: encoder.pretrained.model if encoder.pretrained else encoder.name
+        for modality, what, encoder in (("text", "titles", params.text), ("image", "covers", params.image))
+        if params.modalities in ("both", modality) and made_of != "provided"
+    }
+    return evaluate(*made, task=task, embedding={"variant": params.variant, "encoders": encoders})
 
 
 def show_example_rows(
