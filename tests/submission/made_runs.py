@@ -76,7 +76,7 @@ def made(
     """The record of a run; ``parameters`` by their dotted names."""
     train = clicks(seed=9)
     of_all = evaluate(valid, pctr, train)
-    without = {"auc": of_all["auc"], "auc_standard_error": 0.01, "how": "retrained"} if leak else None
+    without = {"auc": of_all["auc"], "auc_interval": of_all["auc_interval"], "how": "retrained"} if leak else None
     metrics = {"task": task, "model": "evidence", "without_leak": without, "not_submittable": [], **of_all}
     model = TrainedModel({"trained_with": {}}, {})
     files = {
