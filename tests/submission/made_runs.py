@@ -84,7 +84,7 @@ def made(
         for name, rows in (("train", train), ("valid", valid))
     }
     raw = {"source": "simulated", "world_version": "4", "files": files, "covers": None}
-    results = Results(model, model, [], metrics | {"run": {"seconds": 1.0, "rows_per_second": 1.0}}, [], {})
+    results = Results(model, model, [], metrics | {"run": {"seconds": 1.0, "rows_per_second": 1.0}}, [])
     settings = resolved(nested(parameters or {}))
     return record(settings, FakeProject(**project), raw, {task: results}, {task: np.stack([pctr, pctr])})
 

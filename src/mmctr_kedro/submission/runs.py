@@ -122,8 +122,8 @@ def _choices(name: str, below: Path) -> dict[str, Run]:
         newest = [run for of in versions.values() if of for run in _read(of[-1])]
         if not newest:
             raise MmctrError(
-                f"{path} holds no record of a run ({RECORDS.format(task='TASK')}). Every run leaves one in its folder "
-                f"since bundles have format 5: kedro run --params root={path}, or name a bundle.zip."
+                f"{path} holds no record of a run ({RECORDS.format(task='TASK')}). Every run leaves one in its folder: "
+                f"kedro run --params root={path}, or name a bundle.zip."
             )
         return {run.task: run for run in newest}
     known = {run.bundle.id: run for run in runs_below(below)[0]}
