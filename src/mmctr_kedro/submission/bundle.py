@@ -123,6 +123,8 @@ def record(
         "not_submittable": [f"{task}: {reason}" for task, made in results.items() for reason in broken(made.rules)],
         "commit": project.commit,
         "changes": project.changes,
+        "version": project.version,
+        "code": project.sha256,
         "settings": settings,
         "seeds": {name: value for name, value in leaves(settings) if name.split(".")[-1] in ("seed", "user_seed")},
         "versions": project.versions(),

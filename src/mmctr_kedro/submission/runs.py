@@ -70,9 +70,10 @@ class Run(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The commit it ran from, marked where files of the tree were not in it."""
+        """The commit it ran from, marked where files of the tree were not in it; or the version of the package."""
         commit = self.manifest["commit"]
-        return "no commit" if commit is None else commit[:8] + ("*" if self.manifest["changes"] else "")
+        version = f"version {self.manifest['version']}"
+        return version if commit is None else commit[:8] + ("*" if self.manifest["changes"] else "")
 
 
 def runs_below(folder: Path) -> tuple[list[Run], list[str]]:
@@ -178,8 +179,9 @@ def surroundings_that_differ(runs: Sequence[Run]) -> dict[str, list[Row]]:
     kinds: dict[str, Callable[[Run], dict[str, Any]]] = {
         "data": _files,
         "code": lambda run: {
-            "commit": run.manifest["commit"],
+            "commit": run.manifest["commit"] or run.code,
             "changed files": and_more(run.manifest["changes"]) or "none",
+            "SHA-256": run.manifest["code"][:8],
         },
         "versions": lambda run: run.manifest["versions"],
         "machine": lambda run: run.manifest["hardware"],
