@@ -169,7 +169,7 @@ def test_a_click_on_covers_shows_them(page, tmp_path):
 def test_a_click_on_the_report_shows_its_words_in_full_screen_too(page, tmp_path):
     panel = opened(page, "report")
     panel.get_by_role("button", name="Expand preview").click()
-    page.locator(".preview-table__large").get_by_text("Valid AUC is").wait_for()
+    page.locator(".preview-table__large").get_by_text("A row shows a user's last clicks").wait_for()
     page.screenshot(path=tmp_path / "report.png")
 
 
