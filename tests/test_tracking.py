@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 SWITCHED_ON = """
 import sys
@@ -23,13 +21,9 @@ with KedroSession.create(sys.argv[1], env="smoke", runtime_params={"root": sys.a
 
 
 @pytest.fixture
-def project(tmp_path) -> Path:
-    """A copy of this project, for an MLflow store of its own."""
-    for name in ("src", "conf"):
-        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
-    for name in ("pyproject.toml", "requirements.lock", ".telemetry"):
-        shutil.copy(PROJECT / name, tmp_path)
-    return tmp_path
+def project(project_copy) -> Path:
+    """For an MLflow store of its own."""
+    return project_copy
 
 
 def in_process(project: Path, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
