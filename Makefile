@@ -20,13 +20,14 @@ test: $(VENV)/.dev  ## the tests, without the slow kinds; more by ARGS="-k name"
 test-slow: $(VENV)/.dev  ## the slow kinds: official runs and their verification, kills, Ray, the viewer, benchmarks
 	$(PYTEST) -m slow $(ARGS)
 
-check: $(VENV)/.dev docs  ## lint, format, types, import rules, secrets, known vulnerabilities, the documentation's links
+check: $(VENV)/.dev  ## lint, format, types, import rules, secrets, known vulnerabilities, the documentation's links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/python .ci/audit.py
+	$(BIN)/python .ci/docs_site.py
 
 docs: $(VENV)/.dev  ## the documentation as a site, in build/docs: open index.html
 	$(BIN)/python .ci/settings_page.py

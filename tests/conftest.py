@@ -162,13 +162,18 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def copy_project(to: Path) -> Path:
+    """Copy the project as it is here, without what git ignores; a link stays a link."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, names):
+        if os.path.lexists(PROJECT / name):  # not deleted
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, to / name, follow_symlinks=False)
+    return to
+
+
 @pytest.fixture
 def project_copy(tmp_path: Path) -> Path:
-    """A copy of the project as it is here, without what git ignores; yours to change and to run in."""
-    root, copy = Path(__file__).parents[1], tmp_path / "project"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if (root / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / name, copy / name, follow_symlinks=False)
-    return copy
+    """A copy of the project; yours to change and to run in."""
+    return copy_project(tmp_path / "project")

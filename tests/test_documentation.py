@@ -17,6 +17,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.conftest import copy_project
+
 PROJECT = Path(__file__).parents[1]
 WRITTEN = {"docs/speed.md", "docs/results.md"}  # by benchmarks; their commands take hours and have tests of their own
 PAGES = [
@@ -112,13 +114,7 @@ def test_every_page_is_in_the_sites_navigation():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A copy of the project as git knows it, tiny in every environment, after one ``kedro run``; beside it a log."""
-    folder = tmp_path_factory.mktemp("copy") / "mmctr_kedro"
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (PROJECT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(PROJECT / name, folder / name, follow_symlinks=False)
+    folder = copy_project(tmp_path_factory.mktemp("copy") / "mmctr_kedro")
     for environment in (folder / "conf").glob("*/"):
         for block, values in TINY.items():
             _set(environment, block, values)

@@ -159,6 +159,16 @@ def test_a_manifest_says_what_was_done_and_names_no_place(task, main_job):
     assert found["run"]["host"] not in json.dumps(outside)
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_no_bundle_holds_the_rows_that_the_page_shows(task, main_job):
+    reporting = main_job / "08_reporting"
+    kinds = json.loads((reporting / task / "example_rows.json").read_text())
+    titles = {json.dumps(row["item"]["title"]) for rows in kinds.values() for row in rows}
+    assert titles
+    for bundle in (reporting / task / "bundle.zip", reporting / "bundle.zip"):
+        assert not [title for title in titles if title in json.dumps(manifest(bundle))]
+
+
 def test_task2s_bundle_holds_nothing_of_an_encoder(main_job):
     found = manifest(main_job / "08_reporting" / "task2" / "bundle.zip")
     assert "item_embedding.npy" not in found["files"]

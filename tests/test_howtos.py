@@ -79,6 +79,19 @@ def test_the_files_and_changes_of_the_page_fit_the_project(page, project_copy, m
     follow((DOCS / page).read_text(), project_copy)
 
 
+@pytest.mark.slow
+def test_the_contribution_of_the_page_fails_first_as_it_says_and_passes_with_its_code(project_copy):
+    page = (DOCS.parent / "CONTRIBUTING.md").read_text()
+    test, code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    command, error = re.findall(r"\$ (pytest .*)\n(E .*)\n", page)[0]
+    tests = project_copy / "tests" / "reports" / "test_measures.py"
+    tests.write_text(f"{tests.read_text()}\n\n{test}")
+    run(project_copy, f"$ ! {command}\n...\n{error}\n...\n")
+    measures = project_copy / "src" / "mmctr_kedro" / "evaluation" / "evaluate.py"
+    measures.write_text(re.sub(r'( *"auc_unseen_items":.*\n)', rf"\1{code}", measures.read_text()))
+    run(project_copy, f"$ {command}\n")
+
+
 WRONG = {
     "a line that is not there": "Change `README.md`:\n\n```diff\n No such line.\n+Another.\n```\n",
     "a file that is there": "Write `README.md`:\n\n```markdown\nText.\n```\n",

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PARTS = ["src", "conf", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", ".gitignore", ".telemetry"]
+from tests.conftest import copy_project
+
 # `kedro package`, but building with the setuptools that is here: an isolated build would download its own.
 PACKAGE = """
 import kedro.framework.cli.project as project
@@ -40,14 +39,7 @@ def python(*words: str, cwd: Path) -> None:
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory) -> Path:
     """What `kedro package` makes in a tree where somebody has settings, credentials and an environment of their own."""
-    tree = tmp_path_factory.mktemp("tree")
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, tree / part, ignore=ignored, symlinks=True)
-        else:
-            shutil.copy(source, tree)
+    tree = copy_project(tmp_path_factory.mktemp("tree"))
     for own in ("local/parameters.yml", "base/credentials.yml", "tuned/parameters.yml"):
         (tree / "conf" / own).parent.mkdir(exist_ok=True)
         (tree / "conf" / own).write_text("mine: 1\n")

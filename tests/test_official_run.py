@@ -16,10 +16,9 @@ from kedro.io import DatasetError
 from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.datasets.zips import BundleDataset
 from mmctr_kedro.models.model_file import load_model
+from tests.conftest import copy_project
 
 PROJECT = Path(__file__).parents[1]
-PARTS = ["src", "conf", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", "Makefile"]
-PARTS += [".gitignore", ".telemetry"]  # without the latter Kedro writes into pyproject.toml
 pytestmark = pytest.mark.slow
 OFFICIAL = {"task1": {"ctr": {"epochs": 100}}}
 
@@ -38,14 +37,7 @@ def run(project: Path, pipeline: str, options: dict | None = None, **given) -> N
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A clean clone of this project as it is now, whatever git knows of it."""
-    folder = tmp_path_factory.mktemp("clone")
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "local")
-    for part in PARTS:
-        source = PROJECT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=ignored)
-        else:
-            shutil.copy(source, folder / part)
+    folder = copy_project(tmp_path_factory.mktemp("clone"))
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "as it is")

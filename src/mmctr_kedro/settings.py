@@ -19,7 +19,8 @@ if os.environ.get("MMCTR_MLFLOW") == "1":
     try:
         from mmctr_kedro.tracking import MlflowHooks
     except ImportError as error:
-        raise SystemExit(f"MMCTR_MLFLOW=1 needs {error.name}: pip install -e '.[mlflow]' (docs/compare.md)") from error
+        how = "pip install kedro-mlflow, in an environment of its own (docs/compare.md)"
+        raise SystemExit(f"MMCTR_MLFLOW=1 needs {error.name}: {how}") from error
     HOOKS += (MlflowHooks(),)
 
 CONFIG_LOADER_CLASS = ConfigLoader

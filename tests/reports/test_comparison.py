@@ -83,7 +83,7 @@ def test_equal_runs_have_no_difference(compare):
 
 def test_other_valid_rows_are_said_and_compared_unpaired(compare):
     other = clicks(seed=5)
-    bundles = [made(VALID, GOOD), made(other, predictions(other, 0.2, seed=2), sha256="2" * 64)]
+    bundles = [made(VALID, GOOD), made(other, predictions(other, 0.2, seed=2), data="2" * 64)]
     found = compare(bundles, [ROWS, rows(other)])
     assert any("B and A were judged on other valid rows: the comparison is unpaired" in note for note in found.notes)
     assert found.verdicts[0].startswith("B's AUC on its rows minus A's on its own: -0.")
@@ -91,7 +91,7 @@ def test_other_valid_rows_are_said_and_compared_unpaired(compare):
 
 
 def test_a_run_whose_rows_are_not_here_has_its_auc_and_no_interval(compare):
-    found = compare([made(VALID, GOOD), made(VALID, BAD, sha256="2" * 64)], [ROWS, None])
+    found = compare([made(VALID, GOOD), made(VALID, BAD, data="2" * 64)], [ROWS, None])
     assert found.differences == []
     assert found.aucs[1]["95 % interval"] == ""
     assert float(found.aucs[1]["valid AUC"]) > 0.5

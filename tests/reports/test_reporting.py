@@ -257,7 +257,7 @@ class Loads(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.scripts += tag == "script"
         self.found += [
-            f"<{tag} {name}={value}>" for name, value in attrs
+            f"<{tag} {name}={value}>" for name, value in attrs if tag != "a"  # which waits for a click
             if name in {"src", "href", "srcset", "data"} and not value.startswith(("#", "data:image/jpeg;base64,"))
         ]  # fmt: skip
         if tag in {"link", "iframe", "object"}:
@@ -286,19 +286,18 @@ def with_weights(model: TrainedModel) -> TrainedModel:
 
 def task_page(metrics: dict, history: list, **settings) -> str:
     model = trained(**settings)
-    made = Results(model, model, history, metrics, HELD, ROWS)
-    return write_task_report(DATA_REPORT, DIAGNOSTICS, NO_COVERS, *made, *draw_figures(metrics, history))
+    made = Results(model, model, history, metrics, HELD)
+    return write_task_report(DATA_REPORT, DIAGNOSTICS, NO_COVERS, ROWS, *made, *draw_figures(metrics, history))
 
 
 def bundled(task: str, metrics: dict, history: list) -> Bundle:
     """As much of a task's bundle as the page of all tasks is made from."""
     model = trained(fixed=task == "task1")
-    made = {task: Results(model, model, history, metrics, HELD, ROWS)}
+    made = {task: Results(model, model, history, metrics, HELD)}
     manifest = {
         "tasks": [task],
         "metrics": {task: {name: value for name, value in metrics.items() if name != "run"}},
         "rules": {task: HELD},
-        "example_rows": {task: ROWS},
         "run": {"training": {task: metrics["run"]}, "evaluations": {task: history}},
     }
     bundle = Bundle(
@@ -310,7 +309,7 @@ def bundled(task: str, metrics: dict, history: list) -> Bundle:
 
 def together(metrics: dict, histories: list) -> str:
     bundles = (bundled(task, of, history) for (task, of), history in zip(metrics.items(), histories, strict=True))
-    return write_report(DATA_REPORT, DIAGNOSTICS, NO_COVERS, *bundles)
+    return write_report(DATA_REPORT, DIAGNOSTICS, *bundles)
 
 
 def said(page: str) -> str:
@@ -570,6 +569,13 @@ def test_rows_show_covers_titles_and_what_each_piece_added(inputs):
     assert '<span>levels</span><i><u class="against"\n  style="--size: 100.00%"></u></i><b>-2.50</b>' in row
     assert '<span>taste</span><i><u class="for"\n  style="--size: 20.00%"></u></i><b>+0.50</b>' in row
     assert "<span>sum</span><i></i><b>-2.00</b>" in row
+
+
+def test_the_page_of_all_tasks_leads_to_the_rows_on_theirs(pages):
+    linked = re.findall(r'<a href="(?!#)(.*?)">', pages["all"].split("<script>")[0])
+    assert linked == [f"{task}/report.html#rows-section" for task in TASKS]
+    assert 'id="rows-section"' in pages["task2"]
+    assert '<div class="seen">' not in pages["all"]
 
 
 def test_example_rows_are_worst_and_best_and_their_pieces_sum_to_the_prediction(inputs):

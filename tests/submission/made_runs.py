@@ -50,8 +50,10 @@ def predictions(valid: Clicks, strength: float, seed: int = 1) -> np.ndarray:
 class FakeProject:
     """What surrounds a run, without git and machine."""
 
-    commit: str = "a" * 40
+    commit: str | None = "a" * 40
     changes: list[str] = field(default_factory=list)
+    sha256: str = "c" * 64
+    version: str = "0.1.0"
     time: str = "2026-01-01T00:00:00+00:00"
 
     def versions(self) -> dict[str, str]:
@@ -70,21 +72,21 @@ def made(
     task: str = "task2",
     parameters: dict[str, Any] | None = None,
     leak: bool = True,
-    sha256: str = "1" * 64,
+    data: str = "1" * 64,
     **project: Any,
 ) -> Bundle:
     """The record of a run; ``parameters`` by their dotted names."""
     train = clicks(seed=9)
     of_all = evaluate(valid, pctr, train)
-    without = {"auc": of_all["auc"], "auc_interval": None, "how": "retrained"} if leak else None
+    without = {"auc": of_all["auc"], "auc_interval": of_all["auc_interval"], "how": "retrained"} if leak else None
     metrics = {"task": task, "model": "evidence", "without_leak": without, "not_submittable": [], **of_all}
     model = TrainedModel({"trained_with": {}}, {})
     files = {
-        name: {"path": f"{name}.parquet", "rows": len(rows), "sha256": sha256, "bytes": 1}
+        name: {"path": f"{name}.parquet", "rows": len(rows), "sha256": data, "bytes": 1}
         for name, rows in (("train", train), ("valid", valid))
     }
     raw = {"source": "simulated", "world_version": "4", "files": files, "covers": None}
-    results = Results(model, model, [], metrics | {"run": {"seconds": 1.0, "rows_per_second": 1.0}}, [], {})
+    results = Results(model, model, [], metrics | {"run": {"seconds": 1.0, "rows_per_second": 1.0}}, [])
     settings = resolved(nested(parameters or {}))
     return record(settings, FakeProject(**project), raw, {task: results}, {task: np.stack([pctr, pctr])})
 

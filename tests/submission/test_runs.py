@@ -112,12 +112,26 @@ def test_settings_of_an_embedding_that_is_not_built_or_not_read_are_no_differenc
 
 
 def test_data_code_versions_and_machine_are_told_where_they_differ():
-    one, other = made(VALID, PCTR), made(VALID, PCTR, sha256="2" * 64, commit="b" * 40)
+    one, other = made(VALID, PCTR), made(VALID, PCTR, data="2" * 64, commit="b" * 40)
     found = surroundings_that_differ([saved_nowhere(one), saved_nowhere(other)])
     assert list(found) == ["data", "code"]
     assert found["data"][1] == ["valid.parquet", "600 rows, 11111111", "600 rows, 22222222"]
     assert found["code"] == [["commit", "a" * 40, "b" * 40]]
     assert surroundings_that_differ([saved_nowhere(one), saved_nowhere(one)]) == {}
+
+
+def test_two_trees_with_the_same_files_changed_are_other_code_where_they_are_changed_otherwise():
+    one, same, other = (saved_nowhere(made(VALID, PCTR, changes=["din.py"], sha256=of * 64)) for of in "ccd")
+    assert one.code == "aaaaaaaa*"
+    assert surroundings_that_differ([one, same]) == {}
+    assert surroundings_that_differ([one, other])["code"] == [["SHA-256", "c" * 8, "d" * 8]]
+
+
+def test_an_installed_package_without_a_commit_is_told_by_its_version():
+    versions = {"0.1.0": "c", "0.2.0": "d"}
+    old, new = (saved_nowhere(made(VALID, PCTR, commit=None, version=of, sha256=versions[of] * 64)) for of in versions)
+    assert surroundings_that_differ([old, new])["code"][0] == ["commit", "version 0.1.0", "version 0.2.0"]
+    assert new.code == "version 0.2.0"
 
 
 def saved_nowhere(bundle):

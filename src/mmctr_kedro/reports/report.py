@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mmctr_kedro.common.params import leaves
 from mmctr_kedro.data.covers import Covers
 from mmctr_kedro.models import model_settings
@@ -33,11 +31,18 @@ _STATE = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm
 Metrics = dict[str, Any]
 
 
-def write_task_report(data_report: dict[str, Any], data_diagnostics: dict[str, Any], covers: Covers, *made: Any) -> str:
+def write_task_report(
+    data_report: dict[str, Any],
+    data_diagnostics: dict[str, Any],
+    covers: Covers,
+    example_rows: dict[str, list[dict[str, Any]]],
+    *made: Any,
+) -> str:
     """The page of one task, as HTML.
 
     Args:
         covers: Read once, for the items of the example rows.
+        example_rows: By kind, as ``examples.in_words`` gives them.
         made: The ``Results`` of the task, then its figures in the order of ``NAMES``.
     """
     count = len(Results._fields)
@@ -46,19 +51,21 @@ def write_task_report(data_report: dict[str, Any], data_diagnostics: dict[str, A
     limit = f" of at most {best:.4f}" if best is not None else ""
     title = f"{LABELS[task]}: valid AUC {form(of.metrics['auc'], '.4f')}{limit}"
     command = f'kedro run --pipeline {task} --params "{_given(task, model_settings(of.ctr_model))}"'
-    return _page({task: of}, figures, data_report, data_diagnostics, covers, title=title, command=command)
+    said = [abs(value) for rows in example_rows.values() for row in rows for value in row["pieces"].values()]
+    return _page(
+        {task: of}, figures, data_report, data_diagnostics, title=title, command=command, example_rows=example_rows,
+        pictures=pictures(covers, items_of(example_rows)), most=max(said, default=0.0) or 1.0,
+    )  # fmt: skip
 
 
-def write_report(
-    data_report: dict[str, Any], data_diagnostics: dict[str, Any], covers: Covers, *bundles: Bundle
-) -> str:
-    """The page of the tasks of these bundles side by side, as HTML; covers are read once, for the example rows."""
+def write_report(data_report: dict[str, Any], data_diagnostics: dict[str, Any], *bundles: Bundle) -> str:
+    """The page of the tasks of these bundles side by side, as HTML; rows are on the pages of the tasks alone."""
     tasks = {task: of for bundle in bundles for task, of in bundle.results().items()}
     figures = draw(
         {task: of.metrics for task, of in tasks.items()}, {task: of.training_history for task, of in tasks.items()}
     )
     title = "Task 1, Task 2 and Task 1 & 2 side by side"
-    return _page(tasks, figures, data_report, data_diagnostics, covers, title=title, command="kedro run")
+    return _page(tasks, figures, data_report, data_diagnostics, title=title, command="kedro run")
 
 
 def _page(
@@ -66,7 +73,6 @@ def _page(
     figures: dict[str, Figure],
     data_report: dict[str, Any],
     data_diagnostics: dict[str, Any],
-    covers: Covers,
     **contents: Any,
 ) -> str:
     figures |= {"signals": signals(data_diagnostics), "history_lengths": history_lengths(data_diagnostics)}
@@ -75,7 +81,6 @@ def _page(
     simulated = data_report["raw_files"]["source"] == "simulated"
     embeddings = [of["embedding"] for of in metrics.values()]
     provided = next((of["next_item_recall_at_100"] for of in embeddings if of["variant"] == "provided"), None)
-    rows = [items_of(of.example_rows) for of in tasks.values()]
     return page(
         "report",
         figures,
@@ -89,8 +94,6 @@ def _page(
         },
         results=_with_something([_results(of) for of in metrics.values()]),
         slices=[_in_numbers(what, by_task) for what, by_task in slices(metrics).items()],
-        pictures=pictures(covers, np.unique(np.concatenate(rows))),
-        most=max((abs(said) for of in tasks.values() for said in _said(of)), default=1.0) or 1.0,
         advice=advice.advise([advice.shown(of, settings[task], simulated, provided) for task, of in metrics.items()]),
         data_report=data_report,
         data_diagnostics=data_diagnostics,
@@ -152,11 +155,6 @@ def _with_something(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _glued(measure: str) -> str:
     """An interval that a narrow column breaks nowhere but before it."""
     return measure.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
-
-
-def _said(of: Results) -> list[float]:
-    """What any piece said of any row."""
-    return [said for rows in of.example_rows.values() for row in rows for said in row["pieces"].values()]
 
 
 def _values(settings: CtrParams | FixedCtrParams) -> dict[str, str]:

@@ -5,6 +5,7 @@ The store object that nodes get from the catalog, so that they themselves ask ne
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -57,6 +58,12 @@ class Project:
         return _code(self.path / "src") or _code(PACKAGE.parent)
 
     @property
+    def sha256(self) -> str:
+        """Of the code and of conf/base's catalog, whatever git knows of them; settings are told by themselves."""
+        catalog = {file.name: file.read_bytes() for file in (self.path / "conf" / "base").glob("catalog*.yml")}
+        return hashlib.sha256(repr(sorted((catalog | self.code).items())).encode()).hexdigest()
+
+    @property
     def lock_file(self) -> Path:
         """The tree's requirements.lock, or the one that came with the installed package."""
         own = self.path / LOCK
@@ -66,6 +73,14 @@ class Project:
     def lock(self) -> bytes:
         """The bytes of requirements.lock."""
         return self.lock_file.read_bytes()
+
+    @property
+    def version(self) -> str:
+        """The package's, as it was installed."""
+        try:
+            return metadata.version(PACKAGE.name)
+        except metadata.PackageNotFoundError:
+            return "unknown"  # sources on the path
 
     def versions(self) -> dict[str, str]:
         """Python's version and that of every locked distribution which is installed, by name."""
@@ -94,8 +109,8 @@ class Project:
         return {"host": socket.gethostname(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
 
     def fingerprint(self) -> str:
-        """What of it decides a result: the commit and what differs from it."""
-        return f"{self.commit} {self.changes}"
+        """What of it decides a result: the commit, what differs from it, and how."""
+        return f"{self.commit} {self.changes} {self.sha256}"
 
     def _git(self, *arguments: str) -> bytes | None:
         try:

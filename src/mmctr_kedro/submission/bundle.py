@@ -29,7 +29,7 @@ from mmctr_kedro.submission.reproduce_md import reproduce
 from mmctr_kedro.submission.rules import broken
 from mmctr_kedro.submission.submission_zip import pack, read_submission, submission_bytes, unpack
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "manifest.json"
 LARGEST = 4 << 30  # bytes of all members together: more is no bundle of ours
 ROOT = "data/reproduced"  # where the settings of a bundle write
@@ -44,7 +44,6 @@ class Results(NamedTuple):
     training_history: list[dict[str, Any]]
     metrics: dict[str, Any]
     rules: list[dict[str, Any]]
-    example_rows: dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,6 @@ class Bundle:
                 run["evaluations"][task],
                 manifest["metrics"][task] | {"run": run["training"][task]},
                 manifest["rules"][task],
-                manifest["example_rows"][task],
             )
             for task in manifest["tasks"]
             for ctr_model, leak_free_model in [[read_model(self.files[name], name) for name in _models_of(task)]]
@@ -93,7 +91,7 @@ class Bundle:
     @property
     def id(self) -> str:
         """Eight letters that no other run has; those of its record are the same."""
-        said = {name: value for name, value in self.manifest.items() if name not in ("files", "example_rows")}
+        said = {name: value for name, value in self.manifest.items() if name != "files"}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -125,6 +123,8 @@ def record(
         "not_submittable": [f"{task}: {reason}" for task, made in results.items() for reason in broken(made.rules)],
         "commit": project.commit,
         "changes": project.changes,
+        "version": project.version,
+        "code": project.sha256,
         "settings": settings,
         "seeds": {name: value for name, value in leaves(settings) if name.split(".")[-1] in ("seed", "user_seed")},
         "versions": project.versions(),
@@ -158,7 +158,7 @@ def bundle(
     Args:
         record: What was done, and with what result.
         item_embedding: What the models were trained on; packed where it is not the provided one.
-        results: By task; of them the models, and the example rows, whose labels and titles no record has.
+        results: By task; of them the models.
     """
     said, settings = record.manifest, record.manifest["settings"]
     choices = {"root": ROOT, "embedding": {"variant": settings["embedding"]["variant"]}}
@@ -178,9 +178,7 @@ def bundle(
     files["REPRODUCE.md"] = reproduce(
         said["tasks"], project, submission, said["raw_files"], settings["source"]["name"]
     ).encode()
-    return _sealed(
-        said | {"example_rows": redacted({task: made.example_rows for task, made in results.items()})}, files
-    )
+    return _sealed(said, files)
 
 
 def _sealed(manifest: dict[str, Any], files: dict[str, bytes]) -> Bundle:

@@ -70,9 +70,10 @@ class Run(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The commit it ran from, marked where files of the tree were not in it."""
+        """The commit it ran from, marked where files of the tree were not in it; or the version of the package."""
         commit = self.manifest["commit"]
-        return "no commit" if commit is None else commit[:8] + ("*" if self.manifest["changes"] else "")
+        version = f"version {self.manifest['version']}"
+        return version if commit is None else commit[:8] + ("*" if self.manifest["changes"] else "")
 
 
 def runs_below(folder: Path) -> tuple[list[Run], list[str]]:
@@ -122,8 +123,8 @@ def _choices(name: str, below: Path) -> dict[str, Run]:
         newest = [run for of in versions.values() if of for run in _read(of[-1])]
         if not newest:
             raise MmctrError(
-                f"{path} holds no record of a run ({RECORDS.format(task='TASK')}). Every run leaves one in its folder "
-                f"since bundles have format 5: kedro run --params root={path}, or name a bundle.zip."
+                f"{path} holds no record of a run ({RECORDS.format(task='TASK')}). Every run leaves one in its folder: "
+                f"kedro run --params root={path}, or name a bundle.zip."
             )
         return {run.task: run for run in newest}
     known = {run.bundle.id: run for run in runs_below(below)[0]}
@@ -178,8 +179,9 @@ def surroundings_that_differ(runs: Sequence[Run]) -> dict[str, list[Row]]:
     kinds: dict[str, Callable[[Run], dict[str, Any]]] = {
         "data": _files,
         "code": lambda run: {
-            "commit": run.manifest["commit"],
+            "commit": run.manifest["commit"] or run.code,
             "changed files": and_more(run.manifest["changes"]) or "none",
+            "SHA-256": run.manifest["code"][:8],
         },
         "versions": lambda run: run.manifest["versions"],
         "machine": lambda run: run.manifest["hardware"],

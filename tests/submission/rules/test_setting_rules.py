@@ -127,6 +127,22 @@ def test_a_commit_without_the_code_that_runs_is_no_commit_of_this_project(tree):
     assert "src/mmctr_kedro/cli.py" in tree.code
 
 
+def test_the_sha256_of_the_code_is_that_of_what_runs_and_of_the_catalog(tree):
+    """Not of what git knows: two edits of one file are two codes, and a commit of an edit is the same code."""
+    found = [tree.sha256]
+    for edit in ("1\n", "2\n"):
+        (tree.path / "src" / "mmctr_kedro" / "cli.py").write_text(edit)
+        found.append(tree.sha256)
+    git(tree.path, "commit", "-qam", "two")
+    assert tree.sha256 == found[-1]
+    (tree.path / "code.py").write_text("2\n")
+    assert tree.sha256 == found[-1]
+    (tree.path / "conf" / "base").mkdir(parents=True)
+    (tree.path / "conf" / "base" / "catalog.yml").write_text("a: 1\n")
+    assert len({*found, tree.sha256}) == 4
+    assert tree.sha256 in tree.fingerprint()
+
+
 def test_without_a_lock_of_its_own_a_folder_has_the_installed_packages(tree):
     (tree.path / "requirements.lock").unlink()
     assert tree.lock == (ROOT / "requirements.lock").read_bytes()

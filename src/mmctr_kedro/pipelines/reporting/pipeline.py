@@ -47,7 +47,7 @@ def create_task_pipeline(task: str) -> Pipeline:
         node(draw_figures, ["metrics", "training_history"], figures, name="draw_figures"),
         node(
             write_task_report,
-            [*shared, *Results._fields, *figures],
+            [*shared, "example_rows", *Results._fields, *figures],
             "report",
             name="write_report",
         ),
@@ -58,7 +58,7 @@ def create_task_pipeline(task: str) -> Pipeline:
 
 def create_pipeline() -> Pipeline:
     """The bundles of all three tasks to one page."""
-    inputs = ["data_report", "data_diagnostics", "covers", *(f"{task}.bundle" for task in TASKS)]
+    inputs = ["data_report", "data_diagnostics", *(f"{task}.bundle" for task in TASKS)]
     return Pipeline(
         [node(write_report, inputs, "report", name="write_report", tags="reporting")],
         namespace="all_tasks",
