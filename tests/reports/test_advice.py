@@ -9,7 +9,7 @@ from mmctr_kedro.reports.advice import ADVICE, Shown, advise, shown
 PLAIN = Shown(
     task="task2", label="Task 2", model="evidence", fixed=False, simulated=False, auc=0.8, why="", leak=0.0, way=0.9,
     way_without_leak=1.0, our_embedding=False, recall=0.2, recall_provided=0.2, unseen=0.8, unseen_worse=False,
-    predicted=1.0, epochs=10, best_epoch=7, allowed=100, more_epochs=200, slower=1e-3,
+    predicted=1.0, epochs=10, best_epoch=7, allowed=100, more_epochs=200, slower=1e-3, stronger=0.03,
 )  # fmt: skip
 OURS = {"task": "task1", "label": "Task 1", "our_embedding": True}
 CASES = [
@@ -22,7 +22,7 @@ CASES = [
     (OURS | {"recall_provided": 0.3}, "less often by our embedding (20.0%)", "--pipeline embedding_variants"),
     (OURS | {"way_without_leak": 0.3}, "gone 30% of the way", "--pipeline embedding_variants"),
     (OURS | {"unseen": 0.6, "unseen_worse": True}, "ranked worse (AUC 0.600, not 0.800)", "--pipeline finetune"),
-    ({"predicted": 1.2}, "predicts 1.20 clicks for each one made", "task2.ctr.net_regularizer=1e-3"),
+    ({"predicted": 1.2}, "predicts 1.20 clicks for each one made", "task2.ctr.net_regularizer=0.03"),
     ({"simulated": True}, "These data are simulated.", "kedro run --env movielens"),
 ]
 
@@ -67,6 +67,8 @@ def test_what_a_run_shows_is_read_off_its_metrics():
     assert (found.fixed, found.allowed, found.more_epochs, found.slower) == (True, 5, 100, 3e-4)
     assert (found.leak, found.way, found.way_without_leak) == pytest.approx((0.15, 0.75, 0.6))
     assert (found.unseen_worse, found.why, found.predicted) == (True, "a; b", 1.0)
+    assert found.stronger == 1e-3
+    assert shown(METRICS, FixedCtrParams(net_regularizer=0.01), True, 0.3).stronger == pytest.approx(0.03)
 
 
 def test_where_nobody_knows_the_truth_or_nothing_leaks_nothing_is_said_of_them():

@@ -173,18 +173,19 @@ def _about_levels(of: Found, leak: bool) -> Verdict:
             return True, f"Every row carries the likes and views levels of its own item{where}."
         says = ", ".join(f"{percent(share['all'])} of {split} rows" for split, share in own.items())
         return True, f"Rows carry their own item's levels, whatever their label, in {says}{where}."
-    shares = " and ".join(
-        f"{percent(own[split]['others'])} of {split}'s (of its clicks {percent(own[split]['clicks'])})"
-        for split in ("train", "valid")
+    shares = ", but in ".join(
+        f"{percent(own['train'][kind])} of train's and {percent(own['valid'][kind])} of valid's {rows}"
+        for kind, rows in (("clicks", "clicks"), ("others", "other rows"))
     )
     alone = of["worth"]["match_and_rarity"]["valid"]
     together = of["one_pair_per_user"]["valid"]
-    pair = f"; in {percent(together)} of valid's users all rows carry one pair" if together else ""
+    pair = f"; all rows of a user carry the same levels, for {percent(together)} of valid's users" if together else ""
     return False, (
-        f"LEAK: rows without a click carry another item's levels; their own in {shares}{where}{pair}."
-        f" Whether levels and item belong together has {_auc(alone)} on valid without any user: an AUC near it measures"
-        " that, not taste. Model `evidence` reads it as a piece of its own (model.levels); results show beside each AUC"
-        " what is left without it. For use outside the challenge take leak_free_model."
+        "LEAK: rows without a click carry another item's levels. A row carries its own item's in"
+        f" {shares}{where}{pair}. Whether levels and item belong together has {_auc(alone)} on valid, with nothing"
+        " known of the user: an AUC near it measures that, not taste. Model evidence reads it as a piece of its own"
+        " (model.levels); beside each AUC stands what is left without it, by leak_free_model, the one to use outside"
+        " the challenge."
     )
 
 

@@ -35,6 +35,7 @@ class Shown(NamedTuple):
     allowed: int  # epochs
     more_epochs: int
     slower: float  # learning rate
+    stronger: float  # L2 of the network
 
 
 class Advice(NamedTuple):
@@ -98,8 +99,8 @@ ADVICE = (
     Advice(
         lambda run: abs(run.predicted - 1) > 0.1,
         "It predicts {predicted:.2f} clicks for each one made: its probabilities order rows, which is all that AUC "
-        "asks, and are no shares. Regularisation may bring them a little nearer:",
-        "kedro run --pipeline {task} --params {task}.ctr.net_regularizer=1e-3",
+        "asks, and are no shares. More regularisation may bring them a little nearer:",
+        "kedro run --pipeline {task} --params {task}.ctr.net_regularizer={stronger:g}",
     ),
     Advice(
         lambda run: run.simulated,
@@ -148,6 +149,7 @@ def shown(
         # The organisers' schedule ends at 100 epochs, and more would break a rule.
         more_epochs=100 if isinstance(settings, FixedCtrParams) else 2 * settings.epochs,
         slower=float(f"{settings.learning_rate / 3:.1g}"),
+        stronger=3 * settings.net_regularizer or 1e-3,
     )
 
 
