@@ -11,6 +11,7 @@ import platform
 import re
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -84,12 +85,14 @@ class Project:
 
     def versions(self) -> dict[str, str]:
         """Python's version and that of every locked distribution which is installed, by name."""
+        # Ray puts distributions that lie within its own package before all others, once it is imported.
+        path = [folder for folder in sys.path if "site-packages" not in Path(folder).parent.parts]
         found = {"python": platform.python_version()}
         for name in re.findall(r"^([A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?==", self.lock.decode(), flags=re.MULTILINE):
-            try:
-                found[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue  # of an extra that is not installed
+            if installed := next(
+                iter(metadata.Distribution.discover(name=name, path=path)), None
+            ):  # not of other extras
+                found[name] = installed.version
         return found
 
     def hardware(self) -> dict[str, str | int]:
