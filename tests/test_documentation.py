@@ -175,7 +175,6 @@ def failure(folder: Path, command: str) -> str | None:
     """What a command says where it fails; with places of this copy for those that a page leaves to its reader."""
     places = {
         "/path/to/log": folder.parent / "log",
-        "/path/to/files": folder.parent / "files",
         "/path/to/MicroLens_1M_MMCTR": folder.parent / "files",
         "path/to/bundle.zip": folder / "data" / "08_reporting" / "task2" / "bundle.zip",
         "verify.bundle=...": "verify.bundle=data/08_reporting/bundle.zip",
