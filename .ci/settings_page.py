@@ -19,10 +19,10 @@ INTRODUCTION = """# Settings
 <!-- Written by `make docs` from the classes in each room's settings.py; do not edit. -->
 
 Every setting of `conf/`, by its block. Any of them can be given to one run:
-`kedro run --pipeline task2 --params ctr.learning_rate=0.002`. A misspelt key, a wrong type or a value out of range is an error before
-any work, with a suggestion. What `conf/` leaves out, or sets to null, is the default here, or where a model or a
-world's law has a value of its own, that. `task2.ctr` and `task1_and_2.ctr` are `ctr` where they say nothing else;
-Task 1's model is fixed, so `task1.ctr` has few.
+`kedro run --pipeline task2 --params ctr.learning_rate=0.002`. A misspelt key, a wrong type or a value out of range is
+an error before any work, with a suggestion. What `conf/` leaves out, or sets to null, is the default here, or where a
+model or a world's law has a value of its own, that. `task2.ctr` and `task1_and_2.ctr` are `ctr` where they say nothing
+else; Task 1's model is fixed, so `task1.ctr` has few.
 """
 
 
