@@ -6,6 +6,7 @@ import multiprocessing
 from functools import partial, update_wrapper
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kedro.io import AbstractDataset, DatasetError, MemoryDataset
@@ -99,7 +100,7 @@ def test_a_result_changed_by_hand_is_made_again(toy):
 
 def test_another_installed_version_counts(toy, monkeypatch):
     installed = metadata.version("numpy")
-    monkeypatch.setattr(metadata, "version", lambda name: "0.1")
+    monkeypatch.setattr(metadata.Distribution, "discover", lambda **_: [SimpleNamespace(version="0.1")])
     toy.lock.touch()  # as an installation touches site-packages
     assert toy.why("length") == f"numpy {installed} -> 0.1"
 
