@@ -14,7 +14,7 @@ from mmctr_kedro.common.errors import MmctrError
 from mmctr_kedro.evaluation.bootstrap import LEAST_USERS, RESAMPLES, Drawn, Resamples
 from mmctr_kedro.evaluation.metrics import auc
 from mmctr_kedro.evaluation.slices import Rows
-from mmctr_kedro.reports.figures import DOTS, blank
+from mmctr_kedro.reports.figures import DOTS, PALETTE, blank
 from mmctr_kedro.reports.rendering import page
 from mmctr_kedro.reports.terminal import table
 from mmctr_kedro.submission.runs import Run, settings_that_differ, surroundings_that_differ
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MEASURES = ("valid AUC", "without the leak")  # in the order of ``Run.pctr``
 INTERVALS = {"valid AUC": "95 % interval", "without the leak": "95 % interval "}  # columns, whose names must differ
 ALL = ("all rows", "")  # the first "slice"
-COLOURS = ("#1f5fa8", "#c4561a", "#2f7d4f", "#7a4fa3", "#8a6d1d")
 MOST = 12  # settings that the terminal shows
 
 
@@ -265,7 +264,7 @@ def _forest(found: list[Difference]) -> Figure:
         aside = 0.26 * (number - (len(names) - 1) / 2)
         figure.add_scatter(
             x=[of.value for of in mine], y=[lines.index(of.slice) + aside for of in mine], name=f"{name} - A",
-            mode="markers", marker={"size": 8, "color": COLOURS[number % len(COLOURS)]}, showlegend=len(names) > 1,
+            mode="markers", marker={"size": 8, "color": PALETTE[number % len(PALETTE)]}, showlegend=len(names) > 1,
             error_x={
                 "array": [of.high - of.value for of in mine], "arrayminus": [of.value - of.low for of in mine],
                 "thickness": 1.5, "width": 3,

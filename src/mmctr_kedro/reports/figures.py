@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmctr_kedro.common.params import TASKS
 from mmctr_kedro.evaluation.slices import UNSEEN
 from mmctr_kedro.reports.text import LABELS
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 # Of Okabe & Ito (2008), apart for colour-blind eyes; and on grey paper by marks, dashes and hatching.
-COLOURS = {"task1": "#0072B2", "task2": "#D55E00", "task1_and_2": "#009E73"}
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+COLOURS = dict(zip(TASKS, PALETTE, strict=False))
 MARKS = {"task1": "circle", "task2": "square", "task1_and_2": "diamond"}
 DASHES = {"task1": "solid", "task2": "dash", "task1_and_2": "dashdot"}
 SPLIT_COLOURS = {"train": "#8a94a0", "valid": "#0072B2", "test": "#E69F00"}

@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 LOCK = "requirements.lock"
@@ -89,9 +90,7 @@ class Project:
         path = [folder for folder in sys.path if "site-packages" not in Path(folder).parent.parts]
         found = {"python": platform.python_version()}
         for name in re.findall(r"^([A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?==", self.lock.decode(), flags=re.MULTILINE):
-            if installed := next(
-                iter(metadata.Distribution.discover(name=name, path=path)), None
-            ):  # not of other extras
+            for installed in islice(metadata.Distribution.discover(name=name, path=path), 1):  # none of other extras
                 found[name] = installed.version
         return found
 
